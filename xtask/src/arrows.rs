@@ -1,0 +1,136 @@
+//! `cargo xtask arrows`: which crate may depend on which. A new arrow is a design review.
+
+use std::{collections::BTreeMap, process::Command};
+
+const MODEL: &str = "myelin-model";
+const EVENTS: &str = "myelin-events";
+const STORAGE: &str = "myelin-storage";
+const ACCOUNTS: &str = "myelin-accounts";
+const ROOMS: &str = "myelin-rooms";
+const SYNC: &str = "myelin-sync";
+const HTTP: &str = "myelin-http";
+const CLIENT_API: &str = "myelin-client-api";
+const ADMIN_API: &str = "myelin-admin-api";
+const CONFIG: &str = "myelin-config";
+const TESTING: &str = "myelin-testing";
+
+/// Who may depend on whom. Everything absent is forbidden. No use case (accounts, rooms, sync) uses another.
+const ARROWS: &[(&str, &[&str])] = &[
+    (MODEL, &[]),
+    (EVENTS, &[MODEL]),
+    (STORAGE, &[MODEL]),
+    (ACCOUNTS, &[MODEL, EVENTS, STORAGE]),
+    (ROOMS, &[MODEL, EVENTS, STORAGE]),
+    (SYNC, &[MODEL, EVENTS, STORAGE]),
+    (HTTP, &[MODEL, STORAGE, ACCOUNTS]),
+    (CLIENT_API, &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (ADMIN_API, &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (CONFIG, &[]),
+    (
+        "myelin",
+        &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP, CLIENT_API, ADMIN_API, CONFIG],
+    ),
+    (TESTING, &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    ("myelin-loadgen", &[]),
+    ("xtask", &[]),
+];
+
+/// External crates that a crate of ours must not know, and why. Development dependencies are free.
+const FORBIDDEN: &[(&str, &[&str], &str)] = &[
+    (MODEL, &["tokio", "sqlx", "axum"], "the ground is plain values"),
+    (
+        EVENTS,
+        &["tokio", "sqlx", "axum", "hyper", "reqwest"],
+        "the rules of Matrix are pure functions",
+    ),
+    (STORAGE, &["axum", "hyper", "tower-http"], "storage knows nothing of HTTP"),
+    (ACCOUNTS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
+    (ROOMS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
+    (SYNC, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
+    (CLIENT_API, &["sqlx"], "all SQL lives in storage"),
+    (ADMIN_API, &["sqlx"], "all SQL lives in storage"),
+];
+
+/// One line for each arrow that is not in the table.
+pub(crate) fn check() -> Vec<String> {
+    match list_dependencies() {
+        Ok(packages) => compare(&packages),
+        Err(error) => vec![error],
+    }
+}
+
+/// Package name → the names of its normal and build dependencies.
+fn list_dependencies() -> Result<BTreeMap<String, Vec<String>>, String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
+        .current_dir(crate::root())
+        .output()
+        .map_err(|error| format!("cargo metadata does not run: {error}"))?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|_| {
+        format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
+    let list = |value: &serde_json::Value, key: &str| {
+        value.get(key).and_then(|v| v.as_array()).cloned().unwrap_or_default()
+    };
+    let text = |value: &serde_json::Value, key: &str| {
+        value.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+    };
+    Ok(list(&metadata, "packages")
+        .iter()
+        .map(|package| {
+            let dependencies = list(package, "dependencies");
+            let counted =
+                dependencies.iter().filter(|d| text(d, "kind") != "dev").map(|d| text(d, "name"));
+            (text(package, "name"), counted.collect())
+        })
+        .collect())
+}
+
+fn compare(packages: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    let mut errors = vec![];
+    for (name, dependencies) in packages {
+        let Some(allowed) = allowed.get(name.as_str()) else {
+            errors.push(format!("{name} is not in the table of xtask/src/arrows.rs"));
+            continue;
+        };
+        for dependency in dependencies {
+            if packages.contains_key(dependency) && !allowed.contains(&dependency.as_str()) {
+                errors.push(format!(
+                    "{name} -> {dependency} is not allowed: see docs/style.md, Arrows"
+                ));
+            }
+            for (_, _, why) in FORBIDDEN
+                .iter()
+                .filter(|(of, what, _)| of == name && what.contains(&dependency.as_str()))
+            {
+                errors.push(format!("{name} must not know {dependency}: {why}"));
+            }
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrows_hold() {
+        assert_eq!(check(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_use_case_may_not_use_another() {
+        let packages = [(ROOMS, vec![SYNC]), (SYNC, vec![])].map(|(name, dependencies)| {
+            (name.to_owned(), dependencies.into_iter().map(str::to_owned).collect())
+        });
+        assert_eq!(compare(&BTreeMap::from(packages)).len(), 1);
+    }
+
+    #[test]
+    fn a_surface_may_not_know_sql() {
+        let packages = BTreeMap::from([(CLIENT_API.to_owned(), vec!["sqlx".to_owned()])]);
+        assert_eq!(compare(&packages).len(), 1);
+    }
+}
