@@ -1,0 +1,128 @@
+//! The handle to everything stored.
+
+use std::sync::Arc;
+
+use sqlx::{PgPool, migrate::Migrator};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    StorageError, Tx, Writer,
+    event_cache::EventCache,
+    events::Events,
+    heads::Heads,
+    log::{Log, LogSubscriber},
+    nids::Nids,
+    state::{self, StateKeys, StateMap},
+};
+
+/// The schema's changes, embedded in the binary.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+/// How storage is to be opened.
+#[derive(Debug, Clone)]
+pub struct StorageSettings {
+    /// How much memory events may take on this node, in bytes.
+    pub event_cache_size_bytes_max: u64,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self { event_cache_size_bytes_max: 32 * 1024 * 1024 }
+    }
+}
+
+/// A handle to the database, the log and what this node keeps of them in memory. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: PgPool,
+    log: Log,
+    writer: Writer,
+    heads: Arc<Heads>,
+    event_cache: Arc<EventCache>,
+    state_keys: StateKeys,
+    nids: Nids,
+}
+
+impl Db {
+    /// Bring the schema up to date. Safe to call on several nodes at once: one does it, the others wait.
+    pub async fn migrate(pool: &PgPool) -> Result<(), StorageError> {
+        Ok(MIGRATOR.run(pool).await?)
+    }
+
+    /// Start to follow the log and to write to it, until `stop`. The schema must be up to date.
+    ///
+    /// `listen_pool` must lead to PostgreSQL itself, `pool` may lead through a pooler.
+    pub async fn open(
+        pool: PgPool,
+        listen_pool: PgPool,
+        settings: &StorageSettings,
+        stop: CancellationToken,
+    ) -> Result<Self, StorageError> {
+        let event_cache = Arc::new(EventCache::new(settings.event_cache_size_bytes_max));
+        let log =
+            Log::start(pool.clone(), listen_pool, Arc::clone(&event_cache), stop.clone()).await?;
+        let heads = Arc::new(Heads::new(pool.clone()));
+        log.subscribe(Arc::clone(&heads) as Arc<dyn LogSubscriber>);
+        let writer = Writer::start(pool.clone(), log.clone(), stop);
+        let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
+        Ok(Self {
+            inner: Arc::new(Inner { pool, log, writer, heads, event_cache, state_keys, nids }),
+        })
+    }
+
+    /// Start a transaction.
+    pub async fn begin(&self) -> Result<Tx, StorageError> {
+        Ok(Tx::new(self.inner.pool.begin().await?, self.inner.log.clone()))
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.inner.log
+    }
+
+    /// The group-commit writer.
+    pub fn writer(&self) -> &Writer {
+        &self.inner.writer
+    }
+
+    /// The heads of rooms.
+    pub fn heads(&self) -> &Heads {
+        &self.inner.heads
+    }
+
+    /// Events.
+    pub fn events(&self) -> Events<'_> {
+        Events { db: self }
+    }
+
+    /// The events in memory.
+    pub fn event_cache(&self) -> &EventCache {
+        &self.inner.event_cache
+    }
+
+    /// The numbers of state keys.
+    pub fn state_keys(&self) -> &StateKeys {
+        &self.inner.state_keys
+    }
+
+    /// Numbers for new things.
+    pub fn nids(&self) -> &Nids {
+        &self.inner.nids
+    }
+
+    /// The whole state of a snapshot. One query.
+    #[tracing::instrument(name = "db.state.get", skip_all, fields(state.nid = %state_nid), err)]
+    pub async fn state(&self, state_nid: myelin_model::StateNid) -> Result<StateMap, StorageError> {
+        state::read_map(self.pool(), state_nid).await
+    }
+
+    /// The pool, for reads outside of a transaction.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+}

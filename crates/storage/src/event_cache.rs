@@ -1,0 +1,126 @@
+//! Events in memory, shared by everything on the node that reads them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use myelin_model::{Event, EventNid};
+use quick_cache::{Weighter, sync::Cache};
+use ruma::{EventId, OwnedEventId};
+
+use crate::log::{Change, LogEntry};
+
+/// How many event IDs are remembered with their numbers.
+const IDS_MAX: usize = 100_000;
+
+/// What an event is expected to weigh, for sizing the cache's tables.
+const EVENT_SIZE_BYTES_EXPECTED: u64 = 2_048;
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<EventNid, Arc<Event>> for BySize {
+    fn weight(&self, _: &EventNid, event: &Arc<Event>) -> u64 {
+        event.size_bytes() as u64
+    }
+}
+
+/// Events by number, bounded by bytes. Kept true by the log: a redaction drops the event it redacts.
+pub struct EventCache {
+    events: Cache<EventNid, Arc<Event>, BySize>,
+    ids: Cache<OwnedEventId, EventNid>,
+    /// Counts redactions: what was read from the database before one may be stale.
+    redactions: AtomicU64,
+}
+
+impl std::fmt::Debug for EventCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventCache").field("events", &self.events.len()).finish_non_exhaustive()
+    }
+}
+
+/// Proof of when a read from the database began.
+#[derive(Debug)]
+pub(crate) struct ReadToken(u64);
+
+impl EventCache {
+    pub(crate) fn new(size_bytes_max: u64) -> Self {
+        let expected =
+            usize::try_from(size_bytes_max / EVENT_SIZE_BYTES_EXPECTED).unwrap_or(usize::MAX);
+        Self {
+            events: Cache::with_weighter(expected, size_bytes_max, BySize),
+            ids: Cache::new(IDS_MAX),
+            redactions: AtomicU64::new(0),
+        }
+    }
+
+    /// The event, if it is in memory.
+    pub fn find(&self, nid: EventNid) -> Option<Arc<Event>> {
+        self.events.get(&nid)
+    }
+
+    /// Those in memory, and the numbers of the others.
+    pub(crate) fn split(&self, nids: &[EventNid]) -> (HashMap<EventNid, Arc<Event>>, Vec<i64>) {
+        let mut found = HashMap::with_capacity(nids.len());
+        let mut missing = Vec::new();
+        for nid in nids {
+            match self.events.get(nid) {
+                Some(event) => drop(found.insert(*nid, event)),
+                None => missing.push(nid.0),
+            }
+        }
+        (found, missing)
+    }
+
+    /// The numbers known of these IDs, and the IDs not known.
+    pub(crate) fn split_ids(
+        &self,
+        event_ids: &[&EventId],
+    ) -> (HashMap<OwnedEventId, EventNid>, Vec<String>) {
+        let mut found = HashMap::new();
+        let mut missing = Vec::new();
+        for event_id in event_ids {
+            match self.ids.get(*event_id) {
+                Some(nid) => drop(found.insert((*event_id).to_owned(), nid)),
+                None => missing.push(event_id.to_string()),
+            }
+        }
+        (found, missing)
+    }
+
+    /// Call before reading events from the database, for [`EventCache::insert_read`].
+    pub(crate) fn begin_read(&self) -> ReadToken {
+        ReadToken(self.redactions.load(Ordering::Acquire))
+    }
+
+    /// Keep an event read from the database, unless a redaction came in between.
+    pub(crate) fn insert_read(&self, token: &ReadToken, event: &Arc<Event>) {
+        self.insert(event);
+        // Checked afterwards, so that a redaction that is applied meanwhile is not missed.
+        if self.redactions.load(Ordering::Acquire) != token.0 {
+            self.events.remove(&event.nid);
+        }
+    }
+
+    fn insert(&self, event: &Arc<Event>) {
+        self.ids.insert(event.event_id.clone(), event.nid);
+        self.events.insert(event.nid, Arc::clone(event));
+    }
+
+    /// Take up what the log says. Called before all subscribers.
+    pub(crate) fn apply(&self, entries: &[Arc<LogEntry>]) {
+        for entry in entries {
+            if let Change::Event(event) = &entry.change {
+                self.insert(event);
+                if let Some(redacted) = event.redacts {
+                    self.redactions.fetch_add(1, Ordering::AcqRel);
+                    self.events.remove(&redacted);
+                }
+            }
+        }
+    }
+}

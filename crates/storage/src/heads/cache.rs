@@ -1,0 +1,254 @@
+//! The cache of heads.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use myelin_model::{Event, RoomNid, StreamPos};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use ruma::{OwnedRoomId, RoomId};
+use sqlx::PgPool;
+
+use super::{RoomHead, read};
+use crate::{
+    StorageError,
+    log::{Change, LogEntry, LogSubscriber},
+};
+
+/// How many room IDs are remembered with their numbers.
+const IDS_MAX: usize = 100_000;
+
+/// How many heads are kept. Beyond it those that were used least recently go.
+const HEADS_MAX: usize = 10_000;
+
+/// The heads of the rooms in use.
+pub struct Heads {
+    pool: PgPool,
+    slots: Mutex<HashMap<RoomNid, Slot>>,
+    ids: Cache<OwnedRoomId, RoomNid>,
+    uses: AtomicU64,
+}
+
+enum Slot {
+    /// Being read by some tasks. What the log brings meanwhile is kept, to be carried on by.
+    Reading { readers: usize, news: Vec<News> },
+    /// In line with the log.
+    Ready { head: Arc<RoomHead>, used: u64 },
+}
+
+#[derive(Clone)]
+enum News {
+    Event(StreamPos, Arc<Event>),
+    /// Something that only the database tells.
+    Unclear(StreamPos),
+}
+
+impl std::fmt::Debug for Heads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heads").field("heads", &self.slots.lock().len()).finish_non_exhaustive()
+    }
+}
+
+impl Heads {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self { pool, slots: Mutex::default(), ids: Cache::new(IDS_MAX), uses: AtomicU64::new(0) }
+    }
+
+    /// The number of a room, if this server knows the room.
+    pub async fn find_nid(&self, room_id: &RoomId) -> Result<Option<RoomNid>, StorageError> {
+        if let Some(nid) = self.ids.get(room_id) {
+            return Ok(Some(nid));
+        }
+        let nid =
+            sqlx::query_scalar!("SELECT room_nid FROM rooms WHERE room_id = $1", room_id.as_str())
+                .fetch_optional(&self.pool)
+                .await?
+                .map(RoomNid);
+        if let Some(nid) = nid {
+            self.ids.insert(room_id.to_owned(), nid);
+        }
+        Ok(nid)
+    }
+
+    /// The head of a room, if this server knows the room. It is at least as new as [`crate::Log::applied`] was at the call.
+    pub async fn find(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StorageError> {
+        let Some(nid) = self.find_nid(room_id).await? else { return Ok(None) };
+        Ok(self.find_many(&[nid]).await?.remove(&nid))
+    }
+
+    /// The head of a room by number, if it is in memory.
+    pub fn find_ready(&self, room_nid: RoomNid) -> Option<Arc<RoomHead>> {
+        match self.slots.lock().get_mut(&room_nid) {
+            Some(Slot::Ready { head, used }) => {
+                *used = self.uses.fetch_add(1, Ordering::Relaxed);
+                Some(Arc::clone(head))
+            }
+            Some(Slot::Reading { .. }) | None => None,
+        }
+    }
+
+    /// The heads of many rooms. Two queries for all that are not in memory.
+    pub async fn find_many(
+        &self,
+        nids: &[RoomNid],
+    ) -> Result<HashMap<RoomNid, Arc<RoomHead>>, StorageError> {
+        let (mut found, missing) = self.begin(nids);
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        // Takes the readers' places back if reading fails or the caller goes away.
+        let reading = Reading { heads: self, nids: missing };
+        let read = read::heads(&self.pool, &reading.nids).await?;
+        for head in read.into_values() {
+            self.ids.insert(head.room_id.clone(), head.room_nid);
+            found.insert(head.room_nid, self.finish(head));
+        }
+        drop(reading);
+        Ok(found)
+    }
+
+    /// Forget a head, so that it is read anew: a writer found it outdated.
+    pub fn forget(&self, room_nid: RoomNid) {
+        let mut slots = self.slots.lock();
+        if let Some(Slot::Ready { .. }) = slots.get(&room_nid) {
+            slots.remove(&room_nid);
+        }
+    }
+
+    /// The heads in memory; the rooms without one are marked as being read.
+    fn begin(&self, nids: &[RoomNid]) -> (HashMap<RoomNid, Arc<RoomHead>>, Vec<RoomNid>) {
+        let (mut found, mut missing) = (HashMap::with_capacity(nids.len()), Vec::new());
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        let mut slots = self.slots.lock();
+        for nid in nids {
+            match slots.get_mut(nid) {
+                Some(Slot::Ready { head, used }) => {
+                    *used = now;
+                    found.insert(*nid, Arc::clone(head));
+                }
+                Some(Slot::Reading { readers, .. }) => {
+                    *readers += 1;
+                    missing.push(*nid);
+                }
+                None => {
+                    slots.insert(*nid, Slot::Reading { readers: 1, news: Vec::new() });
+                    missing.push(*nid);
+                }
+            }
+        }
+        (found, missing)
+    }
+
+    /// Put a head that was read into the cache, carried on by what the log brought while it was being read.
+    fn finish(&self, mut head: RoomHead) -> Arc<RoomHead> {
+        let mut slots = self.slots.lock();
+        let news = match slots.get(&head.room_nid) {
+            Some(Slot::Reading { news, .. }) => news.clone(),
+            // Another reader was quicker, and its head is in line with the log.
+            Some(Slot::Ready { head, .. }) => return Arc::clone(head),
+            None => Vec::new(),
+        };
+        let mut clear = true;
+        for news in news {
+            clear &= match news {
+                News::Event(pos, _) | News::Unclear(pos) if pos <= head.last_pos => true,
+                News::Event(pos, event) => head.carry_on(&event, pos),
+                News::Unclear(_) => false,
+            };
+        }
+        let head = Arc::new(head);
+        if clear {
+            let used = self.uses.fetch_add(1, Ordering::Relaxed);
+            slots.insert(head.room_nid, Slot::Ready { head: Arc::clone(&head), used });
+            evict(&mut slots);
+        }
+        head
+    }
+
+    /// Take up an entry that concerns a room. `carry_on` returns whether the head could follow.
+    fn follow(&self, room_nid: RoomNid, news: News) {
+        let mut slots = self.slots.lock();
+        match slots.get_mut(&room_nid) {
+            None => {}
+            Some(Slot::Reading { news: kept, .. }) => kept.push(news),
+            Some(Slot::Ready { head, .. }) => {
+                let followed = match &news {
+                    News::Event(pos, _) | News::Unclear(pos) if *pos <= head.last_pos => true,
+                    News::Event(pos, event) => Arc::make_mut(head).carry_on(event, *pos),
+                    News::Unclear(_) => false,
+                };
+                if !followed {
+                    slots.remove(&room_nid);
+                }
+            }
+        }
+    }
+}
+
+/// Let go of the tenth of the heads that was used least recently, when there are too many.
+fn evict(slots: &mut HashMap<RoomNid, Slot>) {
+    if slots.len() <= HEADS_MAX {
+        return;
+    }
+    let mut uses: Vec<u64> = slots
+        .values()
+        .filter_map(|slot| match slot {
+            Slot::Ready { used, .. } => Some(*used),
+            Slot::Reading { .. } => None,
+        })
+        .collect();
+    let (_, oldest_kept, _) = uses.select_nth_unstable((HEADS_MAX / 10).min(HEADS_MAX));
+    let oldest_kept = *oldest_kept;
+    slots.retain(|_, slot| match slot {
+        Slot::Ready { used, .. } => *used >= oldest_kept,
+        Slot::Reading { .. } => true,
+    });
+}
+
+/// Rooms that a task is reading.
+struct Reading<'heads> {
+    heads: &'heads Heads,
+    nids: Vec<RoomNid>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut slots = self.heads.slots.lock();
+        for nid in &self.nids {
+            if let Some(Slot::Reading { readers, .. }) = slots.get_mut(nid) {
+                *readers -= 1;
+                if *readers == 0 {
+                    slots.remove(nid);
+                }
+            }
+        }
+    }
+}
+
+impl LogSubscriber for Heads {
+    fn apply(&self, entries: &[Arc<LogEntry>]) {
+        for entry in entries {
+            match &entry.change {
+                Change::Event(event) => {
+                    self.follow(event.room_nid, News::Event(entry.pos, Arc::clone(event)))
+                }
+                Change::StateReset { room_nid, .. } => {
+                    self.follow(*room_nid, News::Unclear(entry.pos))
+                }
+                Change::Receipt { .. }
+                | Change::AccountData { .. }
+                | Change::Sessions { .. }
+                | Change::Account { .. }
+                | Change::Profile { .. }
+                | Change::DeviceList { .. }
+                | Change::Forgotten { .. }
+                | Change::Other => {}
+            }
+        }
+    }
+}

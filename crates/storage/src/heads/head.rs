@@ -1,0 +1,78 @@
+//! What a writer and a reader need to know of a room as it stands.
+
+use myelin_model::{Event, EventFlags, EventNid, RoomNid, StreamPos};
+use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+
+use crate::state::{SnapshotChain, StateMap};
+
+/// A forward extremity: an event that no other event follows yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extremity {
+    /// Its number.
+    pub nid: EventNid,
+    /// Its ID.
+    pub event_id: OwnedEventId,
+}
+
+/// A room as it stands after some append. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RoomHead {
+    /// The room's number.
+    pub room_nid: RoomNid,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// The room version.
+    pub room_version: RoomVersionId,
+    /// How many events were ever appended: who builds upon an older version than the database's must reload.
+    pub version: i64,
+    /// The greatest depth of the extremities.
+    pub depth: i64,
+    /// The forward extremities.
+    pub extremities: Vec<Extremity>,
+    /// The resolved state after all extremities.
+    pub state: StateMap,
+    /// Where that state stands among the snapshots.
+    pub chain: SnapshotChain,
+    /// The newest event's [`Event::notify_ordinal`].
+    pub notify_ordinal: i64,
+    /// No event of the room stands after this position.
+    pub last_pos: StreamPos,
+}
+
+impl RoomHead {
+    /// The head before a room's first event.
+    pub fn new(room_nid: RoomNid, room_id: OwnedRoomId, room_version: RoomVersionId) -> Self {
+        Self {
+            room_nid,
+            room_id,
+            room_version,
+            version: 0,
+            depth: 0,
+            extremities: Vec::new(),
+            state: StateMap::new(),
+            chain: SnapshotChain::default(),
+            notify_ordinal: 0,
+            last_pos: StreamPos::ZERO,
+        }
+    }
+
+    /// Carry the head on by an event that the log brought. `false` if the event is not enough to know the new head, which must be
+    /// read then.
+    pub(super) fn carry_on(&mut self, event: &Event, pos: StreamPos) -> bool {
+        if !event.flags.contains(EventFlags::LINEAR) {
+            return false;
+        }
+        self.version += 1;
+        self.depth = event.depth;
+        self.extremities = vec![Extremity { nid: event.nid, event_id: event.event_id.clone() }];
+        self.notify_ordinal = event.notify_ordinal;
+        self.last_pos = pos;
+        if let Some(key) = event.state_key_nid {
+            self.state.insert(key, event.nid);
+            let Some(after) = event.state_after else { return false };
+            // The event's own snapshot was written by whoever appended it; repeat the step to know the chain.
+            self.chain.extend(after, &[(key, Some(event.nid))], &self.state);
+        }
+        true
+    }
+}

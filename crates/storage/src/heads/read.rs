@@ -1,0 +1,66 @@
+//! Reading heads from the database.
+
+use std::collections::HashMap;
+
+use myelin_model::{EventNid, RoomNid, StateNid, StreamPos};
+use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+use sqlx::PgPool;
+
+use super::{Extremity, RoomHead};
+use crate::{StorageError, state};
+
+/// Read heads. Two queries, however many; rooms that do not exist are left out.
+pub(super) async fn heads(
+    pool: &PgPool,
+    nids: &[RoomNid],
+) -> Result<HashMap<RoomNid, RoomHead>, StorageError> {
+    let nids: Vec<i64> = nids.iter().map(|nid| nid.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT r.room_nid, r.room_id, r.room_version, r.version, r.depth, r.extremities, r.state_nid, r.notify_ordinal,
+            r.last_pos,
+            ARRAY(
+                SELECT e.event_id FROM unnest(r.extremities) WITH ORDINALITY AS x (nid, ord)
+                JOIN events e ON e.event_nid = x.nid ORDER BY x.ord
+            ) AS "extremity_ids!"
+        FROM rooms r WHERE r.room_nid = ANY ($1)
+        "#,
+        &nids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let state_nids: Vec<StateNid> = rows.iter().map(|row| StateNid(row.state_nid)).collect();
+    let mut states = state::read_chains(pool, &state_nids).await?;
+
+    let mut heads = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let extremities = row
+            .extremities
+            .iter()
+            .zip(row.extremity_ids)
+            .map(|(nid, id)| {
+                let event_id = OwnedEventId::try_from(id)
+                    .map_err(StorageError::inconsistent("events.event_id"))?;
+                Ok(Extremity { nid: EventNid(*nid), event_id })
+            })
+            .collect::<Result<_, StorageError>>()?;
+        // Several rooms never share a snapshot, so it can be taken out.
+        let (state, chain) = states.remove(&StateNid(row.state_nid)).unwrap_or_default();
+        let head = RoomHead {
+            room_nid: RoomNid(row.room_nid),
+            room_id: OwnedRoomId::try_from(row.room_id)
+                .map_err(StorageError::inconsistent("rooms.room_id"))?,
+            room_version: RoomVersionId::try_from(row.room_version)
+                .map_err(StorageError::inconsistent("rooms.room_version"))?,
+            version: row.version,
+            depth: row.depth,
+            extremities,
+            state,
+            chain,
+            notify_ordinal: row.notify_ordinal,
+            last_pos: StreamPos(row.last_pos),
+        };
+        heads.insert(head.room_nid, head);
+    }
+    Ok(heads)
+}

@@ -1,0 +1,15 @@
+//! The log: what changed, in one order for all nodes (DESIGN: "One log").
+//!
+//! [`Log`] follows the log: it hands every entry to the subscribers, in position order, each once, and then moves
+//! [`Log::applied`]. A node's own writes come straight from the commit; those of others by `NOTIFY` and one query.
+
+mod change;
+mod follow;
+mod listen;
+mod read;
+
+pub(crate) use self::{change::encode, follow::Feed};
+pub use self::{
+    change::{Change, LogEntry},
+    follow::{Log, LogSubscriber},
+};

@@ -1,0 +1,11 @@
+//! Room state: snapshots as packed differences, and the numbers of state keys.
+
+mod keys;
+mod packed;
+mod snapshots;
+
+pub(crate) use self::snapshots::{read_chains, read_map};
+pub use self::{
+    keys::{StateKey, StateKeys},
+    snapshots::{NewSnapshot, SnapshotChain, StateMap},
+};

@@ -1,0 +1,217 @@
+//! State snapshots: levelled differences of bounded depth.
+//!
+//! A snapshot is stored as a difference to a base. A chain of bases has at most [`LEVEL_ENTRIES_MAX`]`.len() + 1` links: the
+//! whole state, then one difference a level, each level smaller than the one above. A new snapshot repeats the
+//! differences of its level and adds its own; when the level is full, it moves up a level instead, and the levels below begin
+//! anew. So any state is read with a handful of rows, and a change costs a few dozen entries, not the whole room.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use myelin_model::{EventNid, RoomNid, StateKeyNid, StateNid};
+use sqlx::PgPool;
+
+use super::packed::{self, Delta};
+use crate::StorageError;
+
+/// How many entries the difference of a level may have, from the level next to the whole state down.
+const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
+
+/// A room's state: which event each state key has. Cheap to clone and to change.
+pub type StateMap = imbl::OrdMap<StateKeyNid, EventNid>;
+
+/// A snapshot to be written.
+#[derive(Debug, Clone)]
+pub struct NewSnapshot {
+    /// The snapshot's number.
+    pub(crate) state_nid: StateNid,
+    /// The snapshot that it is a difference to.
+    pub(crate) base_nid: Option<StateNid>,
+    /// The packed difference.
+    pub(crate) delta: Vec<u8>,
+}
+
+/// Where a state stands among the snapshots: what is needed to write the next one.
+#[derive(Debug, Clone, Default)]
+pub struct SnapshotChain {
+    /// The whole state first, then the differences, each on the one before it.
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Clone)]
+struct Link {
+    state_nid: StateNid,
+    /// Empty for the whole state: it is not needed again.
+    delta: Arc<Delta>,
+}
+
+impl SnapshotChain {
+    /// The number of the snapshot at the chain's end. `None` for the empty state of a new room.
+    pub fn state_nid(&self) -> Option<StateNid> {
+        self.links.last().map(|link| link.state_nid)
+    }
+
+    /// Make the snapshot `state_nid` of the state that follows when `changes` are made. `state` is the state with them made.
+    pub fn extend(
+        &mut self,
+        state_nid: StateNid,
+        changes: &[(StateKeyNid, Option<EventNid>)],
+        state: &StateMap,
+    ) -> NewSnapshot {
+        let mut changes: BTreeMap<StateKeyNid, Option<EventNid>> =
+            changes.iter().copied().collect();
+        // Walk up from the deepest level while the level is too small for what has gathered.
+        while let Some(depth) = self.links.len().checked_sub(1) {
+            // A chain that is not at its deepest level yet begins the next level below.
+            let begins_level = depth < LEVEL_ENTRIES_MAX.len();
+            let level = if begins_level { depth } else { depth - 1 };
+            let fits =
+                |entries: usize| LEVEL_ENTRIES_MAX.get(level).is_some_and(|max| entries <= *max);
+            if begins_level && fits(changes.len()) {
+                return self.push(state_nid, changes.into_iter().collect());
+            }
+            let Some(last) = self.links.pop() else { break };
+            if depth == 0 {
+                break;
+            }
+            for (key, event) in last.delta.iter() {
+                changes.entry(*key).or_insert(*event);
+            }
+            let level = depth - 1;
+            if LEVEL_ENTRIES_MAX.get(level).is_some_and(|max| changes.len() <= *max) {
+                return self.push(state_nid, changes.into_iter().collect());
+            }
+        }
+        self.links.clear();
+        let whole: Delta = state.iter().map(|(key, event)| (*key, Some(*event))).collect();
+        self.links.push(Link { state_nid, delta: Arc::default() });
+        NewSnapshot { state_nid, base_nid: None, delta: packed::pack(&whole) }
+    }
+
+    fn push(&mut self, state_nid: StateNid, delta: Delta) -> NewSnapshot {
+        let base_nid = self.state_nid();
+        let packed = packed::pack(&delta);
+        self.links.push(Link { state_nid, delta: Arc::new(delta) });
+        NewSnapshot { state_nid, base_nid, delta: packed }
+    }
+}
+
+/// Read whole states with their chains. One query, however many.
+pub(crate) async fn read_chains(
+    pool: &PgPool,
+    state_nids: &[StateNid],
+) -> Result<HashMap<StateNid, (StateMap, SnapshotChain)>, StorageError> {
+    let nids: Vec<i64> = state_nids.iter().map(|nid| nid.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        WITH RECURSIVE chain AS (
+            SELECT s.state_nid AS wanted, 0 AS steps, s.state_nid, s.base_nid, s.delta
+            FROM state_snapshots s WHERE s.state_nid = ANY ($1)
+            UNION ALL
+            SELECT chain.wanted, chain.steps + 1, s.state_nid, s.base_nid, s.delta
+            FROM chain JOIN state_snapshots s ON s.state_nid = chain.base_nid
+        )
+        SELECT wanted AS "wanted!", state_nid AS "state_nid!", base_nid, delta AS "delta!"
+        FROM chain ORDER BY wanted, steps DESC
+        "#,
+        &nids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut states: HashMap<StateNid, (StateMap, SnapshotChain)> =
+        HashMap::with_capacity(state_nids.len());
+    for row in rows {
+        let (map, chain) = states.entry(StateNid(row.wanted)).or_default();
+        let delta = packed::unpack(&row.delta)
+            .map_err(StorageError::inconsistent("state_snapshots.delta"))?;
+        for (key, event) in &delta {
+            match event {
+                Some(event) => map.insert(*key, *event),
+                None => map.remove(key),
+            };
+        }
+        let delta = if row.base_nid.is_some() { delta } else { Delta::new() };
+        chain.links.push(Link { state_nid: StateNid(row.state_nid), delta: Arc::new(delta) });
+    }
+    Ok(states)
+}
+
+/// Read one whole state.
+pub(crate) async fn read_map(pool: &PgPool, state_nid: StateNid) -> Result<StateMap, StorageError> {
+    let mut states = read_chains(pool, &[state_nid]).await?;
+    let (map, _) = states.remove(&state_nid).ok_or_else(|| {
+        StorageError::inconsistent("state_snapshots.state_nid")(format!("{state_nid} is missing"))
+    })?;
+    Ok(map)
+}
+
+impl NewSnapshot {
+    /// Columns for the writer: number, base, difference.
+    pub(crate) fn into_columns(self, room_nid: RoomNid) -> (i64, i64, Option<i64>, Vec<u8>) {
+        (room_nid.0, self.state_nid.0, self.base_nid.map(|nid| nid.0), self.delta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rebuild a state from what was written, as the query does.
+    fn rebuild(written: &HashMap<StateNid, NewSnapshot>, state_nid: StateNid) -> (StateMap, usize) {
+        let mut links = vec![&written[&state_nid]];
+        while let Some(base) = links.last().unwrap().base_nid {
+            links.push(&written[&base]);
+        }
+        let mut map = StateMap::new();
+        for link in links.iter().rev() {
+            for (key, event) in packed::unpack(&link.delta).unwrap() {
+                match event {
+                    Some(event) => map.insert(key, event),
+                    None => map.remove(&key),
+                };
+            }
+        }
+        (map, links.len())
+    }
+
+    #[test]
+    fn every_state_comes_back_with_few_links_and_few_bytes() {
+        let (mut chain, mut state, mut written) =
+            (SnapshotChain::default(), StateMap::new(), HashMap::new());
+        let mut states = Vec::new();
+        for step in 0..3_000_i64 {
+            let key = StateKeyNid(if step < 1_000 { step } else { step * 7919 % 1_000 });
+            let event = (step % 17 != 3).then_some(EventNid(step + 50));
+            match event {
+                Some(event) => state.insert(key, event),
+                None => state.remove(&key),
+            };
+            let nid = StateNid(step + 1);
+            written.insert(nid, chain.extend(nid, &[(key, event)], &state));
+            states.push((nid, state.clone()));
+        }
+        for (nid, state) in &states {
+            let (rebuilt, links) = rebuild(&written, *nid);
+            assert_eq!(&rebuilt, state, "state {nid}");
+            assert!(links <= LEVEL_ENTRIES_MAX.len() + 1);
+        }
+        let bytes: usize = written.values().map(|snapshot| snapshot.delta.len()).sum();
+        assert!(bytes < 3_000 * 150, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_large_change_takes_a_level_that_holds_it() {
+        let (mut chain, mut state) = (SnapshotChain::default(), StateMap::new());
+        state.insert(StateKeyNid(1), EventNid(1));
+        chain.extend(StateNid(1), &[(StateKeyNid(1), Some(EventNid(1)))], &state);
+        let changes: Vec<_> = (0..2_000).map(|n| (StateKeyNid(n), Some(EventNid(n)))).collect();
+        for (key, event) in &changes {
+            state.insert(*key, event.unwrap());
+        }
+        let snapshot = chain.extend(StateNid(2), &changes, &state);
+        assert_eq!(snapshot.base_nid, None);
+        assert_eq!(packed::unpack(&snapshot.delta).unwrap().len(), 2_000);
+    }
+}

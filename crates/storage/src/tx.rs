@@ -1,0 +1,82 @@
+//! Transactions.
+
+use std::sync::Arc;
+
+use myelin_model::StreamPos;
+use sqlx::{Postgres, Transaction};
+use tokio::sync::oneshot;
+
+use crate::{
+    StorageError,
+    log::{Change, Feed, Log, LogEntry, encode},
+};
+
+/// An open transaction, and the only way to write what does not go through the [`crate::Writer`].
+///
+/// Dropped without [`Tx::commit`], it rolls back.
+#[derive(Debug)]
+pub struct Tx {
+    pub(crate) inner: Transaction<'static, Postgres>,
+    log: Log,
+    published: Vec<Change>,
+}
+
+impl Tx {
+    pub(crate) fn new(inner: Transaction<'static, Postgres>, log: Log) -> Self {
+        Self { inner, log, published: Vec::new() }
+    }
+
+    /// Announce a change to clients and other nodes. It gets its position when the transaction commits.
+    /// Room events cannot be published: they are appended by the [`crate::Writer`].
+    pub fn publish(&mut self, change: Change) {
+        debug_assert!(!matches!(change, Change::Event(_)), "events are appended, not published");
+        self.published.push(change);
+    }
+
+    /// Make everything visible to others. Returns when it is flushed and, if something was published, applied on
+    /// this node: the position of the last change published, or zero if nothing was.
+    pub async fn commit(mut self) -> Result<StreamPos, StorageError> {
+        let published = std::mem::take(&mut self.published);
+        let (mut kinds, mut room_nids, mut user_ids, mut payloads) =
+            (vec![], vec![], vec![], vec![]);
+        let mut changes = Vec::with_capacity(published.len());
+        for change in published {
+            if let Some(row) = encode(&change)? {
+                kinds.push(row.kind);
+                room_nids.push(row.room_nid);
+                user_ids.push(row.user_id);
+                payloads.push(row.payload);
+                changes.push(change);
+            }
+        }
+        if changes.is_empty() {
+            self.inner.commit().await?;
+            return Ok(StreamPos::ZERO);
+        }
+        // Takes the lock of the log, so it comes last, and the commit follows at once.
+        let first = sqlx::query_scalar!(
+            r#"SELECT log_publish($1, $2, $3, $4) AS "first!""#,
+            &kinds,
+            &room_nids as &[Option<i64>],
+            &user_ids as &[Option<String>],
+            &payloads
+        )
+        .fetch_one(&mut *self.inner)
+        .await?;
+        self.inner.commit().await?;
+
+        let entries: Vec<Arc<LogEntry>> = (first..)
+            .zip(changes)
+            .map(|(pos, change)| Arc::new(LogEntry { pos: StreamPos(pos), change }))
+            .collect();
+        let last = entries.last().map_or(StreamPos::ZERO, |entry| entry.pos);
+        let (applied, wait) = oneshot::channel();
+        let then = Box::new(move || {
+            // Who asked may have gone away.
+            let _ = applied.send(());
+        });
+        self.log.feed(Feed { entries, then })?;
+        wait.await.map_err(|_| StorageError::Stopping)?;
+        Ok(last)
+    }
+}

@@ -1,0 +1,108 @@
+//! What can be appended, and what becomes of it.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
+use ruma::{OwnedEventId, OwnedUserId};
+
+use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
+
+/// Events for one room, with all that is derived from them. All of it is appended, or nothing.
+#[derive(Debug)]
+pub struct Append {
+    /// The version of the head that the first event was built upon; 0 for a new room.
+    pub expected_version: i64,
+    /// The head after the last event. Its version is `expected_version` plus the number of events.
+    pub head: Arc<RoomHead>,
+    /// The events, in order. `pos` is filled in; `transaction` is remembered, so that a repeated request is found.
+    pub events: Vec<Event>,
+    /// The snapshots that the events refer to and that are not stored yet.
+    pub snapshots: Vec<NewSnapshot>,
+    /// How memberships change.
+    pub memberships: Vec<MembershipChange>,
+    /// Changes of the current state that do not follow from the events themselves: what state resolution did.
+    pub resets: Vec<(StateKeyNid, Option<EventNid>)>,
+    /// Where new state events stand in the chain cover of the auth graph.
+    pub places: Vec<ChainPlace>,
+    /// The chain cover's new links.
+    pub links: Vec<ChainLink>,
+    /// When, in milliseconds since the epoch.
+    pub now_ms: u64,
+}
+
+/// A user's membership changes.
+#[derive(Debug, Clone)]
+pub struct MembershipChange {
+    /// Whose.
+    pub user_id: OwnedUserId,
+    /// What it is now.
+    pub membership: Membership,
+    /// The member event.
+    pub event_nid: EventNid,
+}
+
+/// Where a state event stands in the chain cover.
+#[derive(Debug, Clone, Copy)]
+pub struct ChainPlace {
+    /// The event.
+    pub event_nid: EventNid,
+    /// The chain, named by its first event.
+    pub chain_nid: EventNid,
+    /// The place in the chain, from 1.
+    pub seq: i32,
+}
+
+/// A link of the chain cover: who is at or after the source place reaches the target place and all before it.
+#[derive(Debug, Clone, Copy)]
+pub struct ChainLink {
+    /// The source chain.
+    pub chain_nid: EventNid,
+    /// The source place.
+    pub seq: i32,
+    /// The target chain.
+    pub target_chain_nid: EventNid,
+    /// The target place.
+    pub target_seq: i32,
+}
+
+/// A receipt to be stored.
+#[derive(Debug, Clone)]
+pub struct NewReceipt {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// Who has read.
+    pub user_id: OwnedUserId,
+    /// `m.read` or `m.read.private`.
+    pub receipt_type: Box<str>,
+    /// The thread: empty for the unthreaded receipt, `main`, or a thread root's event ID.
+    pub thread_id: Box<str>,
+    /// The number of the event read.
+    pub event_nid: EventNid,
+    /// The event read.
+    pub event_id: OwnedEventId,
+    /// Where it stands. A receipt for an event before the one of the stored receipt is dropped.
+    pub event_pos: StreamPos,
+    /// When, in milliseconds since the epoch.
+    pub ts: u64,
+}
+
+/// Events that stand in the log now.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The events, with their positions.
+    pub events: Vec<Arc<Event>>,
+    /// The position of the last of them.
+    pub pos: StreamPos,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The room has moved on since the head was read, or a transaction ID is taken: reload and build anew.
+    #[error("the room has moved on")]
+    Conflict,
+
+    /// The database failed, on this item alone too.
+    #[error("could not append to the log")]
+    Storage(#[source] Arc<StorageError>),
+}
