@@ -1,0 +1,159 @@
+//! The state that an event is checked against.
+
+use std::sync::Arc;
+
+use myelin_model::Membership;
+use ruma::UserId;
+use serde::Deserialize;
+
+use super::{AuthEvent, Create, PowerLevels};
+use crate::{key::PublicKey, version::RoomVersion};
+
+/// A room state, as far as the rules ask. A room held in memory answers from what it has parsed before; [`LookupState`] answers from events.
+pub trait AuthState {
+    /// The create event. `None` if there is none, or none that can be read.
+    fn create(&self) -> Option<Arc<Create>>;
+    /// The power levels in force, with the defaults if there is no event.
+    fn power_levels(&self, create: &Arc<Create>) -> Arc<PowerLevels>;
+    /// The join rule; [`JoinRule::Invite`] if there is no event.
+    fn join_rule(&self) -> JoinRule;
+    /// A user's membership. `None` if there is no event.
+    fn membership(&self, user_id: &UserId) -> Option<Membership>;
+    /// The third-party invite with this token: who sent it, and the keys that may sign for it.
+    fn third_party_invite(&self, token: &str) -> Option<ThirdPartyInviteKeys>;
+}
+
+/// The join rules of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JoinRule {
+    /// Everybody.
+    Public,
+    /// The invited.
+    Invite,
+    /// The invited, and everybody may ask (since version 7).
+    Knock,
+    /// Who is in certain rooms (since version 8).
+    Restricted,
+    /// Who is in certain rooms, and everybody may ask (since version 10).
+    KnockRestricted,
+    /// Nobody: `private`, or a rule that is not known.
+    Nobody,
+}
+
+impl JoinRule {
+    /// Read the content of an `m.room.join_rules` event.
+    pub fn parse(content: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Content<'a> {
+            #[serde(borrow)]
+            join_rule: std::borrow::Cow<'a, str>,
+        }
+        match serde_json::from_str::<Content<'_>>(content) {
+            Ok(content) => match &*content.join_rule {
+                "public" => Self::Public,
+                "invite" => Self::Invite,
+                "knock" => Self::Knock,
+                "restricted" => Self::Restricted,
+                "knock_restricted" => Self::KnockRestricted,
+                _ => Self::Nobody,
+            },
+            Err(_) => Self::Nobody,
+        }
+    }
+
+    /// Whether membership in other rooms can let a user in, in this version.
+    pub fn is_restricted(self, version: RoomVersion) -> bool {
+        let rules = version.auth_rules();
+        self == Self::Restricted && rules.restricted_join_rule
+            || self == Self::KnockRestricted && rules.knock_restricted_join_rule
+    }
+
+    /// Whether users may knock, in this version.
+    pub fn allows_knock(self, version: RoomVersion) -> bool {
+        let rules = version.auth_rules();
+        self == Self::Knock && rules.knocking
+            || self == Self::KnockRestricted && rules.knock_restricted_join_rule
+    }
+}
+
+/// What the rules need of an `m.room.third_party_invite` event.
+#[derive(Debug, Clone)]
+pub struct ThirdPartyInviteKeys {
+    /// Who sent it.
+    pub sender: ruma::OwnedUserId,
+    /// The keys that may sign for it.
+    pub keys: Vec<PublicKey>,
+}
+
+impl ThirdPartyInviteKeys {
+    /// Read the event. Keys that cannot be read are left out.
+    pub fn parse(event: &impl AuthEvent) -> Self {
+        #[derive(Deserialize)]
+        struct Content {
+            public_key: Option<String>,
+            #[serde(default)]
+            public_keys: Vec<Key>,
+        }
+        #[derive(Deserialize)]
+        struct Key {
+            public_key: String,
+        }
+        let keys = match serde_json::from_str::<Content>(event.content()) {
+            Ok(content) => {
+                let texts = content
+                    .public_key
+                    .into_iter()
+                    .chain(content.public_keys.into_iter().map(|key| key.public_key));
+                texts.filter_map(|text| PublicKey::from_base64(&text)).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        Self { sender: event.sender().to_owned(), keys }
+    }
+}
+
+/// A state given as a lookup of events by type and state key. Parses at each question.
+pub struct LookupState<F> {
+    version: RoomVersion,
+    lookup: F,
+}
+
+impl<F, E> LookupState<F>
+where
+    F: Fn(&str, &str) -> Option<E>,
+    E: AuthEvent,
+{
+    /// The state of a room of this version.
+    pub fn new(version: RoomVersion, lookup: F) -> Self {
+        Self { version, lookup }
+    }
+}
+
+impl<F, E> AuthState for LookupState<F>
+where
+    F: Fn(&str, &str) -> Option<E>,
+    E: AuthEvent,
+{
+    fn create(&self) -> Option<Arc<Create>> {
+        Create::parse(self.version, &(self.lookup)("m.room.create", "")?).ok().map(Arc::new)
+    }
+
+    fn power_levels(&self, create: &Arc<Create>) -> Arc<PowerLevels> {
+        let event = (self.lookup)("m.room.power_levels", "");
+        Arc::new(PowerLevels::new(Arc::clone(create), event.as_ref().map(AuthEvent::content)))
+    }
+
+    fn join_rule(&self) -> JoinRule {
+        (self.lookup)("m.room.join_rules", "")
+            .map_or(JoinRule::Invite, |event| JoinRule::parse(event.content()))
+    }
+
+    fn membership(&self, user_id: &UserId) -> Option<Membership> {
+        (self.lookup)("m.room.member", user_id.as_str())?.membership()
+    }
+
+    fn third_party_invite(&self, token: &str) -> Option<ThirdPartyInviteKeys> {
+        (self.lookup)("m.room.third_party_invite", token)
+            .map(|event| ThirdPartyInviteKeys::parse(&event))
+    }
+}
