@@ -2,7 +2,9 @@
 //!
 //! Reads go through [`Db`]; writes through [`Tx`] or, for room events and receipts, through the [`Writer`].
 
+mod aliases;
 mod db;
+mod directory;
 mod error;
 mod event_cache;
 mod events;
@@ -14,7 +16,9 @@ mod tx;
 pub mod writer;
 
 pub use self::{
+    aliases::{Alias, Aliases, AliasesTx},
     db::{Db, MIGRATOR, StorageSettings},
+    directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     error::StorageError,
     event_cache::EventCache,
     events::Events,
