@@ -1,0 +1,156 @@
+//! Hash and signatures of received events (server-server API, "Validating hashes and signatures on received events").
+
+use base64::Engine as _;
+use ruma::{OwnedServerName, OwnedUserId, ServerName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    canonical::{self, Members},
+    key::{BASE64, PublicKeys, SigningKey},
+    pdu::{Pdu, PduError},
+    redact,
+};
+
+/// What hash and signatures say of an event.
+#[derive(Debug)]
+pub enum Verdict {
+    /// All hold.
+    Good,
+    /// The signatures hold but the content is not what was hashed: the event goes on in this redacted form.
+    Redacted(Box<Pdu>),
+    /// A server that must have signed has not, or its key is not known, or the signature is wrong: the event is dropped.
+    BadSignature(OwnedServerName),
+}
+
+/// Check the hash and all signatures that the event must have. `keys` are those valid at the event's time.
+pub fn verify(pdu: &Pdu, keys: &impl PublicKeys) -> Result<Verdict, PduError> {
+    let members: Members<'_> = serde_json::from_str(pdu.json())?;
+    let message = redact::signable(&members, pdu.version);
+    for server in signing_servers(pdu) {
+        if !is_signed_by(&members, &message, &server, keys) {
+            return Ok(Verdict::BadSignature(server));
+        }
+    }
+    if has_right_hash(&members) {
+        return Ok(Verdict::Good);
+    }
+    let redacted = redact::redact_event(pdu.json(), pdu.version)?;
+    Ok(Verdict::Redacted(Box::new(Pdu::from_stored(pdu.event_id.clone(), redacted, pdu.version)?)))
+}
+
+/// The servers that must have signed: the sender's (but for third-party invites), in versions 1 and 2 that of the event ID, and since
+/// version 8 that of who authorised a restricted join.
+pub fn signing_servers(pdu: &Pdu) -> Vec<OwnedServerName> {
+    #[derive(Deserialize, Default)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        membership: Option<&'a RawValue>,
+        #[serde(borrow)]
+        third_party_invite: Option<&'a RawValue>,
+        #[serde(borrow)]
+        join_authorised_via_users_server: Option<&'a RawValue>,
+    }
+    let is_member = &*pdu.event_type == "m.room.member";
+    let content: Content<'_> = if is_member {
+        serde_json::from_str(pdu.content()).unwrap_or_default()
+    } else {
+        Content::default()
+    };
+    let mut servers: Vec<OwnedServerName> = Vec::with_capacity(2);
+    let mut add = |server: &ServerName| {
+        if !servers.iter().any(|known| known == server) {
+            servers.push(server.to_owned());
+        }
+    };
+    let is_invite = content.membership.is_some_and(|membership| membership.get() == "\"invite\"");
+    if !(is_invite && content.third_party_invite.is_some()) {
+        add(pdu.sender.server_name());
+    }
+    if pdu.version.rules().signatures.check_event_id_server
+        && let Some(server) = pdu.event_id.server_name()
+    {
+        add(server);
+    }
+    if pdu.version.rules().signatures.check_join_authorised_via_users_server
+        && let Some(user_id) = content.join_authorised_via_users_server
+        && let Ok(user_id) = serde_json::from_str::<OwnedUserId>(user_id.get())
+    {
+        add(user_id.server_name());
+    }
+    servers
+}
+
+/// The IDs of the keys that a server says to have signed with, to know which to fetch.
+pub fn key_ids(pdu: &Pdu, server: &ServerName) -> Vec<String> {
+    let Ok(members) = serde_json::from_str::<Members<'_>>(pdu.json()) else { return Vec::new() };
+    signatures_of(&members, server)
+        .unwrap_or_default()
+        .keys()
+        .map(|key_id| key_id.0.to_string())
+        .collect()
+}
+
+fn signatures_of<'a>(members: &Members<'a>, server: &ServerName) -> Option<Members<'a>> {
+    let servers: Members<'a> = serde_json::from_str(members.get("signatures")?.get()).ok()?;
+    serde_json::from_str(servers.get(server.as_str())?.get()).ok()
+}
+
+/// At least one signature by a known key, and none by a known key that is wrong.
+fn is_signed_by(
+    members: &Members<'_>,
+    message: &str,
+    server: &ServerName,
+    keys: &impl PublicKeys,
+) -> bool {
+    let mut found = false;
+    for (key_id, signature) in signatures_of(members, server).unwrap_or_default() {
+        let Some(key) = key_id
+            .0
+            .starts_with("ed25519:")
+            .then(|| keys.find(server.as_str(), &key_id.0))
+            .flatten()
+        else {
+            continue;
+        };
+        let Ok(signature) = serde_json::from_str::<String>(signature.get()) else { return false };
+        if !key.verifies(message.as_bytes(), &signature) {
+            return false;
+        }
+        found = true;
+    }
+    found
+}
+
+fn has_right_hash(members: &Members<'_>) -> bool {
+    let mut hashed = String::with_capacity(1024);
+    let kept =
+        members.iter().filter(|(key, _)| !matches!(&*key.0, "hashes" | "signatures" | "unsigned"));
+    canonical::write_members(&mut hashed, kept.map(|(key, value)| (&*key.0, value.get())));
+    let claimed = members
+        .get("hashes")
+        .and_then(|hashes| serde_json::from_str::<Members<'_>>(hashes.get()).ok())
+        .and_then(|hashes| serde_json::from_str::<String>(hashes.get("sha256")?.get()).ok())
+        .and_then(|hash| BASE64.decode(hash).ok());
+    claimed.as_deref() == Some(&*Sha256::digest(hashed))
+}
+
+/// The event with this server's signature beside those that it has, as for restricted joins and invites of other servers' users.
+pub fn add_signature(pdu: &Pdu, server: &ServerName, key: &SigningKey) -> Result<Pdu, PduError> {
+    let mut members: Members<'_> = serde_json::from_str(pdu.json())?;
+    let signature = key.sign(redact::signable(&members, pdu.version).as_bytes());
+    let mut signatures: std::collections::BTreeMap<
+        String,
+        std::collections::BTreeMap<String, String>,
+    > = match members.get("signatures") {
+        Some(signatures) => serde_json::from_str(signatures.get())?,
+        None => Default::default(),
+    };
+    signatures.entry(server.to_string()).or_default().insert(key.key_id().to_owned(), signature);
+    let signatures = serde_json::value::to_raw_value(&signatures)?;
+    members.insert(canonical::Key("signatures".into()), &signatures);
+    let mut json = String::with_capacity(pdu.json().len() + 160);
+    canonical::write_members(&mut json, members.iter().map(|(key, value)| (&*key.0, value.get())));
+    Pdu::from_stored(pdu.event_id.clone(), json, pdu.version)
+}
