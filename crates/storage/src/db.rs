@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::{PgPool, migrate::Migrator};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     StorageError, Tx, Writer,
@@ -46,6 +46,8 @@ struct Inner {
     event_cache: Arc<EventCache>,
     state_keys: StateKeys,
     nids: Nids,
+    /// Ends the tasks when the last handle goes.
+    _stop: DropGuard,
 }
 
 impl Db {
@@ -54,7 +56,8 @@ impl Db {
         Ok(MIGRATOR.run(pool).await?)
     }
 
-    /// Start to follow the log and to write to it, until `stop`. The schema must be up to date.
+    /// Start to follow the log and to write to it, until `stop` or until the last handle is dropped. The schema must be up
+    /// to date.
     ///
     /// `listen_pool` must lead to PostgreSQL itself, `pool` may lead through a pooler.
     pub async fn open(
@@ -63,15 +66,25 @@ impl Db {
         settings: &StorageSettings,
         stop: CancellationToken,
     ) -> Result<Self, StorageError> {
+        let stop = stop.child_token();
         let event_cache = Arc::new(EventCache::new(settings.event_cache_size_bytes_max));
         let log =
             Log::start(pool.clone(), listen_pool, Arc::clone(&event_cache), stop.clone()).await?;
         let heads = Arc::new(Heads::new(pool.clone()));
         log.subscribe(Arc::clone(&heads) as Arc<dyn LogSubscriber>);
-        let writer = Writer::start(pool.clone(), log.clone(), stop);
+        let writer = Writer::start(pool.clone(), log.clone(), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         Ok(Self {
-            inner: Arc::new(Inner { pool, log, writer, heads, event_cache, state_keys, nids }),
+            inner: Arc::new(Inner {
+                pool,
+                log,
+                writer,
+                heads,
+                event_cache,
+                state_keys,
+                nids,
+                _stop: stop.drop_guard(),
+            }),
         })
     }
 

@@ -1,0 +1,119 @@
+//! What is written on one node arrives at all, in order, once.
+
+use std::time::Duration;
+
+use myelin_model::StreamPos;
+use myelin_storage::{Change, Db};
+use ruma::{room_id, user_id};
+use sqlx::PgPool;
+
+use crate::fixture::{Next, new_room, next_event, node, record};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Publish a change on a node.
+async fn publish(db: &Db) -> StreamPos {
+    let mut tx = db.begin().await.unwrap();
+    tx.publish(Change::Profile { user_id: user_id!("@alice:example.org").to_owned() });
+    tx.commit().await.unwrap()
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_has_written_has_it_applied(pool: PgPool) {
+    let db = node(&pool).await;
+    let recorder = record(&db);
+
+    let pos = publish(&db).await;
+
+    assert_eq!(db.log().applied(), pos);
+    assert_eq!(recorder.0.lock().len(), 1);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_transaction_that_rolls_back_leaves_no_gap(pool: PgPool) {
+    let db = node(&pool).await;
+    let first = publish(&db).await;
+    let mut tx = db.begin().await.unwrap();
+    tx.publish(Change::Profile { user_id: user_id!("@alice:example.org").to_owned() });
+    drop(tx);
+
+    assert_eq!(publish(&db).await, first.next());
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn two_nodes_see_one_order_without_gaps(pool: PgPool) {
+    const WRITES_EACH: usize = 60;
+    let nodes = [node(&pool).await, node(&pool).await];
+    let recorders = [record(&nodes[0]), record(&nodes[1])];
+
+    let mut tasks = Vec::new();
+    for (number, db) in nodes.iter().cloned().enumerate() {
+        for task in 0..4 {
+            let db = db.clone();
+            tasks.push(tokio::spawn(async move {
+                let room_id = format!("!room{number}{task}:example.org");
+                let mut head = new_room(&db, room_id.as_str().try_into().unwrap()).await;
+                for _ in 0..WRITES_EACH / 4 {
+                    let (append, next) = next_event(&db, &head, Next::default()).await;
+                    db.writer().append(append).await.unwrap();
+                    head = next;
+                    publish(&db).await;
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+
+    let end = StreamPos(i64::try_from(WRITES_EACH * 4).unwrap());
+    for (db, recorder) in nodes.iter().zip(&recorders) {
+        assert!(db.log().wait_for(end, PATIENCE).await);
+        let entries = recorder.0.lock();
+        let positions: Vec<i64> = entries.iter().map(|entry| entry.pos.0).collect();
+        assert_eq!(positions, (1..=end.0).collect::<Vec<_>>());
+    }
+    let kinds = |recorder: usize| -> Vec<bool> {
+        recorders[recorder]
+            .0
+            .lock()
+            .iter()
+            .map(|entry| matches!(entry.change, Change::Event(_)))
+            .collect()
+    };
+    assert_eq!(kinds(0), kinds(1));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn every_kind_of_change_survives_the_way_to_another_node(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    let recorder = record(&there);
+    let alice = user_id!("@alice:example.org").to_owned();
+    let room = new_room(&here, room_id!("!r:example.org")).await;
+    let content =
+        serde_json::from_str::<Box<serde_json::value::RawValue>>(r#"{"a":[1,2]}"#).unwrap();
+    let mut tx = here.begin().await.unwrap();
+    let changes = [
+        Change::AccountData {
+            user_id: alice.clone(),
+            room_nid: Some(room.room_nid),
+            data_type: "m.tag".into(),
+            content: content.into(),
+        },
+        Change::Sessions { user_id: alice.clone() },
+        Change::Account { user_id: alice.clone() },
+        Change::DeviceList { user_id: alice.clone() },
+        Change::Forgotten { user_id: alice, room_nid: room.room_nid },
+    ];
+    for change in &changes {
+        tx.publish(change.clone());
+    }
+    let pos = tx.commit().await.unwrap();
+
+    assert!(there.log().wait_for(pos, PATIENCE).await);
+    let entries = recorder.0.lock();
+    for (entry, change) in entries.iter().zip(&changes) {
+        assert_eq!(format!("{:?}", entry.change), format!("{change:?}"));
+    }
+    assert_eq!(entries.len(), changes.len());
+}

@@ -1,0 +1,5 @@
+//! The log and the writer against a real PostgreSQL.
+
+mod fixture;
+mod log;
+mod writer;

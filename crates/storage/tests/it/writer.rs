@@ -1,0 +1,145 @@
+//! The group-commit writer.
+
+use std::{sync::Arc, time::Duration};
+
+use myelin_model::StreamPos;
+use myelin_storage::{
+    AppendError, Change, Db, RoomHead, StateKey,
+    writer::{NewReceipt, Queued},
+};
+use ruma::{room_id, user_id};
+use sqlx::PgPool;
+
+use crate::fixture::{Next, new_room, next_event, node, record};
+
+/// Append one event and return the head after it.
+async fn append(db: &Db, head: &RoomHead, next: Next<'_>) -> RoomHead {
+    let (append, next) = next_event(db, head, next).await;
+    db.writer().append(append).await.unwrap();
+    next
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn appends_built_on_each_other_go_in_one_batch(pool: PgPool) {
+    let db = node(&pool).await;
+    let mut head = new_room(&db, room_id!("!r:example.org")).await;
+    let mut queued: Vec<Queued> = Vec::new();
+    for _ in 0..50 {
+        let (append, next) = next_event(&db, &head, Next::default()).await;
+        queued.push(db.writer().queue(append).await.unwrap());
+        head = next;
+    }
+    for (number, queued) in (1..).zip(queued) {
+        assert_eq!(queued.wait().await.unwrap().pos, StreamPos(number));
+    }
+
+    let stored = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
+    assert_eq!((stored.version, &stored.extremities), (50, &head.extremities));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_builds_on_an_outdated_head_is_refused_and_others_are_not(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    let room =
+        append(&here, &new_room(&here, room_id!("!r:example.org")).await, Next::default()).await;
+    let other = new_room(&there, room_id!("!other:example.org")).await;
+    append(&here, &room, Next::default()).await;
+
+    let (outdated, _) = next_event(&there, &room, Next::default()).await;
+    let (sound, _) = next_event(&there, &other, Next::default()).await;
+    let outdated = there.writer().queue(outdated).await.unwrap();
+    let sound = there.writer().queue(sound).await.unwrap();
+
+    assert!(matches!(outdated.wait().await, Err(AppendError::Conflict)));
+    assert_eq!(sound.wait().await.unwrap().events.len(), 1);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_transaction_is_taken_once(pool: PgPool) {
+    let db = node(&pool).await;
+    let head = new_room(&db, room_id!("!r:example.org")).await;
+    let head = append(&db, &head, Next { txn_id: Some("m1"), ..Next::default() }).await;
+
+    let (again, _) = next_event(&db, &head, Next { txn_id: Some("m1"), ..Next::default() }).await;
+
+    assert!(matches!(db.writer().append(again).await, Err(AppendError::Conflict)));
+    assert_eq!(db.log().applied(), StreamPos(1));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn heads_follow_the_log_and_equal_what_is_stored(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    let mut head = new_room(&here, room_id!("!r:example.org")).await;
+    for step in 0..40_u8 {
+        let state_key = (step % 5).to_string();
+        let key = StateKey::new("org.example.test", &state_key);
+        let nid = here.state_keys().get_or_add(std::slice::from_ref(&key)).await.unwrap()[&key];
+        let next = match step % 3 {
+            0 => Next::default(),
+            _ => Next { state_key_nid: Some(nid), state_key: Some(&state_key), ..Next::default() },
+        };
+        head = append(&here, &head, next).await;
+        // The other node has the head from the first event on, and must carry it on.
+        assert!(there.log().wait_for(here.log().applied(), Duration::from_secs(10)).await);
+        let followed = there.heads().find(&head.room_id).await.unwrap().unwrap();
+        assert_eq!(
+            (followed.version, &followed.state, &followed.extremities),
+            (head.version, &head.state, &head.extremities)
+        );
+        assert_eq!(followed.chain.state_nid(), head.chain.state_nid());
+    }
+    let read = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
+    assert_eq!((read.version, &read.state), (head.version, &head.state));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn one_bad_item_harms_no_other(pool: PgPool) {
+    let db = node(&pool).await;
+    let (good_room, bad_room) = (
+        new_room(&db, room_id!("!good:example.org")).await,
+        new_room(&db, room_id!("!bad:example.org")).await,
+    );
+    let (good, _) = next_event(&db, &good_room, Next::default()).await;
+    let (mut bad, _) = next_event(&db, &bad_room, Next::default()).await;
+    // PostgreSQL takes no NUL in text.
+    bad.events[0].json = "\0".into();
+    let bad = db.writer().queue(bad).await.unwrap();
+    let good = db.writer().queue(good).await.unwrap();
+
+    assert!(matches!(bad.wait().await, Err(AppendError::Storage(_))));
+    assert_eq!(good.wait().await.unwrap().events.len(), 1);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn receipts_only_move_forward(pool: PgPool) {
+    let db = node(&pool).await;
+    let recorder = record(&db);
+    let (first, head) =
+        next_event(&db, &new_room(&db, room_id!("!r:example.org")).await, Next::default()).await;
+    let first = db.writer().append(first).await.unwrap();
+    let (second, _) = next_event(&db, &head, Next::default()).await;
+    let second = db.writer().append(second).await.unwrap();
+    let receipt = |event: &Arc<myelin_model::Event>| NewReceipt {
+        room_nid: event.room_nid,
+        user_id: user_id!("@bob:example.org").to_owned(),
+        receipt_type: "m.read".into(),
+        thread_id: "".into(),
+        event_nid: event.nid,
+        event_id: event.event_id.clone(),
+        event_pos: event.pos.unwrap(),
+        ts: 5,
+    };
+
+    db.writer().set_receipt(receipt(&second.events[0])).await.unwrap();
+    db.writer().set_receipt(receipt(&first.events[0])).await.unwrap();
+
+    let entries = recorder.0.lock();
+    let read: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.change {
+            Change::Receipt { event_id, .. } => Some(event_id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(read, [second.events[0].event_id.clone()]);
+}
