@@ -7,7 +7,7 @@ CREATE TABLE rooms (
     room_nid       bigint   PRIMARY KEY,
     room_id        text     COLLATE "C" NOT NULL UNIQUE,
     room_version   text     NOT NULL,
-    version        bigint   NOT NULL, -- grows with every append: a node that knows an older one must reload its head
+    version        bigint   NOT NULL, -- the newest event appended, as event_nid: a node that built upon another one must reload its head
     depth          bigint   NOT NULL, -- of the deepest forward extremity
     extremities    bigint[] NOT NULL, -- forward extremities, as event_nids
     state_nid      bigint   NOT NULL, -- the resolved state after all extremities
@@ -65,15 +65,17 @@ CREATE TABLE memberships (
 );
 CREATE INDEX memberships_room ON memberships (room_nid, membership);
 
--- What a client's transaction ID became, so that a repeated request makes no second event.
+-- What a client's transaction ID became, so that a repeated request makes no second event. An ID holds for one path: a
+-- room and an event type.
 CREATE TABLE transactions (
     user_id    text COLLATE "C" NOT NULL,
     device_id  text COLLATE "C" NOT NULL,
     room_nid   bigint NOT NULL,
+    event_type text COLLATE "C" NOT NULL,
     txn_id     text COLLATE "C" NOT NULL,
     event_nid  bigint NOT NULL,
     created_ts bigint NOT NULL,
-    PRIMARY KEY (user_id, device_id, room_nid, txn_id)
+    PRIMARY KEY (user_id, device_id, room_nid, event_type, txn_id)
 );
 CREATE INDEX transactions_event ON transactions (event_nid);
 

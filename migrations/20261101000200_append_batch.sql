@@ -36,8 +36,9 @@ BEGIN
         FROM unnest(appended) AS a (nid)
         WHERE a.nid NOT IN (
             SELECT t.room_nid
-            FROM unnest(t_room, t_user, t_device, t_txn) AS t (room_nid, user_id, device_id, txn_id)
-            JOIN transactions USING (user_id, device_id, room_nid, txn_id)
+            FROM unnest(t_room, t_user, t_device, t_txn, t_event) AS t (room_nid, user_id, device_id, txn_id, event)
+            JOIN unnest(e_nid, e_type) AS e (nid, event_type) ON e.nid = t.event
+            JOIN transactions USING (user_id, device_id, room_nid, event_type, txn_id)
         );
     END IF;
 
@@ -89,9 +90,10 @@ BEGIN
     END IF;
 
     IF cardinality(t_room) > 0 THEN
-        INSERT INTO transactions (user_id, device_id, room_nid, txn_id, event_nid, created_ts)
-        SELECT t.user_id, t.device, t.room, t.txn, t.event, t.ts
+        INSERT INTO transactions (user_id, device_id, room_nid, event_type, txn_id, event_nid, created_ts)
+        SELECT t.user_id, t.device, t.room, e.type, t.txn, t.event, t.ts
         FROM unnest(t_room, t_user, t_device, t_txn, t_event, t_ts) AS t (room, user_id, device, txn, event, ts)
+        JOIN unnest(e_nid, e_type) AS e (nid, type) ON e.nid = t.event
         WHERE t.room = ANY (appended);
     END IF;
 

@@ -3,6 +3,7 @@
 //! Reads go through [`Db`]; writes through [`Tx`] or, for room events and receipts, through the [`Writer`].
 
 mod aliases;
+mod auth_chains;
 mod db;
 mod directory;
 mod error;
@@ -12,11 +13,13 @@ mod heads;
 pub mod log;
 mod nids;
 mod state;
+mod transactions;
 mod tx;
 pub mod writer;
 
 pub use self::{
     aliases::{Alias, Aliases, AliasesTx},
+    auth_chains::ChainPosition,
     db::{Db, MIGRATOR, StorageSettings},
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     error::StorageError,

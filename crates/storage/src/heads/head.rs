@@ -23,7 +23,8 @@ pub struct RoomHead {
     pub room_id: OwnedRoomId,
     /// The room version.
     pub room_version: RoomVersionId,
-    /// How many events were ever appended: who builds upon an older version than the database's must reload.
+    /// The number of the newest event appended, zero before the first: who builds upon another version than the database's must reload.
+    /// A number is of one event on one node, so that two nodes that build upon the same head never name their heads alike.
     pub version: i64,
     /// The greatest depth of the extremities.
     pub depth: i64,
@@ -62,7 +63,7 @@ impl RoomHead {
         if !event.flags.contains(EventFlags::LINEAR) {
             return false;
         }
-        self.version += 1;
+        self.version = event.nid.0;
         self.depth = event.depth;
         self.extremities = vec![Extremity { nid: event.nid, event_id: event.event_id.clone() }];
         self.notify_ordinal = event.notify_ordinal;

@@ -12,7 +12,7 @@ use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
 pub struct Append {
     /// The version of the head that the first event was built upon; 0 for a new room.
     pub expected_version: i64,
-    /// The head after the last event. Its version is `expected_version` plus the number of events.
+    /// The head after the last event. Its version is the number of the last event.
     pub head: Arc<RoomHead>,
     /// The events, in order. `pos` is filled in; `transaction` is remembered, so that a repeated request is found.
     pub events: Vec<Event>,

@@ -1,0 +1,45 @@
+//! Queries over `auth_chains`: the chain cover of the auth graph.
+
+use std::collections::HashMap;
+
+use myelin_model::EventNid;
+
+use crate::{Db, StorageError};
+
+/// Where an event stands in the chain cover, and where its chain ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainPosition {
+    /// The chain, named by its first event.
+    pub chain_nid: EventNid,
+    /// The place in the chain, from 1.
+    pub seq: i32,
+    /// The chain's last place.
+    pub end: i32,
+}
+
+impl Db {
+    /// Where state events stand in the chain cover. Those without a place are missing from the answer. One query.
+    #[tracing::instrument(name = "db.auth_chains.list", skip_all, err)]
+    pub async fn list_chain_positions(
+        &self,
+        nids: &[EventNid],
+    ) -> Result<HashMap<EventNid, ChainPosition>, StorageError> {
+        let nids: Vec<i64> = nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT c.event_nid, c.chain_nid, c.seq,
+                (SELECT max(last.seq) FROM auth_chains AS last WHERE last.chain_nid = c.chain_nid) AS "end!"
+            FROM auth_chains AS c WHERE c.event_nid = ANY ($1)
+            "#,
+            &nids,
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let place =
+            |chain_nid, seq, end| ChainPosition { chain_nid: EventNid(chain_nid), seq, end };
+        Ok(rows
+            .into_iter()
+            .map(|row| (EventNid(row.event_nid), place(row.chain_nid, row.seq, row.end)))
+            .collect())
+    }
+}

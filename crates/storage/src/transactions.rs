@@ -1,0 +1,38 @@
+//! Queries over `transactions`: what clients' transaction IDs became.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventNid, RoomNid};
+use ruma::{DeviceId, UserId};
+
+use crate::{Db, StorageError};
+
+impl Db {
+    /// The event that a device sent with this transaction ID in a room, if there is one. Events of other types do not count: their
+    /// path is another.
+    #[tracing::instrument(name = "db.transactions.find", skip_all, fields(room.nid = %room_nid), err)]
+    pub async fn find_transaction(
+        &self,
+        user_id: &UserId,
+        device_id: &DeviceId,
+        room_nid: RoomNid,
+        event_type: &str,
+        txn_id: &str,
+    ) -> Result<Option<Arc<Event>>, StorageError> {
+        let nid = sqlx::query_scalar!(
+            "SELECT event_nid FROM transactions
+             WHERE user_id = $1 AND device_id = $2 AND room_nid = $3 AND event_type = $4 AND txn_id = $5",
+            user_id.as_str(),
+            device_id.as_str(),
+            room_nid.0,
+            event_type,
+            txn_id,
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        match nid {
+            Some(nid) => self.events().find(EventNid(nid)).await,
+            None => Ok(None),
+        }
+    }
+}
