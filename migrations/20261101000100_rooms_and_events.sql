@@ -87,7 +87,8 @@ CREATE TABLE auth_chains (
     chain_nid bigint NOT NULL, -- the event_nid of the chain's first event
     seq       integer NOT NULL
 );
-CREATE INDEX auth_chains_place ON auth_chains (chain_nid, seq);
+CREATE UNIQUE INDEX auth_chains_place ON auth_chains (chain_nid, seq);
+CREATE INDEX auth_chains_room ON auth_chains (room_nid);
 CREATE TABLE auth_chain_links (
     chain_nid        bigint  NOT NULL,
     seq              integer NOT NULL,

@@ -19,7 +19,7 @@ pub mod writer;
 
 pub use self::{
     aliases::{Alias, Aliases, AliasesTx},
-    auth_chains::ChainPosition,
+    auth_chains::{AuthChainIndex, ChainPosition},
     db::{Db, MIGRATOR, StorageSettings},
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     error::StorageError,

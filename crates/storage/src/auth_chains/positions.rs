@@ -1,4 +1,4 @@
-//! Queries over `auth_chains`: the chain cover of the auth graph.
+//! Where single events stand, for who appends.
 
 use std::collections::HashMap;
 
