@@ -1,0 +1,131 @@
+//! CPU time and memory of a process and its children, from `/proc`.
+
+use std::{collections::HashMap, fs, str::FromStr};
+
+use anyhow::Context as _;
+
+/// Clock ticks a second in `/proc/PID/stat`; fixed on every Linux in use.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// `name=PID`.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    pub(crate) name: String,
+    pid: u32,
+}
+
+impl FromStr for Watch {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (name, pid) = text.split_once('=').context("give name=PID")?;
+        Ok(Self { name: name.to_owned(), pid: pid.parse().context("the PID is not a number")? })
+    }
+}
+
+/// CPU seconds so far.
+pub(crate) struct Sample {
+    cpu_seconds: f64,
+}
+
+/// What a watched process used while we measured.
+pub(crate) struct Usage {
+    pub(crate) name: String,
+    pub(crate) cpu_seconds: f64,
+    /// Proportional set size at the end: shared pages are counted once.
+    pub(crate) memory_mb: f64,
+}
+
+struct Process {
+    parent: u32,
+    ticks: u64,
+    /// Of children that ended and were waited for.
+    ended_children_ticks: u64,
+}
+
+impl Watch {
+    /// CPU seconds so far.
+    pub(crate) fn sample(&self) -> Sample {
+        Sample { cpu_seconds: self.cpu_seconds() }
+    }
+
+    /// What was used since `before`.
+    pub(crate) fn usage_since(&self, before: &Sample) -> Usage {
+        Usage {
+            name: self.name.clone(),
+            cpu_seconds: self.cpu_seconds() - before.cpu_seconds,
+            memory_mb: self.memory_mb(),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "ticks stay far below 2^52")]
+    fn cpu_seconds(&self) -> f64 {
+        let processes = list_processes();
+        let family = list_family(&processes, self.pid);
+        let ticks: u64 = family
+            .iter()
+            .filter_map(|pid| processes.get(pid))
+            .map(|p| p.ticks + p.ended_children_ticks)
+            .sum();
+        ticks as f64 / TICKS_PER_SECOND
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "kilobytes stay far below 2^52")]
+    fn memory_mb(&self) -> f64 {
+        let kilobytes: u64 =
+            list_family(&list_processes(), self.pid).into_iter().map(memory_kb).sum();
+        kilobytes as f64 / 1024.0
+    }
+}
+
+fn memory_kb(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+fn list_processes() -> HashMap<u32, Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
+    let pids =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        Some((pid, parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))
+    })
+    .collect()
+}
+
+/// The fields after the command, which stands in brackets and may hold anything.
+fn parse_stat(stat: &str) -> Option<Process> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Process {
+        parent: u32::try_from(number(1)?).ok()?,
+        ticks: number(11)? + number(12)?,
+        ended_children_ticks: number(13)? + number(14)?,
+    })
+}
+
+/// The process and everything below it.
+fn list_family(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        family.extend(
+            processes.iter().filter(|(_, process)| process.parent == parent).map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_with_brackets_is_skipped() {
+        let stat = "7 (a (b) c) S 3 7 7 0 -1 4194560 1 2 3 4 50 60 70 80 20 0";
+        let process = parse_stat(stat).expect("the line is well formed");
+        assert_eq!((process.parent, process.ticks, process.ended_children_ticks), (3, 110, 150));
+    }
+}
