@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use myelin_model::{Clock, SystemClock};
 use sqlx::{PgPool, migrate::Migrator};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    StorageError, Tx, Writer,
+    Ephemeral, StorageError, Tx, Writer,
     event_cache::EventCache,
     events::Events,
     heads::Heads,
@@ -23,11 +25,19 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 pub struct StorageSettings {
     /// How much memory events may take on this node, in bytes.
     pub event_cache_size_bytes_max: u64,
+    /// Whether presence is kept and shown.
+    pub presence_enabled: bool,
+    /// The time, for typing and presence.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { event_cache_size_bytes_max: 32 * 1024 * 1024 }
+        Self {
+            event_cache_size_bytes_max: 32 * 1024 * 1024,
+            presence_enabled: true,
+            clock: Arc::new(SystemClock),
+        }
     }
 }
 
@@ -46,6 +56,7 @@ struct Inner {
     event_cache: Arc<EventCache>,
     state_keys: StateKeys,
     nids: Nids,
+    ephemeral: Ephemeral,
     /// Ends the tasks when the last handle goes.
     _stop: DropGuard,
 }
@@ -68,10 +79,26 @@ impl Db {
     ) -> Result<Self, StorageError> {
         let stop = stop.child_token();
         let event_cache = Arc::new(EventCache::new(settings.event_cache_size_bytes_max));
-        let log =
-            Log::start(pool.clone(), listen_pool, Arc::clone(&event_cache), stop.clone()).await?;
+        let (ephemeral_heard, ephemeral_news) = mpsc::unbounded_channel();
+        let log = Log::start(
+            pool.clone(),
+            listen_pool,
+            Arc::clone(&event_cache),
+            ephemeral_heard,
+            stop.clone(),
+        )
+        .await?;
         let heads = Arc::new(Heads::new(pool.clone()));
         log.subscribe(Arc::clone(&heads) as Arc<dyn LogSubscriber>);
+        let ephemeral = Ephemeral::start(
+            pool.clone(),
+            Arc::clone(&settings.clock),
+            settings.presence_enabled,
+            ephemeral_news,
+            stop.clone(),
+        )
+        .await?;
+        log.subscribe(ephemeral.log_subscriber());
         let writer = Writer::start(pool.clone(), log.clone(), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         Ok(Self {
@@ -83,6 +110,7 @@ impl Db {
                 event_cache,
                 state_keys,
                 nids,
+                ephemeral,
                 _stop: stop.drop_guard(),
             }),
         })
@@ -96,6 +124,11 @@ impl Db {
     /// The log.
     pub fn log(&self) -> &Log {
         &self.inner.log
+    }
+
+    /// Typing and presence.
+    pub fn ephemeral(&self) -> &Ephemeral {
+        &self.inner.ephemeral
     }
 
     /// The group-commit writer.

@@ -6,6 +6,7 @@ mod aliases;
 mod auth_chains;
 mod db;
 mod directory;
+mod ephemeral;
 mod error;
 mod event_cache;
 mod events;
@@ -22,6 +23,10 @@ pub use self::{
     auth_chains::{AuthChainIndex, ChainPosition},
     db::{Db, MIGRATOR, StorageSettings},
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
+    ephemeral::{
+        Ephemeral, EphemeralChange, EphemeralChanges, EphemeralSubscriber, Presence, PresenceState,
+        Syncing,
+    },
     error::StorageError,
     event_cache::EventCache,
     events::Events,

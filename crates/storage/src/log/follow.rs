@@ -47,15 +47,16 @@ impl std::fmt::Debug for Log {
 }
 
 impl Log {
-    /// Start to follow the log from its end.
+    /// Start to follow the log from its end. `ephemeral` takes what comes on the channel of ephemeral news.
     pub(crate) async fn start(
         pool: PgPool,
         listen_pool: PgPool,
         events: Arc<EventCache>,
+        ephemeral: mpsc::UnboundedSender<String>,
         stop: CancellationToken,
     ) -> Result<Self, StorageError> {
         // Listen first, then read the end: what is committed in between is announced.
-        let notified = listen::start(listen_pool, stop.clone()).await?;
+        let notified = listen::start(listen_pool, ephemeral, stop.clone()).await?;
         let end = read::end(&pool).await?;
         let (feed, fed) = mpsc::unbounded_channel();
         let (applied_sender, applied) = watch::channel(end);

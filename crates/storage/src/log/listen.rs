@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use myelin_model::StreamPos;
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::read;
-use crate::StorageError;
+use crate::{StorageError, ephemeral};
 
 /// The channel that `log_publish` and `append_batch` notify.
 const CHANNEL: &str = "myelin_log";
@@ -17,20 +17,23 @@ const CHANNEL: &str = "myelin_log";
 const RECONNECT_MILLIS: u64 = 250;
 
 /// Listen, and announce the newest position heard of. Listening has begun when this returns.
+///
+/// The connection listens for ephemeral news too, and hands its payloads to `ephemeral`.
 pub(super) async fn start(
     pool: PgPool,
+    ephemeral: mpsc::UnboundedSender<String>,
     stop: CancellationToken,
 ) -> Result<watch::Receiver<StreamPos>, StorageError> {
     let listener = connect(&pool).await?;
     let (sender, receiver) = watch::channel(StreamPos::ZERO);
-    tokio::spawn(run(pool, listener, sender, stop));
+    tokio::spawn(run(pool, listener, sender, ephemeral, stop));
     Ok(receiver)
 }
 
 async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.ignore_pool_close_event(true);
-    listener.listen(CHANNEL).await?;
+    listener.listen_all([CHANNEL, ephemeral::CHANNEL]).await?;
     Ok(listener)
 }
 
@@ -38,6 +41,7 @@ async fn run(
     pool: PgPool,
     mut listener: PgListener,
     heard: watch::Sender<StreamPos>,
+    ephemeral: mpsc::UnboundedSender<String>,
     stop: CancellationToken,
 ) {
     loop {
@@ -46,6 +50,10 @@ async fn run(
             received = listener.try_recv() => received,
         };
         match received {
+            Ok(Some(notification)) if notification.channel() == ephemeral::CHANNEL => {
+                // Nobody takes it any more only when the node stops.
+                let _ = ephemeral.send(notification.payload().to_owned());
+            }
             Ok(Some(notification)) => {
                 if let Ok(pos) = notification.payload().parse() {
                     announce(&heard, StreamPos(pos));
