@@ -27,6 +27,13 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// For `map_err`: what was read from `column` and parsed by a layer above does not parse.
+    pub fn foreign<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        column: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        Self::inconsistent(column)
+    }
+
     /// For `map_err`: a value of `column` that does not parse.
     pub(crate) fn inconsistent<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         column: &'static str,

@@ -1,6 +1,9 @@
 //! A batch as columns, and what the database says of it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
 
 use myelin_model::{EventNid, RoomNid, StreamPos};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
@@ -91,9 +94,13 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(batch: &mut Batch) -> Result<Self, StorageError> {
+    /// `torn` says which appends are left out.
+    fn of(batch: &mut Batch, torn: &[bool]) -> Result<Self, StorageError> {
         let mut columns = Self::default();
-        for append in &mut batch.appends {
+        for (append, torn) in batch.appends.iter_mut().zip(torn) {
+            if *torn {
+                continue;
+            }
             columns.add_room(append);
             for event in &append.events {
                 columns.add_event(event, append.now_ms);
@@ -287,7 +294,8 @@ impl Batch {
         // Snapshots move into the columns, so keep them for the case that the batch must be repeated item by item.
         let snapshots: Vec<_> =
             self.appends.iter().map(|append| append.snapshots.clone()).collect();
-        let written = match Columns::of(&mut self) {
+        let torn = self.torn();
+        let written = match Columns::of(&mut self, &torn) {
             Ok(columns) => columns.run(pool).await,
             Err(error) => Err(error),
         };
@@ -299,7 +307,7 @@ impl Batch {
         });
         match answer {
             Ok((base, appended, receipts_moved)) => {
-                Ok(self.into_outcome(base, &appended, &receipts_moved))
+                Ok(self.into_outcome(base, &appended, &receipts_moved, &torn))
             }
             Err(error) => {
                 for (append, snapshots) in self.appends.iter_mut().zip(snapshots) {
@@ -310,15 +318,34 @@ impl Batch {
         }
     }
 
+    /// Which appends do not build upon the one before them in the batch for the same room, and so cannot share a row with it.
+    fn torn(&self) -> Vec<bool> {
+        let mut versions: HashMap<RoomNid, i64> = HashMap::new();
+        let is_torn = |append: &Append| match versions.entry(append.head.room_nid) {
+            Entry::Occupied(version) if *version.get() != append.expected_version => true,
+            entry => {
+                *entry.or_default() = append.head.version;
+                false
+            }
+        };
+        self.appends.iter().map(is_torn).collect()
+    }
+
     /// Give out positions as the function did: events in order, then resets, then receipts.
-    fn into_outcome(self, base: i64, appended: &[i64], receipts_moved: &[i32]) -> Outcome {
+    fn into_outcome(
+        self,
+        base: i64,
+        appended: &[i64],
+        receipts_moved: &[i32],
+        torn: &[bool],
+    ) -> Outcome {
         let rooms: HashSet<RoomNid> = appended.iter().copied().map(RoomNid).collect();
         let mut pos = StreamPos(base);
         let mut entries = Vec::new();
         let mut ranges = Vec::with_capacity(self.appends.len());
         let mut later = Vec::new();
-        for append in self.appends {
-            if !rooms.contains(&append.head.room_nid) {
+        for (append, torn) in self.appends.into_iter().zip(torn) {
+            if *torn || !rooms.contains(&append.head.room_nid) {
                 ranges.push(None);
                 continue;
             }

@@ -1,0 +1,103 @@
+//! Appending a draft: queue it under the room's lock, wait for the flush without it.
+
+use std::sync::Arc;
+
+use myelin_model::RoomNid;
+use myelin_storage::{Append, AppendError, Appended, StorageError};
+use ruma::OwnedEventId;
+
+use super::{Draft, EventError};
+use crate::Rooms;
+
+/// Why a draft was not appended.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Another node was quicker, or a transaction is taken: begin anew.
+    Conflict,
+    /// The database failed.
+    Failed(EventError),
+}
+
+impl Draft {
+    /// Append the events; returns when they are flushed and applied on this node. A draft without events must not be appended.
+    pub(crate) async fn append(mut self) -> Result<Appended, Refused> {
+        let versions: Vec<i64> = self.events.iter().map(|event| event.nid.0).collect();
+        let last_id = self.events.last().map(|event| event.event_id.clone());
+        // Taken out while the queue may keep us waiting: should the caller go away, the next draft begins from the stored head.
+        let mut tip = self.tip.take();
+        let (mut places, mut links) = (Vec::new(), Vec::new());
+        if let Some(tip) = tip.as_mut() {
+            for (nid, auth_nids) in &self.entitled {
+                let covered = tip.chains.add(*nid, auth_nids);
+                places.push(covered.place);
+                links.extend(covered.links);
+            }
+        }
+        let append = Append {
+            expected_version: self.expected_version,
+            head: Arc::new(self.head.clone()),
+            events: std::mem::take(&mut self.events),
+            snapshots: std::mem::take(&mut self.snapshots),
+            memberships: std::mem::take(&mut self.memberships),
+            resets: Vec::new(),
+            places,
+            links,
+            now_ms: self.rooms.now_ms(),
+        };
+        let (rooms, room_nid) = (self.rooms.clone(), self.head.room_nid);
+        let queued = match rooms.db().writer().queue(append).await {
+            Ok(queued) => queued,
+            Err(error) => return Err(failed(error)),
+        };
+        let generation = tip.as_ref().map_or(0, |tip| tip.generation);
+        if let Some(tip) = tip.as_mut() {
+            tip.known.merge(std::mem::take(&mut self.set));
+            tip.advance(self.head, versions.into_iter());
+        }
+        *self.tip = tip;
+        drop(self.tip);
+
+        match queued.wait().await {
+            Ok(appended) => Ok(appended),
+            Err(error) => {
+                drop_tip(&rooms, room_nid, generation).await;
+                match error {
+                    AppendError::Conflict => match find_appended(&rooms, last_id).await {
+                        Ok(Some(appended)) => Ok(appended),
+                        Ok(None) => Err(Refused::Conflict),
+                        Err(error) => Err(Refused::Failed(error.into())),
+                    },
+                    AppendError::Storage(_) => Err(failed(error)),
+                }
+            }
+        }
+    }
+}
+
+/// The tip holds what will never be stored: have the next draft begin from the stored head.
+async fn drop_tip(rooms: &Rooms, room_nid: RoomNid, generation: u64) {
+    let mut tip = rooms.engine().room(room_nid).lock_owned().await;
+    if tip.as_ref().is_some_and(|tip| tip.generation == generation) {
+        *tip = None;
+        // What the log has brought so far is older than what the database refused.
+        rooms.db().heads().forget(room_nid);
+    }
+}
+
+/// A batch whose answer was lost is repeated, and is refused then although it was appended.
+async fn find_appended(
+    rooms: &Rooms,
+    last_id: Option<OwnedEventId>,
+) -> Result<Option<Appended>, StorageError> {
+    let Some(last_id) = last_id else { return Ok(None) };
+    let Some(event) = rooms.db().events().find_by_id(&last_id).await? else { return Ok(None) };
+    let Some(pos) = event.pos else { return Ok(None) };
+    Ok(Some(Appended { events: vec![event], pos }))
+}
+
+fn failed(error: AppendError) -> Refused {
+    Refused::Failed(match error {
+        AppendError::Conflict => EventError::Busy,
+        AppendError::Storage(error) => EventError::Storage(error),
+    })
+}

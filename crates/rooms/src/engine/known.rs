@@ -1,0 +1,78 @@
+//! What is known of a room's state in memory: the events that entitle others, parsed.
+
+use std::{collections::HashMap, sync::Arc};
+
+use myelin_events::Pdu;
+use myelin_model::{EventNid, Membership, StateKeyNid};
+use myelin_storage::StateMap;
+
+/// A state event, parsed.
+#[derive(Debug)]
+pub(crate) struct StateEvent {
+    /// Its number.
+    pub(crate) nid: EventNid,
+    /// The event.
+    pub(crate) pdu: Pdu,
+    /// The membership of a member event.
+    pub(crate) membership: Option<Membership>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    /// The number of the state key. `None` if no event of any room had it when it was looked up.
+    pub(super) key: Option<StateKeyNid>,
+    /// The event. `None`: the state has none.
+    pub(super) event: Option<Arc<StateEvent>>,
+}
+
+/// A part of a state: what was looked up or set, by type and state key.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    types: HashMap<Box<str>, HashMap<Box<str>, Slot>>,
+    len: usize,
+}
+
+impl Known {
+    pub(super) fn find(&self, event_type: &str, state_key: &str) -> Option<&Slot> {
+        self.types.get(event_type)?.get(state_key)
+    }
+
+    pub(super) fn insert(&mut self, event_type: &str, state_key: &str, slot: Slot) {
+        let keys = match self.types.get_mut(event_type) {
+            Some(keys) => keys,
+            None => self.types.entry(event_type.into()).or_default(),
+        };
+        if keys.insert(state_key.into(), slot).is_none() {
+            self.len += 1;
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Take over what another part says; it wins.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (event_type, keys) in other.types {
+            for (state_key, slot) in keys {
+                self.insert(&event_type, &state_key, slot);
+            }
+        }
+    }
+
+    /// Forget what is not so in this state.
+    pub(super) fn retain(&mut self, state: &StateMap) {
+        for keys in self.types.values_mut() {
+            keys.retain(|_, slot| match slot.key {
+                Some(key) => state.get(&key) == slot.event.as_ref().map(|event| &event.nid),
+                None => false,
+            });
+        }
+        self.types.retain(|_, keys| !keys.is_empty());
+        self.len = self.types.values().map(HashMap::len).sum();
+    }
+}

@@ -1,0 +1,60 @@
+//! Which events notify under the default push rules, whoever reads them.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow, default)]
+    msgtype: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "m.relates_to", default)]
+    relates_to: Option<Relation<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Relation<'a> {
+    #[serde(borrow, default)]
+    rel_type: Option<Cow<'a, str>>,
+}
+
+/// Whether an event counts as unread for who has the default rules: messages and encrypted events, calls, but neither edits nor
+/// notices (client-server API, "Predefined Rules"). Rules about the reader, as for mentions and invites, are not looked at here.
+pub(super) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool {
+    if is_state {
+        return false;
+    }
+    if !matches!(event_type, "m.room.message" | "m.room.encrypted" | "m.call.invite") {
+        return false;
+    }
+    // Members of the wrong type match no rule.
+    let Ok(content) = serde_json::from_str::<Content<'_>>(content) else { return true };
+    let is_edit = content
+        .relates_to
+        .is_some_and(|relation| relation.rel_type.as_deref() == Some("m.replace"));
+    let is_notice =
+        event_type == "m.room.message" && content.msgtype.as_deref() == Some("m.notice");
+    !is_edit && !is_notice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_notify_and_edits_do_not() {
+        for (event_type, is_state, content, expect) in [
+            ("m.room.message", false, r#"{"msgtype":"m.text","body":"x"}"#, true),
+            ("m.room.message", false, r#"{"msgtype":"m.notice"}"#, false),
+            ("m.room.message", false, r#"{"m.relates_to":{"rel_type":"m.replace"}}"#, false),
+            ("m.room.message", false, r#"{"m.relates_to":{"rel_type":"m.thread"}}"#, true),
+            ("m.room.message", false, r#"{"m.relates_to":5}"#, true),
+            ("m.room.message", true, "{}", false),
+            ("m.room.encrypted", false, "{}", true),
+            ("m.reaction", false, "{}", false),
+            ("m.room.member", true, "{}", false),
+        ] {
+            assert_eq!(notifies(event_type, is_state, content), expect, "{event_type} {content}");
+        }
+    }
+}
