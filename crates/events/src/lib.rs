@@ -1,7 +1,8 @@
 //! The rules of Matrix as pure functions: values in, verdict out. No I/O, no clock, no `async`.
 //!
 //! A room's [`version::RoomVersion`] decides the form of its events ([`pdu`], [`build`], [`canonical`], [`key`]), who may send what
-//! ([`auth`]), and what a redaction leaves ([`redact`]). [`verify`] checks what other servers sent, [`visibility`] and [`acl`] say who
+//! ([`auth`]), what a redaction leaves ([`redact`]), and which
+//! state holds after a fork ([`resolve`]). [`verify`] checks what other servers sent, [`visibility`] and [`acl`] say who
 //! may see and take part, [`push`] whom an event notifies, and [`client`] writes events for clients.
 
 pub mod acl;
@@ -13,6 +14,7 @@ pub mod key;
 pub mod pdu;
 pub mod push;
 pub mod redact;
+pub mod resolve;
 pub mod verify;
 pub mod version;
 pub mod visibility;

@@ -2,9 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use ruma::room_version_rules::{
-    AuthorizationRules, EventIdFormatVersion, RedactionRules, RoomIdFormatVersion,
-    RoomVersionRules, StateResolutionV2Rules, StateResolutionVersion,
+use ruma::{
+    RoomVersionId,
+    room_version_rules::{
+        AuthorizationRules, EventIdFormatVersion, RedactionRules, RoomIdFormatVersion,
+        RoomVersionRules, StateResolutionV2Rules, StateResolutionVersion,
+    },
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -146,6 +149,33 @@ impl FromStr for RoomVersion {
             .into_iter()
             .find(|known| known.as_str() == version)
             .ok_or_else(|| UnknownRoomVersion(version.to_owned()))
+    }
+}
+
+impl TryFrom<&RoomVersionId> for RoomVersion {
+    type Error = UnknownRoomVersion;
+
+    fn try_from(version: &RoomVersionId) -> Result<Self, UnknownRoomVersion> {
+        version.as_str().parse()
+    }
+}
+
+impl From<RoomVersion> for RoomVersionId {
+    fn from(version: RoomVersion) -> Self {
+        match version {
+            RoomVersion::V1 => Self::V1,
+            RoomVersion::V2 => Self::V2,
+            RoomVersion::V3 => Self::V3,
+            RoomVersion::V4 => Self::V4,
+            RoomVersion::V5 => Self::V5,
+            RoomVersion::V6 => Self::V6,
+            RoomVersion::V7 => Self::V7,
+            RoomVersion::V8 => Self::V8,
+            RoomVersion::V9 => Self::V9,
+            RoomVersion::V10 => Self::V10,
+            RoomVersion::V11 => Self::V11,
+            RoomVersion::V12 => Self::V12,
+        }
     }
 }
 

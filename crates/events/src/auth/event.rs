@@ -20,6 +20,10 @@ pub trait AuthEvent {
     fn state_key(&self) -> Option<&str>;
     /// The content as JSON.
     fn content(&self) -> &str;
+    /// When its server says it was sent, in milliseconds since the Unix epoch.
+    fn origin_server_ts(&self) -> u64;
+    /// Its depth in the event graph. Asked in state resolution of version 1 only.
+    fn depth(&self) -> i64;
     /// Whether its only previous event is this one. Asked of member events only.
     fn follows_only(&self, event_id: &EventId) -> bool;
     /// Whether it has previous events. Asked of create events only.
@@ -72,6 +76,14 @@ impl AuthEvent for Pdu {
         Pdu::content(self)
     }
 
+    fn origin_server_ts(&self) -> u64 {
+        self.origin_server_ts
+    }
+
+    fn depth(&self) -> i64 {
+        self.depth
+    }
+
     fn follows_only(&self, event_id: &EventId) -> bool {
         matches!(&*self.prev_events, [only] if only == event_id)
     }
@@ -113,6 +125,14 @@ impl AuthEvent for Event {
 
     fn content(&self) -> &str {
         content_of(&self.json).unwrap_or("{}")
+    }
+
+    fn origin_server_ts(&self) -> u64 {
+        self.origin_server_ts
+    }
+
+    fn depth(&self) -> i64 {
+        self.depth
     }
 
     fn follows_only(&self, event_id: &EventId) -> bool {
@@ -170,6 +190,12 @@ macro_rules! forward {
             }
             fn content(&self) -> &str {
                 (**self).content()
+            }
+            fn origin_server_ts(&self) -> u64 {
+                (**self).origin_server_ts()
+            }
+            fn depth(&self) -> i64 {
+                (**self).depth()
             }
             fn follows_only(&self, event_id: &EventId) -> bool {
                 (**self).follows_only(event_id)

@@ -1,0 +1,91 @@
+//! Any order of arrival gives the same state, and ruma gives it too.
+
+use myelin_events::RoomVersion;
+use proptest::prelude::*;
+use ruma::OwnedEventId;
+
+use crate::{
+    history::{History, Step},
+    room::Room,
+    ruma_twin,
+};
+
+/// Receive the events of a room in another order: any event whose previous events are there may come next.
+fn replay(history: &Room, seed: u64) -> Room {
+    let mut room = Room::new(history.version);
+    let mut left = history.events.clone();
+    let mut seed = seed;
+    while !left.is_empty() {
+        let ready: Vec<usize> = (0..left.len())
+            .filter(|place| {
+                left[*place]
+                    .prev_events
+                    .iter()
+                    .chain(&left[*place].auth_events)
+                    .all(|id| room.numbers.contains_key(id))
+            })
+            .collect();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let event = left.remove(ready[usize::try_from(seed >> 33).unwrap() % ready.len()]);
+        let mut prev_events = event.prev_events.to_vec();
+        if seed & 1 == 0 {
+            prev_events.reverse();
+        }
+        let state = room.state_after(&prev_events);
+        room.check(&state, &event).expect("allowed there, so allowed here");
+        room.push(event, state);
+    }
+    room
+}
+
+fn check(version: RoomVersion, steps: &[Step], seed: u64) {
+    let mut history = History::new(version);
+    for step in steps {
+        history.step(*step);
+    }
+    let mut ends: Vec<OwnedEventId> = history.extremities();
+    // All states on the way count too, not only the last.
+    let latest: Vec<_> =
+        history.room.events.iter().rev().take(8).map(|event| event.event_id.clone()).collect();
+    for pair in latest.chunks(2).chain(latest.chunks(3)).chain([ends.as_slice()]) {
+        let ours = history.room.names(&history.room.state_after(pair));
+        let states: Vec<_> = pair
+            .iter()
+            .map(|id| history.room.states_after[history.room.numbers[id] as usize].clone())
+            .collect();
+        if ruma_twin::covers(version) {
+            assert_eq!(
+                Some(&ours),
+                ruma_twin::resolve(&history.room, &states).as_ref(),
+                "version {version}"
+            );
+        }
+    }
+    let state = history.room.names(&history.room.state_after(&ends));
+    for order in [seed, !seed] {
+        let other = replay(&history.room, order);
+        ends.reverse();
+        assert_eq!(state, other.names(&other.state_after(&ends)), "version {version}");
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = any::<[u8; 6]>().prop_map(|[who, what, whom, value, upon, when]| Step {
+        who,
+        what,
+        whom,
+        value,
+        upon,
+        when,
+    });
+    prop::collection::vec(step, 10..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_gives_one_state(version in prop::sample::select(&RoomVersion::ALL[..]), steps in steps(), seed in any::<u64>()) {
+        check(version, &steps, seed);
+    }
+}
