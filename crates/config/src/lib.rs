@@ -1,1 +1,158 @@
-//! Placeholder until this crate has its first content.
+//! The config: `homeserver.yaml` as Synapse reads it, and Myelin's own keys under `myelin:`.
+//!
+//! [`load`] reads files into a [`Config`] of typed sections. All that is wrong is told at once; what has no
+//! effect is told as [`Warning`]s. Nothing but the binary sees this crate: it turns the sections into the
+//! small settings of the others.
+
+mod error;
+mod generate;
+pub mod keys;
+mod reader;
+mod secret;
+pub mod sections;
+mod source;
+mod units;
+mod yaml;
+
+use std::path::PathBuf;
+
+pub use error::{ConfigError, Problem, Warning, Weight};
+pub use generate::{Generate, generate_config, generate_log_config};
+pub use secret::{Secret, random_text, write_private_file};
+use sections::{
+    appservices::{self, AppService},
+    database::{self, Database},
+    listeners::{self, Listener, Tls},
+    media::{self, Media},
+    own::{self, Own},
+    password::{self, Password},
+    ratelimits::{self, RateLimits},
+    registration::{self, Registration},
+    rooms::{self, Rooms},
+    server::Server,
+    sessions::{self, Sessions},
+    signing::{self, Signing},
+    turn::{self, Turn},
+    users::{self, Users},
+    well_known::{self, WellKnown},
+};
+pub use source::list_files;
+
+/// Where to read the config from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Files, and folders of `*.yaml` files, in order: top-level keys of later ones replace those of earlier ones.
+    pub paths: Vec<PathBuf>,
+    /// Where keys are looked for that have no path in the config. Default: the folder of the last file.
+    pub config_directory: Option<PathBuf>,
+    /// Where data go that have no path in the config. Default: `data` in the config folder.
+    pub data_directory: Option<PathBuf>,
+    /// Whether secrets may stand in the config itself. Default: true.
+    pub secrets_in_config: bool,
+    /// Whether files that are missing and that Synapse would make are made (the signing key). Default: false.
+    pub create_files: bool,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Sources {
+            paths: Vec::new(),
+            config_directory: None,
+            data_directory: None,
+            secrets_in_config: true,
+            create_files: false,
+        }
+    }
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who the server is.
+    pub server: Server,
+    /// What it listens on.
+    pub listeners: Vec<Listener>,
+    /// Its TLS files, if both are given.
+    pub tls: Option<Tls>,
+    /// Its database.
+    pub database: Database,
+    /// `log_config`: the file of Python's logging configuration.
+    pub log_config: Option<PathBuf>,
+    /// Its keys and secrets.
+    pub signing: Signing,
+    /// Who may make an account.
+    pub registration: Registration,
+    /// How long sessions live.
+    pub sessions: Sessions,
+    /// Passwords.
+    pub password: Password,
+    /// How often things may be done.
+    pub ratelimits: RateLimits,
+    /// Rooms.
+    pub rooms: Rooms,
+    /// Profiles, presence, directory.
+    pub users: Users,
+    /// Bridges and bots.
+    pub appservices: Vec<AppService>,
+    /// Media.
+    pub media: Media,
+    /// Calls.
+    pub turn: Turn,
+    /// Well-known documents.
+    pub well_known: WellKnown,
+    /// Myelin's own keys.
+    pub own: Own,
+}
+
+/// A config that was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What the admin should know.
+    pub warnings: Vec<Warning>,
+    /// The files that were read, in order.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads the config.
+///
+/// # Errors
+///
+/// Everything that is wrong, each with its file, key, value and what is allowed.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let mut warnings = Vec::new();
+    let document = source::read(&sources.paths, &mut warnings)?;
+    warnings.extend(keys::check(&document));
+    let reader = reader::Reader::new(&document, sources, warnings);
+    let config = read(&reader.root());
+    let problems = reader.problems.into_inner();
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
+    Ok(Loaded { config, warnings: reader.warnings.into_inner(), files: document.files.clone() })
+}
+
+fn read(root: &reader::Section<'_>) -> Config {
+    let server = Server::read(root);
+    let listeners = listeners::read(root);
+    Config {
+        tls: listeners::read_tls(root, &listeners),
+        database: database::read(root),
+        log_config: root.path("log_config"),
+        signing: signing::read(root, &server.server_name),
+        registration: registration::read(root),
+        sessions: sessions::read(root),
+        password: password::read(root),
+        ratelimits: ratelimits::read(root),
+        rooms: rooms::read(root),
+        users: users::read(root),
+        appservices: appservices::read(root),
+        media: media::read(root),
+        turn: turn::read(root),
+        well_known: well_known::read(root),
+        own: own::read(root),
+        server,
+        listeners,
+    }
+}

@@ -1,0 +1,77 @@
+//! What can be wrong with a config, told so that an admin can put it right.
+
+use std::{fmt, path::PathBuf};
+
+/// One thing that is wrong. All of them are collected before the start is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The file it stands in; none if the key is missing altogether.
+    pub file: Option<PathBuf>,
+    /// The line, from 1; 0 if not known.
+    pub line: usize,
+    /// The key with its parents (`rc_login.address.per_second`); empty if the file itself is wrong.
+    pub key: String,
+    /// What is wrong: the value (never a secret's) and what is allowed.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}", file.display())?;
+            if self.line > 0 {
+                write!(f, ":{}", self.line)?;
+            }
+            f.write_str(": ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// Everything that is wrong with a config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigError {
+    /// The problems in the order they were found; at least one.
+    pub problems: Vec<Problem>,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How much a [`Warning`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Something the admin asked for does not happen.
+    Warn,
+    /// Nothing is lost: the key is simply not needed here.
+    Note,
+}
+
+/// Something an admin should know though the server starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Warning {
+    /// How much it matters.
+    pub weight: Weight,
+    /// Where it stands and what it means, in the form of a [`Problem`].
+    pub problem: Problem,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}

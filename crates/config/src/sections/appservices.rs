@@ -1,0 +1,153 @@
+//! `app_service_config_files`: bridges and bots, each with a registration file of its own.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Sources,
+    error::Problem,
+    reader::{Found, Reader, Section, absolute},
+    secret::Secret,
+    source::Document,
+    yaml,
+};
+
+/// An application service's registration.
+#[derive(Clone, Debug)]
+pub struct AppService {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `id`: its name, once on the server.
+    pub id: String,
+    /// `url`: where events go; none if it wants none.
+    pub url: Option<String>,
+    /// `as_token`: what it shows to us.
+    pub as_token: Secret,
+    /// `hs_token`: what we show to it.
+    pub hs_token: Secret,
+    /// `sender_localpart`: the user it speaks as by default.
+    pub sender_localpart: String,
+    /// `rate_limited`: whether rate limits hold for its users. Default: true.
+    pub rate_limited: bool,
+    /// `protocols`: networks it bridges to.
+    pub protocols: Vec<String>,
+    /// `namespaces.users`.
+    pub users: Vec<Namespace>,
+    /// `namespaces.aliases`.
+    pub aliases: Vec<Namespace>,
+    /// `namespaces.rooms`.
+    pub rooms: Vec<Namespace>,
+    /// `receive_ephemeral` (or `de.sorunome.msc2409.push_ephemeral`): typing, receipts, presence too. Default: false.
+    pub receive_ephemeral: bool,
+    /// `org.matrix.msc3202`: device changes and key counts too. Default: false.
+    pub msc3202: bool,
+    /// `io.element.msc4190`: it may manage devices of its users without a login. Default: false.
+    pub msc4190: bool,
+}
+
+/// A part of the ids that an application service cares for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// `regex`: matches from the beginning of an id.
+    pub regex: String,
+    /// `exclusive`: whether nobody else may have such ids.
+    pub exclusive: bool,
+}
+
+pub(crate) fn read(root: &Section<'_>) -> Vec<AppService> {
+    let mut services: Vec<AppService> = Vec::new();
+    for file in root.texts("app_service_config_files").unwrap_or_default() {
+        let file = absolute(Path::new(&file));
+        let Some(service) = read_file(root, &file) else { continue };
+        if let Some(other) = services.iter().find(|other| other.id == service.id) {
+            wrong(root, &file, format!("its id {:?} is already that of {}", service.id, other.file.display()));
+        } else if let Some(other) = services.iter().find(|other| other.as_token == service.as_token) {
+            wrong(root, &file, format!("its as_token is already that of {}", other.file.display()));
+        } else {
+            services.push(service);
+        }
+    }
+    services
+}
+
+fn wrong(root: &Section<'_>, file: &Path, text: String) {
+    root.reader.problems.borrow_mut().push(Problem {
+        file: Some(file.to_owned()),
+        line: 0,
+        key: String::new(),
+        text,
+    });
+}
+
+fn read_file(root: &Section<'_>, file: &Path) -> Option<AppService> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            root.wrong_key("app_service_config_files", format!("{} cannot be read: {error}", file.display()));
+            return None;
+        }
+    };
+    let node = match yaml::parse(&text) {
+        Ok(node) => node,
+        Err(error) => {
+            wrong(root, file, format!("not valid YAML: {error}"));
+            return None;
+        }
+    };
+    let mut document = Document { files: vec![file.to_owned()], ..Document::default() };
+    if let yaml::Value::Map(entries) = node.value {
+        document.lay_over(entries, file);
+    }
+    let sources = Sources { secrets_in_config: true, ..Sources::default() };
+    let reader = Reader::new(&document, &sources, Vec::new());
+    let service = read_service(&reader.root(), file);
+    root.reader.problems.borrow_mut().append(&mut reader.problems.borrow_mut());
+    service
+}
+
+fn read_service(section: &Section<'_>, file: &Path) -> Option<AppService> {
+    let required = |key: &str| {
+        let text = section.text_or_number(key);
+        if section.find(key).is_none() {
+            section.wrong_key(key, "is missing".to_owned());
+        }
+        text
+    };
+    let id = required("id");
+    let as_token = required("as_token");
+    let hs_token = required("hs_token");
+    let sender_localpart = required("sender_localpart");
+    let namespaces = section.section("namespaces");
+    let flag = |names: &[&str]| names.iter().any(|name| section.bool(name, false));
+    let service = AppService {
+        file: file.to_owned(),
+        id: id?,
+        url: section.text("url").filter(|url| !url.is_empty()),
+        as_token: Secret::new(as_token?),
+        hs_token: Secret::new(hs_token?),
+        sender_localpart: sender_localpart?,
+        rate_limited: section.bool("rate_limited", true),
+        protocols: section.texts("protocols").unwrap_or_default(),
+        users: read_namespaces(&namespaces, "users"),
+        aliases: read_namespaces(&namespaces, "aliases"),
+        rooms: read_namespaces(&namespaces, "rooms"),
+        receive_ephemeral: flag(&["receive_ephemeral", "de.sorunome.msc2409.push_ephemeral", "push_ephemeral"]),
+        msc3202: flag(&["org.matrix.msc3202"]),
+        msc4190: flag(&["io.element.msc4190"]),
+    };
+    Some(service)
+}
+
+fn read_namespaces(namespaces: &Section<'_>, kind: &str) -> Vec<Namespace> {
+    let Some(sections) = namespaces.sections(kind) else { return Vec::new() };
+    let mut found = Vec::new();
+    for section in sections {
+        let exclusive = section.bool("exclusive", false);
+        match section.find("regex") {
+            None => section.wrong_key("regex", "is missing".to_owned()),
+            Some(Found { .. }) => {
+                found.extend(section.text("regex").map(|regex| Namespace { regex, exclusive }));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,225 @@
+//! `log_config`: Python's logging configuration, as far as it says where logs go, how they look and from
+//! which level on.
+
+use std::path::PathBuf;
+
+use crate::{
+    error::ConfigError,
+    source,
+    yaml::{self, Node, Value},
+};
+
+/// Levels of Python's logging, from loud to quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Everything, `NOTSET` too.
+    Trace,
+    /// `DEBUG`.
+    Debug,
+    /// `INFO`.
+    Info,
+    /// `WARNING`.
+    Warn,
+    /// `ERROR` and `CRITICAL`.
+    Error,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// A file, with the rotation of its handler.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// When a new file is begun.
+        rotation: Rotation,
+        /// How many old files are kept; 0 keeps all of them.
+        keep: u32,
+    },
+}
+
+/// When a new log file is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// Never; something else may move the file away (it is opened again on SIGHUP).
+    Never,
+    /// At midnight (UTC).
+    Daily,
+    /// When it grows larger than this many bytes.
+    SizeBytes(u64),
+}
+
+/// One place that logs go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOutput {
+    /// Where.
+    pub target: LogTarget,
+    /// How.
+    pub format: LogFormat,
+}
+
+/// What a log config says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The level of all that `levels` does not name. Default: INFO.
+    pub level: Level,
+    /// Levels by logger: Synapse's names (`synapse.storage`) and Myelin's own (`myelin_storage`).
+    pub levels: Vec<(String, Level)>,
+    /// Where logs go. Default: standard error, as text.
+    pub outputs: Vec<LogOutput>,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig {
+            level: Level::Info,
+            levels: Vec::new(),
+            outputs: vec![LogOutput { target: LogTarget::Stderr, format: LogFormat::Text }],
+        }
+    }
+}
+
+/// Reads a log config file.
+///
+/// # Errors
+///
+/// The file cannot be read or is not YAML. What it says and cannot be followed is left out.
+pub fn read_log_config(file: &std::path::Path) -> Result<LogConfig, ConfigError> {
+    let text = source::read_text(file)?;
+    let node = yaml::parse(&text).map_err(|error| ConfigError {
+        problems: vec![crate::Problem {
+            file: Some(file.to_owned()),
+            line: error.line,
+            key: String::new(),
+            text: format!("not valid YAML: {}", error.text),
+        }],
+    })?;
+    Ok(understand(&node))
+}
+
+pub(crate) fn parse_level(text: &str) -> Option<Level> {
+    match text.to_ascii_uppercase().as_str() {
+        "NOTSET" | "TRACE" | "0" | "5" => Some(Level::Trace),
+        "DEBUG" | "10" => Some(Level::Debug),
+        "INFO" | "20" => Some(Level::Info),
+        "WARN" | "WARNING" | "30" => Some(Level::Warn),
+        "ERROR" | "40" | "CRITICAL" | "FATAL" | "50" => Some(Level::Error),
+        _ => None,
+    }
+}
+
+fn level_of(node: Option<&Node>) -> Option<Level> {
+    match &node?.get("level")?.value {
+        Value::String(text) => parse_level(text),
+        Value::Int(number) => parse_level(&number.to_string()),
+        _ => None,
+    }
+}
+
+fn text_of<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    match &node.get(key)?.value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn understand(node: &Node) -> LogConfig {
+    let root = node.get("root");
+    let mut levels = Vec::new();
+    if let Some(Value::Map(loggers)) = node.get("loggers").map(|loggers| &loggers.value) {
+        for (name, logger) in loggers {
+            levels.extend(level_of(Some(logger)).map(|level| (name.clone(), level)));
+        }
+    }
+    let mut outputs = Vec::new();
+    if let Some(Value::List(names)) = root.and_then(|root| root.get("handlers")).map(|names| &names.value) {
+        for name in names {
+            if let Value::String(name) = &name.value {
+                outputs.extend(output_of(node, name, 0));
+            }
+        }
+    }
+    outputs.dedup();
+    if outputs.is_empty() {
+        outputs = LogConfig::default().outputs;
+    }
+    LogConfig { level: level_of(root).unwrap_or(Level::Info), levels, outputs }
+}
+
+/// The output of a handler; one that only buffers stands for the one it buffers for.
+fn output_of(config: &Node, name: &str, depth: usize) -> Option<LogOutput> {
+    const BUFFERS_MAX: usize = 4;
+    let handler = config.get("handlers")?.get(name)?;
+    let class = text_of(handler, "class").unwrap_or("logging.StreamHandler");
+    if let Some(behind) = text_of(handler, "target") {
+        return (depth < BUFFERS_MAX).then(|| output_of(config, behind, depth + 1))?;
+    }
+    let format = match text_of(handler, "formatter").and_then(|formatter| config.get("formatters")?.get(formatter)) {
+        Some(formatter) if formatter.to_json().to_string().contains("Json") => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    let target = match text_of(handler, "filename") {
+        Some(file) => file_target(handler, class, file),
+        None if text_of(handler, "stream").is_some_and(|stream| stream.ends_with("stdout")) => LogTarget::Stdout,
+        None if class.ends_with("StreamHandler") => LogTarget::Stderr,
+        None => return None,
+    };
+    Some(LogOutput { target, format })
+}
+
+fn file_target(handler: &Node, class: &str, file: &str) -> LogTarget {
+    let number = |key: &str| match handler.get(key).map(|node| &node.value) {
+        Some(Value::Int(number)) => u64::try_from(*number).unwrap_or(0),
+        _ => 0,
+    };
+    let rotation = if class.ends_with("TimedRotatingFileHandler") {
+        Rotation::Daily
+    } else if class.ends_with("RotatingFileHandler") && number("maxBytes") > 0 {
+        Rotation::SizeBytes(number("maxBytes"))
+    } else {
+        Rotation::Never
+    };
+    let keep = u32::try_from(number("backupCount")).unwrap_or(0);
+    LogTarget::File { path: crate::reader::absolute(std::path::Path::new(file)), rotation, keep }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn synapses_default_logs_to_a_file_through_a_buffer() {
+        let text = "version: 1\nformatters:\n  precise: {format: '%(message)s'}\nhandlers:\n  file:\n    class: \
+            logging.handlers.TimedRotatingFileHandler\n    formatter: precise\n    filename: /var/log/hs.log\n    \
+            backupCount: 3\n  buffer: {class: synapse.logging.handlers.PeriodicallyFlushingMemoryHandler, target: \
+            file}\nloggers:\n  synapse.storage.SQL: {level: WARNING}\nroot:\n  level: DEBUG\n  handlers: [buffer]\n";
+        let config = understand(&yaml::parse(text).unwrap());
+        assert_eq!(config.level, Level::Debug);
+        assert_eq!(config.levels, vec![("synapse.storage.SQL".to_owned(), Level::Warn)]);
+        let target =
+            LogTarget::File { path: "/var/log/hs.log".into(), rotation: Rotation::Daily, keep: 3 };
+        assert_eq!(config.outputs, vec![LogOutput { target, format: LogFormat::Text }]);
+    }
+
+    #[test]
+    fn json_to_standard_output() {
+        let text = "formatters:\n  structured: {class: synapse.logging.TerseJsonFormatter}\nhandlers:\n  console: \
+            {class: logging.StreamHandler, formatter: structured, stream: ext://sys.stdout}\nroot: {level: INFO, \
+            handlers: [console]}\n";
+        let config = understand(&yaml::parse(text).unwrap());
+        assert_eq!(config.outputs, vec![LogOutput { target: LogTarget::Stdout, format: LogFormat::Json }]);
+    }
+}
