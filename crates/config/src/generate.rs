@@ -31,7 +31,8 @@ pub fn generate_config(wish: &Generate) -> String {
     let name = &wish.server_name;
     let config = |file: String| quote(&wish.config_directory.join(file).display().to_string());
     let data = |file: &str| quote(&wish.data_directory.join(file).display().to_string());
-    let bind = if wish.open_private_ports { "" } else { "    bind_addresses: ['::1', '127.0.0.1']\n" };
+    let bind =
+        if wish.open_private_ports { "" } else { "    bind_addresses: ['::1', '127.0.0.1']\n" };
     text += "# Configuration file for Myelin. Synapse's keys have Synapse's meaning; Myelin's own stand below `myelin:`.\n";
     text += "# Every supported key is described in config/homeserver.yaml of Myelin.\n";
     _ = writeln!(text, "server_name: {}", quote(name));
@@ -57,7 +58,11 @@ pub fn generate_config(wish: &Generate) -> String {
     if wish.enable_metrics {
         text += "enable_metrics: true\n";
     }
-    _ = writeln!(text, "myelin:\n  data_directory: {}", quote(&wish.data_directory.display().to_string()));
+    _ = writeln!(
+        text,
+        "myelin:\n  data_directory: {}",
+        quote(&wish.data_directory.display().to_string())
+    );
     text += "\n\n# vim:ft=yaml\n";
     text
 }

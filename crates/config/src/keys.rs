@@ -97,7 +97,8 @@ impl Walk<'_> {
             self.warn(Weight::Warn, path, node, text);
             return;
         };
-        let note = |empty: &str| if key.note.is_empty() { empty.to_owned() } else { key.note.to_owned() };
+        let note =
+            |empty: &str| if key.note.is_empty() { empty.to_owned() } else { key.note.to_owned() };
         match key.status {
             Status::Used => self.below(&path, key.name, node),
             Status::Later if is_idle(node, key.default) => {}
@@ -105,7 +106,12 @@ impl Walk<'_> {
                 let text = format!("not supported yet: {}", note(parent_note(key.name)));
                 self.warn(Weight::Warn, path, node, text);
             }
-            Status::Moot => self.warn(Weight::Note, path, node, format!("has no effect: {}", note("not needed here"))),
+            Status::Moot => self.warn(
+                Weight::Note,
+                path,
+                node,
+                format!("has no effect: {}", note("not needed here")),
+            ),
             Status::Dead => {
                 let mut text = "has no effect, in Synapse neither".to_owned();
                 if !key.note.is_empty() {
@@ -176,7 +182,8 @@ fn is_idle(node: &Node, default: &str) -> bool {
         _ => false,
     };
     let is_default = !default.is_empty()
-        && serde_json::from_str::<serde_json::Value>(default).is_ok_and(|default| default == node.to_json());
+        && serde_json::from_str::<serde_json::Value>(default)
+            .is_ok_and(|default| default == node.to_json());
     is_empty || is_default
 }
 
@@ -206,7 +213,9 @@ mod tests {
     #[test]
     fn later_keys_say_what_is_lost_unless_they_are_off() {
         assert_eq!(
-            warnings("url_preview_enabled: true\noidc_providers: []\nenable_search: true\nweb_client: x\nredis: {}"),
+            warnings(
+                "url_preview_enabled: true\noidc_providers: []\nenable_search: true\nweb_client: x\nredis: {}"
+            ),
             [
                 "hs.yaml:1: url_preview_enabled: not supported yet: links have no previews",
                 "hs.yaml:4: web_client: has no effect, in Synapse neither",
@@ -218,7 +227,9 @@ mod tests {
     #[test]
     fn names_the_admin_chooses_are_not_unknown() {
         assert_eq!(
-            warnings("old_signing_keys:\n  'ed25519:x': {key: a, expired_ts: 1}\nextra_well_known_client_content: {a: 1}"),
+            warnings(
+                "old_signing_keys:\n  'ed25519:x': {key: a, expired_ts: 1}\nextra_well_known_client_content: {a: 1}"
+            ),
             [""; 0]
         );
     }

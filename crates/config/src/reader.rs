@@ -76,7 +76,8 @@ impl<'a> Reader<'a> {
             Some(directory) => absolute(directory),
             None => {
                 let last = self.document.files.last().map(|file| absolute(file));
-                last.and_then(|file| file.parent().map(Path::to_owned)).unwrap_or_else(|| absolute(Path::new(".")))
+                last.and_then(|file| file.parent().map(Path::to_owned))
+                    .unwrap_or_else(|| absolute(Path::new(".")))
             }
         }
     }
@@ -132,7 +133,8 @@ impl<'a> Section<'a> {
 
     /// Reports a wrong value, which is shown.
     pub fn wrong(&self, found: &Found<'_>, allowed: &str) {
-        let text = format!("{} is {}; allowed: {allowed}", show(found.node), found.node.value.kind());
+        let text =
+            format!("{} is {}; allowed: {allowed}", show(found.node), found.node.value.kind());
         self.wrong_text(found, text);
     }
 
@@ -272,7 +274,10 @@ impl<'a> Section<'a> {
             _ => None,
         };
         if value.is_none() {
-            self.wrong(&found, "a whole number of bytes, or one with a unit of K, M, G, T (such as 50M, not 50MB)");
+            self.wrong(
+                &found,
+                "a whole number of bytes, or one with a unit of K, M, G, T (such as 50M, not 50MB)",
+            );
         }
         value
     }
@@ -289,7 +294,10 @@ impl<'a> Section<'a> {
                 Value::String(text) => texts.push(text.clone()),
                 _ => {
                     let path = format!("{}[{index}]", found.path);
-                    self.wrong(&Found { node: item, file: found.file, path }, "a text (put it in quotes)");
+                    self.wrong(
+                        &Found { node: item, file: found.file, path },
+                        "a text (put it in quotes)",
+                    );
                 }
             }
         }
@@ -347,7 +355,10 @@ impl<'a> Section<'a> {
         for (index, item) in items.iter().enumerate() {
             let path = format!("{}[{index}]", found.path);
             if !matches!(item.value, Value::Map(_)) {
-                self.wrong(&Found { node: item, file: found.file, path }, "a map of keys and values");
+                self.wrong(
+                    &Found { node: item, file: found.file, path },
+                    "a map of keys and values",
+                );
                 continue;
             }
             let pattern = format!("{}[]", join(&self.pattern, key));

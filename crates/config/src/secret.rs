@@ -1,12 +1,6 @@
 //! Secrets: given in the config, or in a file of their own by `<key>_path`.
 
-use std::{
-    fmt,
-    fs::OpenOptions,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::{fmt, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use rand::RngExt;
 
@@ -71,7 +65,10 @@ impl Section<'_> {
         let file = self.path(&path_key);
         match (inline, file) {
             (Some(_), Some(_)) => {
-                self.wrong_key(&path_key, format!("given together with {key}; allowed: one of the two"));
+                self.wrong_key(
+                    &path_key,
+                    format!("given together with {key}; allowed: one of the two"),
+                );
                 None
             }
             (Some(_), None) => self.inline_secret(key),
@@ -86,7 +83,9 @@ impl Section<'_> {
         if !self.reader.sources.secrets_in_config {
             self.wrong_text(
                 &found,
-                format!("secrets in the config are refused (--no-secrets-in-config); use {key}_path"),
+                format!(
+                    "secrets in the config are refused (--no-secrets-in-config); use {key}_path"
+                ),
             );
             return None;
         }
@@ -94,7 +93,10 @@ impl Section<'_> {
             crate::yaml::Value::String(text) => Some(Secret(text.clone())),
             crate::yaml::Value::Int(number) => Some(Secret(number.to_string())),
             other => {
-                self.wrong_text(&found, format!("is {}; allowed: a text (put it in quotes)", other.kind()));
+                self.wrong_text(
+                    &found,
+                    format!("is {}; allowed: a text (put it in quotes)", other.kind()),
+                );
                 None
             }
         }
@@ -103,16 +105,24 @@ impl Section<'_> {
     fn file_secret(&self, path_key: &str, file: &Path, missing: Missing) -> Option<Secret> {
         match std::fs::read_to_string(file) {
             Ok(text) if text.trim().is_empty() => {
-                self.wrong_key(path_key, format!("{} is empty; allowed: a file that holds the secret", file.display()));
+                self.wrong_key(
+                    path_key,
+                    format!("{} is empty; allowed: a file that holds the secret", file.display()),
+                );
                 None
             }
             Ok(text) => Some(Secret(text.trim().to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && missing == Missing::Create => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && missing == Missing::Create =>
+            {
                 let text = random_text(GENERATED_LENGTH);
                 match write_private_file(file, &text) {
                     Ok(()) => Some(Secret(text)),
                     Err(error) => {
-                        self.wrong_key(path_key, format!("{} cannot be created: {error}", file.display()));
+                        self.wrong_key(
+                            path_key,
+                            format!("{} cannot be created: {error}", file.display()),
+                        );
                         None
                     }
                 }

@@ -44,7 +44,9 @@ pub fn list_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
         let entries = fs::read_dir(path).map_err(|error| wrong_file(path, error.to_string()))?;
         let mut inside: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|file| file.is_file() && file.extension().is_some_and(|extension| extension == "yaml"))
+            .filter(|file| {
+                file.is_file() && file.extension().is_some_and(|extension| extension == "yaml")
+            })
             .collect();
         inside.sort();
         files.extend(inside);
@@ -53,7 +55,10 @@ pub fn list_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// Reads the files and lays the top-level keys of later ones over those of earlier ones, whole.
-pub(crate) fn read(paths: &[PathBuf], warnings: &mut Vec<Warning>) -> Result<Document, ConfigError> {
+pub(crate) fn read(
+    paths: &[PathBuf],
+    warnings: &mut Vec<Warning>,
+) -> Result<Document, ConfigError> {
     let mut document = Document { files: list_files(paths)?, ..Document::default() };
     for file in document.files.clone() {
         let text = read_text(&file)?;
@@ -73,7 +78,10 @@ pub(crate) fn read(paths: &[PathBuf], warnings: &mut Vec<Warning>) -> Result<Doc
                     file: Some(file),
                     line: node.line,
                     key: String::new(),
-                    text: format!("holds {}, not keys and values; it is ignored", node.value.kind()),
+                    text: format!(
+                        "holds {}, not keys and values; it is ignored",
+                        node.value.kind()
+                    ),
                 },
             }),
         }

@@ -30,7 +30,8 @@ pub fn parse_duration_ms(text: &str) -> Option<u64> {
 
 fn whole(digits: &str) -> Option<u64> {
     let digits = digits.trim();
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -39,7 +40,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, want) in [("50M", Some(50 << 20)), ("1K", Some(1024)), ("7", Some(7)), ("2T", Some(2 << 40))] {
+        for (text, want) in
+            [("50M", Some(50 << 20)), ("1K", Some(1024)), ("7", Some(7)), ("2T", Some(2 << 40))]
+        {
             assert_eq!(parse_size(text), want, "{text}");
         }
         for text in ["50MB", "50m", "M", "", "-1", "1.5G", "99999999999T"] {
@@ -49,7 +52,13 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, want) in [("30s", 30_000), ("5m", 300_000), ("1y", 31_536_000_000), ("12", 12), ("2w", 1_209_600_000)] {
+        for (text, want) in [
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1y", 31_536_000_000),
+            ("12", 12),
+            ("2w", 1_209_600_000),
+        ] {
             assert_eq!(parse_duration_ms(text), Some(want), "{text}");
         }
         for text in ["1.5h", "5 min", "infinity", "", "-5s", "s"] {

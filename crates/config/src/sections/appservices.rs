@@ -59,8 +59,13 @@ pub(crate) fn read(root: &Section<'_>) -> Vec<AppService> {
         let file = absolute(Path::new(&file));
         let Some(service) = read_file(root, &file) else { continue };
         if let Some(other) = services.iter().find(|other| other.id == service.id) {
-            wrong(root, &file, format!("its id {:?} is already that of {}", service.id, other.file.display()));
-        } else if let Some(other) = services.iter().find(|other| other.as_token == service.as_token) {
+            wrong(
+                root,
+                &file,
+                format!("its id {:?} is already that of {}", service.id, other.file.display()),
+            );
+        } else if let Some(other) = services.iter().find(|other| other.as_token == service.as_token)
+        {
             wrong(root, &file, format!("its as_token is already that of {}", other.file.display()));
         } else {
             services.push(service);
@@ -82,7 +87,10 @@ fn read_file(root: &Section<'_>, file: &Path) -> Option<AppService> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
-            root.wrong_key("app_service_config_files", format!("{} cannot be read: {error}", file.display()));
+            root.wrong_key(
+                "app_service_config_files",
+                format!("{} cannot be read: {error}", file.display()),
+            );
             return None;
         }
     };
@@ -130,7 +138,11 @@ fn read_service(section: &Section<'_>, file: &Path) -> Option<AppService> {
         users: read_namespaces(&namespaces, "users"),
         aliases: read_namespaces(&namespaces, "aliases"),
         rooms: read_namespaces(&namespaces, "rooms"),
-        receive_ephemeral: flag(&["receive_ephemeral", "de.sorunome.msc2409.push_ephemeral", "push_ephemeral"]),
+        receive_ephemeral: flag(&[
+            "receive_ephemeral",
+            "de.sorunome.msc2409.push_ephemeral",
+            "push_ephemeral",
+        ]),
         msc3202: flag(&["org.matrix.msc3202"]),
         msc4190: flag(&["io.element.msc4190"]),
     };

@@ -7,7 +7,8 @@ const CONNECTIONS_MIN_DEFAULT: u32 = 5;
 /// Most connections when `cp_max` is absent.
 const CONNECTIONS_MAX_DEFAULT: u32 = 20;
 /// Keys of `args` that only Python's connection pool knows.
-const POOL_KEYS: &[&str] = &["cp_reconnect", "cp_openfun", "cp_noisy", "cp_name", "cp_good_sql", "check_same_thread"];
+const POOL_KEYS: &[&str] =
+    &["cp_reconnect", "cp_openfun", "cp_noisy", "cp_name", "cp_good_sql", "check_same_thread"];
 
 /// Which database.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +78,11 @@ const IDLE_KEYS: &[&str] = &[
 
 pub(crate) fn read(root: &Section<'_>) -> Database {
     if root.find("databases").is_some() {
-        root.wrong_key("databases", "splitting the data over several databases is not possible; give one `database`".to_owned());
+        root.wrong_key(
+            "databases",
+            "splitting the data over several databases is not possible; give one `database`"
+                .to_owned(),
+        );
     }
     let section = root.section("database");
     if !section.is_present() {
@@ -121,7 +126,9 @@ fn read_args(args: &Section<'_>) -> Postgres {
         sslkey: args.text("sslkey"),
         application_name: args.text("application_name"),
         options: args.text("options"),
-        connect_timeout_s: args.int("connect_timeout", 0..=3600).and_then(|seconds| u64::try_from(seconds).ok()),
+        connect_timeout_s: args
+            .int("connect_timeout", 0..=3600)
+            .and_then(|seconds| u64::try_from(seconds).ok()),
         connections_min: connections("cp_min", CONNECTIONS_MIN_DEFAULT).min(connections_max),
         connections_max,
     }
@@ -129,8 +136,24 @@ fn read_args(args: &Section<'_>) -> Postgres {
 
 fn warn_unknown(args: &Section<'_>) {
     const USED: &[&str] = &[
-        "dsn", "host", "hostaddr", "port", "user", "password", "passfile", "dbname", "database", "sslmode",
-        "sslrootcert", "sslcert", "sslkey", "application_name", "options", "connect_timeout", "cp_min", "cp_max",
+        "dsn",
+        "host",
+        "hostaddr",
+        "port",
+        "user",
+        "password",
+        "passfile",
+        "dbname",
+        "database",
+        "sslmode",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "application_name",
+        "options",
+        "connect_timeout",
+        "cp_min",
+        "cp_max",
     ];
     for key in args.keys() {
         if !USED.contains(&key) && !IDLE_KEYS.contains(&key) && !POOL_KEYS.contains(&key) {

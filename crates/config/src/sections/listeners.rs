@@ -149,13 +149,19 @@ fn read_listener(section: &Section<'_>) -> Option<Listener> {
         ("replication", None),
     ];
     let Some(kind) = section.choice("type", &kinds, Some(ListenerKind::Http)) else {
-        section.warn("type", "this kind of listener has no meaning in Myelin; it is left out".to_owned());
+        section.warn(
+            "type",
+            "this kind of listener has no meaning in Myelin; it is left out".to_owned(),
+        );
         return None;
     };
     let address = read_address(section)?;
     let is_unix = matches!(address, ListenAddress::Unix { .. });
     if section.find("additional_resources").is_some() {
-        section.warn("additional_resources", "Python resources cannot be served; they are left out".to_owned());
+        section.warn(
+            "additional_resources",
+            "Python resources cannot be served; they are left out".to_owned(),
+        );
     }
     Some(Listener {
         kind,
@@ -176,23 +182,29 @@ fn read_address(section: &Section<'_>) -> Option<ListenAddress> {
     let one = section.text("bind_address");
     match (port, path) {
         (Some(_), Some(_)) => {
-            section.wrong_key("path", "given together with port; allowed: one of the two".to_owned());
+            section
+                .wrong_key("path", "given together with port; allowed: one of the two".to_owned());
             None
         }
         (None, None) => {
             if section.find("port").is_none() {
-                section.wrong_key("port", "is missing; allowed: a port, or a `path` for a unix socket".to_owned());
+                section.wrong_key(
+                    "port",
+                    "is missing; allowed: a port, or a `path` for a unix socket".to_owned(),
+                );
             }
             None
         }
         (None, Some(path)) => {
-            let mode = mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(SOCKET_MODE_DEFAULT);
+            let mode =
+                mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(SOCKET_MODE_DEFAULT);
             Some(ListenAddress::Unix { path, mode })
         }
         (Some(port), None) => {
             let mut bind_addresses = several.unwrap_or_default();
             // As in Synapse an empty text means every address.
-            bind_addresses.extend(one.map(|one| if one.is_empty() { "0.0.0.0".to_owned() } else { one }));
+            bind_addresses
+                .extend(one.map(|one| if one.is_empty() { "0.0.0.0".to_owned() } else { one }));
             if bind_addresses.is_empty() {
                 bind_addresses = vec!["::".to_owned(), "0.0.0.0".to_owned()];
             }
@@ -210,7 +222,10 @@ fn read_resources(section: &Section<'_>) -> Vec<Resource> {
                 Some((_, resource)) => resources.push(*resource),
                 None => {
                     let known: Vec<&str> = RESOURCES.iter().map(|(known, _)| *known).collect();
-                    part.wrong_key("names", format!("{name:?} is not known; allowed: {}", known.join(", ")));
+                    part.wrong_key(
+                        "names",
+                        format!("{name:?} is not known; allowed: {}", known.join(", ")),
+                    );
                 }
             }
         }
@@ -222,9 +237,14 @@ pub(crate) fn read_tls(root: &Section<'_>, listeners: &[Listener]) -> Option<Tls
     let certificate_path = root.path("tls_certificate_path");
     let private_key_path = root.path("tls_private_key_path");
     let is_needed = listeners.iter().any(|listener| listener.tls);
-    for (key, path) in [("tls_certificate_path", &certificate_path), ("tls_private_key_path", &private_key_path)] {
+    for (key, path) in
+        [("tls_certificate_path", &certificate_path), ("tls_private_key_path", &private_key_path)]
+    {
         if path.is_none() && is_needed {
-            root.wrong_key(key, "is missing; a listener has `tls: true`, so a PEM file must be named".to_owned());
+            root.wrong_key(
+                key,
+                "is missing; a listener has `tls: true`, so a PEM file must be named".to_owned(),
+            );
         }
     }
     Some(Tls { certificate_path: certificate_path?, private_key_path: private_key_path? })

@@ -145,7 +145,9 @@ fn understand(node: &Node) -> LogConfig {
         }
     }
     let mut outputs = Vec::new();
-    if let Some(Value::List(names)) = root.and_then(|root| root.get("handlers")).map(|names| &names.value) {
+    if let Some(Value::List(names)) =
+        root.and_then(|root| root.get("handlers")).map(|names| &names.value)
+    {
         for name in names {
             if let Value::String(name) = &name.value {
                 outputs.extend(output_of(node, name, 0));
@@ -167,13 +169,17 @@ fn output_of(config: &Node, name: &str, depth: usize) -> Option<LogOutput> {
     if let Some(behind) = text_of(handler, "target") {
         return (depth < BUFFERS_MAX).then(|| output_of(config, behind, depth + 1))?;
     }
-    let format = match text_of(handler, "formatter").and_then(|formatter| config.get("formatters")?.get(formatter)) {
+    let format = match text_of(handler, "formatter")
+        .and_then(|formatter| config.get("formatters")?.get(formatter))
+    {
         Some(formatter) if formatter.to_json().to_string().contains("Json") => LogFormat::Json,
         _ => LogFormat::Text,
     };
     let target = match text_of(handler, "filename") {
         Some(file) => file_target(handler, class, file),
-        None if text_of(handler, "stream").is_some_and(|stream| stream.ends_with("stdout")) => LogTarget::Stdout,
+        None if text_of(handler, "stream").is_some_and(|stream| stream.ends_with("stdout")) => {
+            LogTarget::Stdout
+        }
         None if class.ends_with("StreamHandler") => LogTarget::Stderr,
         None => return None,
     };
@@ -220,6 +226,9 @@ mod tests {
             {class: logging.StreamHandler, formatter: structured, stream: ext://sys.stdout}\nroot: {level: INFO, \
             handlers: [console]}\n";
         let config = understand(&yaml::parse(text).unwrap());
-        assert_eq!(config.outputs, vec![LogOutput { target: LogTarget::Stdout, format: LogFormat::Json }]);
+        assert_eq!(
+            config.outputs,
+            vec![LogOutput { target: LogTarget::Stdout, format: LogFormat::Json }]
+        );
     }
 }

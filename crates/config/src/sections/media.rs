@@ -19,6 +19,8 @@ pub(crate) fn read(root: &Section<'_>) -> Media {
         store_path: root
             .path("media_store_path")
             .unwrap_or_else(|| crate::reader::absolute(std::path::Path::new("media_store"))),
-        max_upload_size_bytes: root.size_bytes("max_upload_size").unwrap_or(UPLOAD_SIZE_DEFAULT_BYTES),
+        max_upload_size_bytes: root
+            .size_bytes("max_upload_size")
+            .unwrap_or(UPLOAD_SIZE_DEFAULT_BYTES),
     }
 }

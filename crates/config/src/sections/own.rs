@@ -75,8 +75,12 @@ pub(crate) fn read(root: &Section<'_>) -> Own {
         .unwrap_or_else(|| config_directory.join("data"));
     Own {
         data_directory,
-        shutdown_timeout_ms: section.duration_ms("shutdown_timeout").unwrap_or(SHUTDOWN_TIMEOUT_MS_DEFAULT),
-        worker_threads: section.int("worker_threads", 1..=1024).and_then(|number| usize::try_from(number).ok()),
+        shutdown_timeout_ms: section
+            .duration_ms("shutdown_timeout")
+            .unwrap_or(SHUTDOWN_TIMEOUT_MS_DEFAULT),
+        worker_threads: section
+            .int("worker_threads", 1..=1024)
+            .and_then(|number| usize::try_from(number).ok()),
         log: read_log(&section.section("log")),
         otlp: read_otlp(&section.section("otlp")),
         embedded_postgres: read_embedded(&section.section("embedded_postgres")),
@@ -92,7 +96,11 @@ fn read_log(section: &Section<'_>) -> OwnLog {
         level
     });
     let formats = [("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))];
-    OwnLog { level, format: section.choice("format", &formats, None), filter: section.text("filter") }
+    OwnLog {
+        level,
+        format: section.choice("format", &formats, None),
+        filter: section.text("filter"),
+    }
 }
 
 fn read_otlp(section: &Section<'_>) -> Option<Otlp> {
@@ -123,7 +131,10 @@ fn read_otlp(section: &Section<'_>) -> Option<Otlp> {
     }
     let endpoint = endpoint?;
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-        section.wrong_key("endpoint", format!("{endpoint:?} is no URL; allowed: one with http:// or https://"));
+        section.wrong_key(
+            "endpoint",
+            format!("{endpoint:?} is no URL; allowed: one with http:// or https://"),
+        );
     }
     Some(Otlp { endpoint, headers, sample_ratio, service_name })
 }

@@ -67,12 +67,15 @@ fn rate(parent: &Section<'_>, key: &str, per_second: f64, burst_count: u32) -> R
     let section = parent.section(key);
     RateLimit {
         per_second: section.number("per_second").unwrap_or(per_second),
-        burst_count: section.number("burst_count").map_or(burst_count, |burst| burst.min(BURST_MAX) as u32),
+        burst_count: section
+            .number("burst_count")
+            .map_or(burst_count, |burst| burst.min(BURST_MAX) as u32),
     }
 }
 
 pub(crate) fn read(root: &Section<'_>) -> RateLimits {
-    let (login, joins, invites) = (root.section("rc_login"), root.section("rc_joins"), root.section("rc_invites"));
+    let (login, joins, invites) =
+        (root.section("rc_login"), root.section("rc_joins"), root.section("rc_invites"));
     let old_message = RateLimit {
         per_second: root.number("rc_messages_per_second").unwrap_or(0.2),
         burst_count: root.number("rc_message_burst_count").map_or(10, |burst| burst as u32),

@@ -48,19 +48,25 @@ pub(crate) fn read(root: &Section<'_>) -> Registration {
         ("private_chat", "private_chat"),
         ("trusted_private_chat", "trusted_private_chat"),
     ];
-    let disabled = root.find("disable_registration").is_some().then(|| root.bool("disable_registration", true));
+    let disabled = root
+        .find("disable_registration")
+        .is_some()
+        .then(|| root.bool("disable_registration", true));
     let registration = Registration {
-        enabled: disabled.map_or_else(|| root.bool("enable_registration", false), |disabled| !disabled),
+        enabled: disabled
+            .map_or_else(|| root.bool("enable_registration", false), |disabled| !disabled),
         without_verification: root.bool("enable_registration_without_verification", false),
         requires_token: root.bool("registration_requires_token", false),
         shared_secret: root.secret("registration_shared_secret", Missing::Create),
         allow_guest_access: root.bool("allow_guest_access", false),
         inhibit_user_in_use_error: root.bool("inhibit_user_in_use_error", false),
-        allow_underscore_prefixed_localpart: root.bool("allow_underscore_prefixed_localpart", false)
+        allow_underscore_prefixed_localpart: root
+            .bool("allow_underscore_prefixed_localpart", false)
             || root.bool("allow_underscore_prefixed_registration", false),
         auto_join_rooms: root.texts("auto_join_rooms").unwrap_or_default(),
         autocreate_auto_join_rooms: root.bool("autocreate_auto_join_rooms", true),
-        autocreate_auto_join_rooms_federated: root.bool("autocreate_auto_join_rooms_federated", true),
+        autocreate_auto_join_rooms_federated: root
+            .bool("autocreate_auto_join_rooms_federated", true),
         autocreate_auto_join_room_preset: root
             .choice("autocreate_auto_join_room_preset", &PRESETS, "public_chat")
             .to_owned(),
@@ -78,7 +84,10 @@ pub(crate) fn read(root: &Section<'_>) -> Registration {
 fn check_auto_join(root: &Section<'_>, registration: &Registration) {
     for alias in &registration.auto_join_rooms {
         if !alias.starts_with('#') || !alias.contains(':') {
-            root.wrong_key("auto_join_rooms", format!("{alias:?} is no room alias; allowed: `#name:server`"));
+            root.wrong_key(
+                "auto_join_rooms",
+                format!("{alias:?} is no room alias; allowed: `#name:server`"),
+            );
         }
     }
     if registration.autocreate_auto_join_rooms
@@ -95,9 +104,9 @@ fn check_auto_join(root: &Section<'_>, registration: &Registration) {
 /// Open registration without any check invites robots: the admin has to ask for it in so many words.
 fn check_open(root: &Section<'_>, registration: &Registration) {
     let has_captcha = root.bool("enable_registration_captcha", false);
-    let has_third_party = root.find("registrations_require_3pid").is_some_and(|found| {
-        matches!(&found.node.value, crate::yaml::Value::List(items) if !items.is_empty())
-    });
+    let has_third_party = root.find("registrations_require_3pid").is_some_and(
+        |found| matches!(&found.node.value, crate::yaml::Value::List(items) if !items.is_empty()),
+    );
     if registration.enabled
         && !registration.without_verification
         && !registration.requires_token

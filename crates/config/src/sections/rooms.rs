@@ -72,7 +72,12 @@ pub struct DirectoryRule {
 
 impl DirectoryRule {
     fn all(allow: bool) -> DirectoryRule {
-        DirectoryRule { user_id: "*".to_owned(), alias: "*".to_owned(), room_id: "*".to_owned(), allow }
+        DirectoryRule {
+            user_id: "*".to_owned(),
+            alias: "*".to_owned(),
+            room_id: "*".to_owned(),
+            allow,
+        }
     }
 }
 
@@ -93,14 +98,18 @@ pub(crate) fn read(root: &Section<'_>) -> Rooms {
         ("all", EncryptionByDefault::All),
     ];
     let is_restricted = root.bool("restrict_public_rooms_to_local_users", false);
-    let override_levels = match root.find("default_power_level_content_override").map(|found| found.node.to_json()) {
-        Some(serde_json::Value::Object(map)) => map,
-        Some(_) => {
-            root.wrong_key("default_power_level_content_override", "allowed: a map of presets".to_owned());
-            serde_json::Map::new()
-        }
-        None => serde_json::Map::new(),
-    };
+    let override_levels =
+        match root.find("default_power_level_content_override").map(|found| found.node.to_json()) {
+            Some(serde_json::Value::Object(map)) => map,
+            Some(_) => {
+                root.wrong_key(
+                    "default_power_level_content_override",
+                    "allowed: a map of presets".to_owned(),
+                );
+                serde_json::Map::new()
+            }
+            None => serde_json::Map::new(),
+        };
     Rooms {
         default_room_version: read_version(root),
         encryption_by_default: root.choice(
@@ -109,8 +118,10 @@ pub(crate) fn read(root: &Section<'_>) -> Rooms {
             EncryptionByDefault::Off,
         ),
         enable_room_list_search: root.bool("enable_room_list_search", true),
-        allow_public_rooms_without_auth: root.bool("allow_public_rooms_without_auth", false) && !is_restricted,
-        allow_public_rooms_over_federation: root.bool("allow_public_rooms_over_federation", false) && !is_restricted,
+        allow_public_rooms_without_auth: root.bool("allow_public_rooms_without_auth", false)
+            && !is_restricted,
+        allow_public_rooms_over_federation: root.bool("allow_public_rooms_over_federation", false)
+            && !is_restricted,
         alias_creation_rules: read_rules(root, "alias_creation_rules", true),
         room_list_publication_rules: read_rules(root, "room_list_publication_rules", false),
         require_membership_for_aliases: root.bool("require_membership_for_aliases", true),
@@ -135,7 +146,9 @@ pub(crate) fn read(root: &Section<'_>) -> Rooms {
 
 fn read_version(root: &Section<'_>) -> String {
     const DEFAULT: &str = "12";
-    let Some(version) = root.text_or_number("default_room_version") else { return DEFAULT.to_owned() };
+    let Some(version) = root.text_or_number("default_room_version") else {
+        return DEFAULT.to_owned();
+    };
     if !ROOM_VERSIONS.contains(&version.as_str())
         && let Some(found) = root.find("default_room_version")
     {
@@ -176,8 +189,11 @@ fn read_prejoin(root: &Section<'_>) -> PrejoinState {
                 Value::String(kind) => additional.push((kind.clone(), None)),
                 Value::List(pair) => match pair.as_slice() {
                     [kind, key] => match (&kind.value, &key.value) {
-                        (Value::String(kind), Value::String(key)) => additional.push((kind.clone(), Some(key.clone()))),
-                        _ => section.wrong(&found, "event types, or pairs of event type and state key"),
+                        (Value::String(kind), Value::String(key)) => {
+                            additional.push((kind.clone(), Some(key.clone())))
+                        }
+                        _ => section
+                            .wrong(&found, "event types, or pairs of event type and state key"),
                     },
                     _ => section.wrong(&found, "event types, or pairs of event type and state key"),
                 },

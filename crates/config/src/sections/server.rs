@@ -94,11 +94,13 @@ fn read_server_name(root: &Section<'_>) -> String {
 pub fn is_server_name(name: &str) -> bool {
     let (host, port) = match name.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((address, tail)) if address.parse::<std::net::Ipv6Addr>().is_ok() => match tail.strip_prefix(':') {
-                Some(port) => ("v6", Some(port)),
-                None if tail.is_empty() => ("v6", None),
-                None => return false,
-            },
+            Some((address, tail)) if address.parse::<std::net::Ipv6Addr>().is_ok() => {
+                match tail.strip_prefix(':') {
+                    Some(port) => ("v6", Some(port)),
+                    None if tail.is_empty() => ("v6", None),
+                    None => return false,
+                }
+            }
             _ => return false,
         },
         None => match name.split_once(':') {
@@ -107,8 +109,8 @@ pub fn is_server_name(name: &str) -> bool {
         },
     };
     let port_is_right = port.is_none_or(|port| port.parse::<u16>().is_ok());
-    let host_is_right =
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let host_is_right = !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
     name.len() <= SERVER_NAME_LENGTH_MAX && port_is_right && host_is_right
 }
 
@@ -118,7 +120,8 @@ fn read_public_baseurl(root: &Section<'_>) -> Option<String> {
         url.push('/');
     }
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let is_right = host.is_some_and(|host| !host.starts_with('/')) && !url.contains(['?', '#', ' ']);
+    let is_right =
+        host.is_some_and(|host| !host.starts_with('/')) && !url.contains(['?', '#', ' ']);
     if !is_right {
         let found = root.find("public_baseurl")?;
         root.wrong(&found, "a URL that starts with https:// or http://, without ? and #");
@@ -136,7 +139,8 @@ mod tests {
         for name in ["example.org", "localhost:8448", "1.2.3.4", "[::1]:8448", "hs1"] {
             assert!(is_server_name(name), "{name}");
         }
-        for name in ["", "https://example.org", "a b", "example.org:99999", "[::1", "ex_ample.org"] {
+        for name in ["", "https://example.org", "a b", "example.org:99999", "[::1", "ex_ample.org"]
+        {
             assert!(!is_server_name(name), "{name}");
         }
     }

@@ -45,10 +45,17 @@ pub(crate) fn read(root: &Section<'_>) -> Sessions {
     let existing = root.section("login_via_existing_session");
     let sessions = Sessions {
         session_lifetime_ms: root.duration_ms("session_lifetime"),
-        refreshable_access_token_lifetime_ms: defaulted("refreshable_access_token_lifetime", 5 * MINUTE_MS),
+        refreshable_access_token_lifetime_ms: defaulted(
+            "refreshable_access_token_lifetime",
+            5 * MINUTE_MS,
+        ),
         refresh_token_lifetime_ms: root.duration_ms("refresh_token_lifetime"),
-        nonrefreshable_access_token_lifetime_ms: root.duration_ms("nonrefreshable_access_token_lifetime"),
-        ui_auth_session_timeout_ms: root.section("ui_auth").duration_ms("session_timeout").unwrap_or(0),
+        nonrefreshable_access_token_lifetime_ms: root
+            .duration_ms("nonrefreshable_access_token_lifetime"),
+        ui_auth_session_timeout_ms: root
+            .section("ui_auth")
+            .duration_ms("session_timeout")
+            .unwrap_or(0),
         login_via_existing_session: LoginViaExistingSession {
             enabled: existing.bool("enabled", false),
             require_ui_auth: existing.bool("require_ui_auth", true),
@@ -63,10 +70,14 @@ pub(crate) fn read(root: &Section<'_>) -> Sessions {
         ("nonrefreshable_access_token_lifetime", sessions.nonrefreshable_access_token_lifetime_ms),
     ];
     for (key, lifetime) in within {
-        if let (Some(lifetime), Some(session), Some(_)) = (lifetime, sessions.session_lifetime_ms, root.find(key))
+        if let (Some(lifetime), Some(session), Some(_)) =
+            (lifetime, sessions.session_lifetime_ms, root.find(key))
             && lifetime > session
         {
-            root.wrong_key(key, "is longer than session_lifetime; allowed: as long or shorter".to_owned());
+            root.wrong_key(
+                key,
+                "is longer than session_lifetime; allowed: as long or shorter".to_owned(),
+            );
         }
     }
     sessions

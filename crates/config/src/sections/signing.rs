@@ -87,10 +87,16 @@ impl SigningKey {
                 [] => {}
                 ["ed25519", version, seed] => {
                     let seed = BASE64.decode(seed).ok().and_then(|seed| seed.try_into().ok());
-                    let seed = seed.ok_or_else(|| format!("line {}: not 32 bytes in base64", index + 1))?;
+                    let seed =
+                        seed.ok_or_else(|| format!("line {}: not 32 bytes in base64", index + 1))?;
                     keys.push(SigningKey { version: (*version).to_owned(), seed });
                 }
-                _ => return Err(format!("line {}: not `ed25519 <version> <seed in base64>`", index + 1)),
+                _ => {
+                    return Err(format!(
+                        "line {}: not `ed25519 <version> <seed in base64>`",
+                        index + 1
+                    ));
+                }
             }
         }
         if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(keys) }
@@ -103,8 +109,9 @@ pub(crate) fn read(root: &Section<'_>, server_name: &str) -> Signing {
     let keys = match root.inline_secret("signing_key") {
         Some(text) => parse(root, "signing_key", text.expose()),
         None => {
-            let file = path
-                .unwrap_or_else(|| root.reader.config_directory().join(format!("{server_name}.signing.key")));
+            let file = path.unwrap_or_else(|| {
+                root.reader.config_directory().join(format!("{server_name}.signing.key"))
+            });
             read_key_file(root, &file, &mut created)
         }
     };
@@ -124,7 +131,11 @@ fn parse(root: &Section<'_>, key: &str, text: &str) -> Vec<SigningKey> {
     })
 }
 
-fn read_key_file(root: &Section<'_>, file: &Path, created: &mut Option<PathBuf>) -> Vec<SigningKey> {
+fn read_key_file(
+    root: &Section<'_>,
+    file: &Path,
+    created: &mut Option<PathBuf>,
+) -> Vec<SigningKey> {
     match std::fs::read_to_string(file) {
         Ok(text) => match SigningKey::parse_file(&text) {
             Ok(keys) => keys,
@@ -134,7 +145,10 @@ fn read_key_file(root: &Section<'_>, file: &Path, created: &mut Option<PathBuf>)
             }
         },
         // As in Synapse a first start makes the key. Without a name there is nothing to make it for.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && root.find("server_name").is_some() => {
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound
+                && root.find("server_name").is_some() =>
+        {
             if !root.reader.sources.create_files {
                 return Vec::new();
             }
@@ -153,7 +167,10 @@ fn read_key_file(root: &Section<'_>, file: &Path, created: &mut Option<PathBuf>)
             vec![key]
         }
         Err(error) => {
-            root.wrong_key("signing_key_path", format!("{} cannot be read: {error}", file.display()));
+            root.wrong_key(
+                "signing_key_path",
+                format!("{} cannot be read: {error}", file.display()),
+            );
             Vec::new()
         }
     }
@@ -184,7 +201,10 @@ mod tests {
     fn a_generated_key_is_read_back() {
         let key = SigningKey::generate();
         let line = key.to_line();
-        assert!(line.starts_with("ed25519 a_") && line.len() == "ed25519 a_XXXX \n".len() + 43, "{line}");
+        assert!(
+            line.starts_with("ed25519 a_") && line.len() == "ed25519 a_XXXX \n".len() + 43,
+            "{line}"
+        );
         assert_eq!(SigningKey::parse_file(&line), Ok(vec![key]));
         assert!(SigningKey::parse_file("ed25519 a_1 short\n").is_err());
         assert!(SigningKey::parse_file("\n").is_err());

@@ -66,7 +66,8 @@ pub(crate) fn read(root: &Section<'_>) -> Users {
         require_auth_for_profile_requests: root.bool("require_auth_for_profile_requests", false),
         limit_profile_requests_to_users_who_share_rooms: root
             .bool("limit_profile_requests_to_users_who_share_rooms", false),
-        allow_profile_lookup_over_federation: root.bool("allow_profile_lookup_over_federation", true),
+        allow_profile_lookup_over_federation: root
+            .bool("allow_profile_lookup_over_federation", true),
         presence: read_presence(root),
         directory: UserDirectory {
             enabled: directory.bool("enabled", true),
@@ -83,8 +84,9 @@ fn read_presence(root: &Section<'_>) -> Presence {
     const MINUTE_MS: u64 = 60_000;
     let section = root.section("presence");
     let old = root.bool("use_presence", true);
-    let is_untracked =
-        section.find("enabled").is_some_and(|found| found.node.value == Value::String("untracked".to_owned()));
+    let is_untracked = section
+        .find("enabled")
+        .is_some_and(|found| found.node.value == Value::String("untracked".to_owned()));
     let mode = if is_untracked {
         PresenceMode::Untracked
     } else if section.bool("enabled", old) {
@@ -95,12 +97,17 @@ fn read_presence(root: &Section<'_>) -> Presence {
     let presence = Presence {
         mode,
         include_offline_users_on_sync: section.bool("include_offline_users_on_sync", false),
-        last_active_granularity_ms: section.duration_ms("last_active_granularity").unwrap_or(MINUTE_MS),
+        last_active_granularity_ms: section
+            .duration_ms("last_active_granularity")
+            .unwrap_or(MINUTE_MS),
         sync_online_timeout_ms: section.duration_ms("sync_online_timeout").unwrap_or(30_000),
         idle_timeout_ms: section.duration_ms("idle_timeout").unwrap_or(5 * MINUTE_MS),
     };
     if presence.idle_timeout_ms <= presence.last_active_granularity_ms {
-        section.wrong_key("idle_timeout", "allowed: longer than presence.last_active_granularity".to_owned());
+        section.wrong_key(
+            "idle_timeout",
+            "allowed: longer than presence.last_active_granularity".to_owned(),
+        );
     }
     presence
 }

@@ -21,9 +21,14 @@ pub(crate) fn read(root: &Section<'_>) -> WellKnown {
             _ => root.wrong(&found, "a map of keys and values"),
         }
     }
-    for (key, instead) in [("m.homeserver", "public_baseurl"), ("m.identity_server", "default_identity_server")] {
+    for (key, instead) in
+        [("m.homeserver", "public_baseurl"), ("m.identity_server", "default_identity_server")]
+    {
         if extra_client_content.remove(key).is_some() {
-            root.wrong_key("extra_well_known_client_content", format!("{key} is not allowed here; use {instead}"));
+            root.wrong_key(
+                "extra_well_known_client_content",
+                format!("{key} is not allowed here; use {instead}"),
+            );
         }
     }
     WellKnown {

@@ -62,7 +62,9 @@ impl Node {
     /// The value of a key, if this is a map and has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
+            Value::Map(entries) => {
+                entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+            }
             _ => None,
         }
     }
@@ -108,12 +110,15 @@ impl From<ScanError> for YamlError {
 /// Reads the first document of a YAML text. An empty text is [`Value::Null`].
 pub fn parse(text: &str) -> Result<Node, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     loop {
         let (event, span) = reader.next()?;
         match event {
             Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
-            Event::StreamEnd | Event::DocumentEnd => return Ok(Node { value: Value::Null, line: 1 }),
+            Event::StreamEnd | Event::DocumentEnd => {
+                return Ok(Node { value: Value::Null, line: 1 });
+            }
             event => return reader.node(event, span, 0),
         }
     }
@@ -142,7 +147,9 @@ impl<'a> Reader<'a> {
         let before = self.nodes;
         self.count(1, span)?;
         let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar_value(&text, style, tag.as_deref()), anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                (scalar_value(&text, style, tag.as_deref()), anchor)
+            }
             Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
             Event::Alias(anchor) => {
@@ -268,7 +275,9 @@ mod tests {
 
     #[test]
     fn yaml_1_1_scalars() {
-        let got = json("a: yes\nb: off\nc: 0644\nd: 1:30\ne: ~\nf: 'yes'\ng: 1_000\nh: !!str 12\ni: 0x1F\nj: 1.5e+3\nk: N");
+        let got = json(
+            "a: yes\nb: off\nc: 0644\nd: 1:30\ne: ~\nf: 'yes'\ng: 1_000\nh: !!str 12\ni: 0x1F\nj: 1.5e+3\nk: N",
+        );
         let want = serde_json::json!({"a": true, "b": false, "c": 420, "d": 90, "e": null, "f": "yes",
             "g": 1000, "h": "12", "i": 31, "j": 1500.0, "k": "N"});
         assert_eq!(got, want);
@@ -277,7 +286,10 @@ mod tests {
     #[test]
     fn last_duplicate_wins_and_merge_keys_yield() {
         let got = json("base: &b {x: 1, y: 2}\na: 1\na: 2\nm:\n  <<: *b\n  y: 3\n");
-        assert_eq!(got, serde_json::json!({"base": {"x": 1, "y": 2}, "a": 2, "m": {"y": 3, "x": 1}}));
+        assert_eq!(
+            got,
+            serde_json::json!({"base": {"x": 1, "y": 2}, "a": 2, "m": {"y": 3, "x": 1}})
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub enum Scalar {
 pub fn resolve(text: &str) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Scalar::Bool(true),
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Scalar::Bool(true);
+        }
         "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Scalar::Bool(false);
         }
@@ -78,7 +80,8 @@ fn unsigned(text: &str) -> Option<&str> {
 fn sexagesimal(text: &str) -> Option<i64> {
     let mut total: i64 = 0;
     for (index, part) in text.split(':').enumerate() {
-        let number: i64 = part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())??;
+        let number: i64 =
+            part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())??;
         let leading_zero = index == 0 && (part.starts_with('0') || part.is_empty());
         if leading_zero || (index > 0 && (number > 59 || part.len() > 2)) {
             return None;
@@ -91,7 +94,8 @@ fn sexagesimal(text: &str) -> Option<i64> {
 /// PyYAML wants a point in every float, and a sign in every exponent: `1e3` is a text.
 fn float(digits: &str) -> Option<f64> {
     let plain: String = digits.chars().filter(|letter| *letter != '_').collect();
-    let allowed = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+    let allowed =
+        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     if !plain.contains('.') || plain == "." || !plain.bytes().all(allowed) {
         return None;
     }

@@ -1,0 +1,157 @@
+//! The server process of the cluster: started, adopted, watched, stopped.
+
+use std::{
+    io::{Read, Seek, SeekFrom},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use sqlx::{Connection, PgConnection};
+use tokio::process::Child;
+
+use super::cluster::Cluster;
+
+/// Pause between two looks whether the cluster answers.
+const READY_PAUSE: Duration = Duration::from_millis(30);
+/// Pause between two looks whether an adopted process is still there.
+const ADOPTED_PAUSE: Duration = Duration::from_millis(100);
+/// How often an admin is told that recovery still goes on.
+const READY_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a fast shutdown may take before the immediate one, which the next start recovers from.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How much of the end of PostgreSQL's log is shown when it does not start, in bytes.
+const LOG_TAIL_BYTES: u64 = 2000;
+
+/// The server process.
+pub struct Postmaster {
+    pid: Pid,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Ours.
+    Child(Child),
+    /// Left running by a Myelin that was killed.
+    Adopted,
+}
+
+impl Postmaster {
+    /// Takes over the process that runs already, or starts one, and waits until it answers.
+    pub async fn start_or_adopt(cluster: &Cluster) -> anyhow::Result<Postmaster> {
+        let mut postmaster = match Self::find_running(cluster) {
+            Some(adopted) => {
+                tracing::info!(
+                    pid = adopted.pid.as_raw_nonzero().get(),
+                    "found the embedded PostgreSQL running"
+                );
+                adopted
+            }
+            None => Self::start(cluster)?,
+        };
+        postmaster.wait_ready(cluster).await?;
+        Ok(postmaster)
+    }
+
+    fn start(cluster: &Cluster) -> anyhow::Result<Postmaster> {
+        let mut command = tokio::process::Command::from(cluster.command()?);
+        let child = command.spawn().with_context(|| {
+            format!("{} does not run", cluster.binaries.program("postgres").display())
+        })?;
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+            .context("PostgreSQL has no pid")?;
+        Ok(Postmaster { pid, kind: Kind::Child(child) })
+    }
+
+    /// The process that `postmaster.pid` names, if it is alive and indeed works in this folder.
+    fn find_running(cluster: &Cluster) -> Option<Postmaster> {
+        let text = std::fs::read_to_string(cluster.directory.join("postmaster.pid")).ok()?;
+        let pid = Pid::from_raw(text.lines().next()?.trim().parse().ok()?)?;
+        let number = pid.as_raw_nonzero();
+        let folder = std::fs::canonicalize(&cluster.directory).ok()?;
+        if std::fs::read_link(format!("/proc/{number}/cwd")).ok()? != folder {
+            return None;
+        }
+        Some(Postmaster { pid, kind: Kind::Adopted })
+    }
+
+    async fn wait_ready(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut reported = started;
+        let options = cluster.maintenance_options();
+        loop {
+            let error = match PgConnection::connect_with(&options).await {
+                Ok(connection) => {
+                    _ = connection.close().await;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if let Some(status) = self.exited()? {
+                bail!(
+                    "PostgreSQL ended at its start ({status}). The end of {}:\n{}",
+                    cluster.log_path().display(),
+                    tail(cluster)
+                );
+            }
+            if reported.elapsed() > READY_REPORT_INTERVAL {
+                reported = Instant::now();
+                tracing::info!(seconds = started.elapsed().as_secs(), %error, "waiting for the embedded PostgreSQL");
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+    }
+
+    fn exited(&mut self) -> anyhow::Result<Option<String>> {
+        Ok(match &mut self.kind {
+            Kind::Child(child) => child.try_wait()?.map(|status| status.to_string()),
+            Kind::Adopted => {
+                test_kill_process(self.pid).is_err().then(|| "no longer there".to_owned())
+            }
+        })
+    }
+
+    /// Waits until the process ends, and tells how.
+    pub async fn wait(&mut self) -> String {
+        match &mut self.kind {
+            Kind::Child(child) => match child.wait().await {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            },
+            Kind::Adopted => {
+                // Not our child, so nothing tells us.
+                while test_kill_process(self.pid).is_ok() {
+                    tokio::time::sleep(ADOPTED_PAUSE).await;
+                }
+                "ended".to_owned()
+            }
+        }
+    }
+
+    /// Stops it: connections are closed and everything is written out.
+    pub async fn stop(mut self) {
+        // SIGINT is PostgreSQL's fast shutdown; SIGQUIT the immediate one.
+        _ = kill_process(self.pid, Signal::INT);
+        if tokio::time::timeout(STOP_TIMEOUT, self.wait()).await.is_err() {
+            tracing::warn!(
+                "the embedded PostgreSQL takes too long to stop; the next start will recover it"
+            );
+            _ = kill_process(self.pid, Signal::QUIT);
+            _ = tokio::time::timeout(STOP_TIMEOUT, self.wait()).await;
+        }
+    }
+}
+
+fn tail(cluster: &Cluster) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = std::fs::File::open(cluster.log_path())?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
+}

@@ -1,0 +1,62 @@
+//! Where a request comes from.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+
+/// The address of the client of a request; an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The client's address by the headers of a reverse proxy, or else that of the connection.
+pub fn from_proxy(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    forwarded_for(headers).or_else(|| forwarded(headers)).unwrap_or(peer)
+}
+
+/// `X-Forwarded-For: client, proxy, proxy`
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    parse(headers.get("x-forwarded-for")?.to_str().ok()?.split(',').next()?)
+}
+
+/// `Forwarded: for="[2001:db8::1]:4711";proto=https, for=...` (RFC 7239)
+fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+    let first = headers.get("forwarded")?.to_str().ok()?.split(',').next()?;
+    first.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| parse(value))?
+    })
+}
+
+/// An address, in quotes or brackets or with a port as some proxies write it.
+fn parse(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let address = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0.parse().ok()?,
+        None => match text.parse() {
+            Ok(address) => address,
+            Err(_) => text.parse::<std::net::SocketAddr>().ok()?.ip(),
+        },
+    };
+    Some(IpAddr::to_canonical(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(name: &'static str, value: &'static str) -> String {
+        let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        from_proxy(&headers, "9.9.9.9".parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn proxies_name_the_client() {
+        assert_eq!(client("x-forwarded-for", "1.2.3.4, 10.0.0.1"), "1.2.3.4");
+        assert_eq!(client("x-forwarded-for", "::ffff:1.2.3.4"), "1.2.3.4");
+        assert_eq!(client("x-forwarded-for", "1.2.3.4:5678"), "1.2.3.4");
+        assert_eq!(client("x-forwarded-for", "unknown"), "9.9.9.9");
+        assert_eq!(client("forwarded", "for=\"[2001:db8::1]:4711\";proto=https"), "2001:db8::1");
+        assert_eq!(client("forwarded", "proto=https;For=192.0.2.60"), "192.0.2.60");
+        assert_eq!(client("x-other", "1.2.3.4"), "9.9.9.9");
+    }
+}

@@ -1,0 +1,90 @@
+//! GET /.well-known/matrix/client, /server and /support (client-server API, server discovery; MSC1929).
+
+use axum::{
+    Router,
+    http::header,
+    response::{IntoResponse, Json, Response},
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+
+/// What the documents say; each is served only if the config asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct WellKnownDocuments {
+    /// For clients.
+    pub client: Option<Value>,
+    /// For other servers.
+    pub server: Option<Value>,
+    /// For people who need help.
+    pub support: Option<Value>,
+}
+
+impl WellKnownDocuments {
+    /// Makes the documents from the config.
+    pub fn new(config: &myelin_config::Config) -> WellKnownDocuments {
+        let client = config.server.public_baseurl.as_ref().map(|url| {
+            let mut document = config.well_known.extra_client_content.clone();
+            document.insert("m.homeserver".to_owned(), json!({"base_url": url}));
+            if let Some(url) = &config.registration.default_identity_server {
+                document.insert("m.identity_server".to_owned(), json!({"base_url": url}));
+            }
+            Value::Object(document)
+        });
+        let server = config
+            .well_known
+            .serve_server
+            .then(|| json!({"m.server": format!("{}:443", config.server.server_name)}));
+        WellKnownDocuments { client, server, support: support(config) }
+    }
+}
+
+fn support(config: &myelin_config::Config) -> Option<Value> {
+    let mut document = Map::new();
+    if let Some(contact) = &config.server.admin_contact {
+        let field = match contact.strip_prefix("mailto:") {
+            Some(address) => ("email_address", address),
+            None if contact.starts_with('@') => ("matrix_id", contact.as_str()),
+            None if contact.contains('@') => ("email_address", contact.as_str()),
+            None => {
+                document.insert("support_page".to_owned(), json!(contact));
+                ("", "")
+            }
+        };
+        if !field.0.is_empty() {
+            document
+                .insert("contacts".to_owned(), json!([{"role": "m.role.admin", field.0: field.1}]));
+        }
+    }
+    if let Some(page) = &config.well_known.support_page {
+        document.insert("support_page".to_owned(), json!(page));
+    }
+    (!document.is_empty()).then_some(Value::Object(document))
+}
+
+/// The documents at their places, readable from any web page.
+pub fn well_known_routes(documents: WellKnownDocuments) -> Router {
+    let serve = |document: Option<Value>| {
+        get(move || async move {
+            match document {
+                Some(document) => answer(document),
+                None => not_found(),
+            }
+        })
+    };
+    Router::new()
+        .route("/.well-known/matrix/client", serve(documents.client))
+        .route("/.well-known/matrix/server", serve(documents.server))
+        .route("/.well-known/matrix/support", serve(documents.support))
+}
+
+fn answer(document: Value) -> Response {
+    ([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], Json(document)).into_response()
+}
+
+fn not_found() -> Response {
+    let body = Json(
+        json!({"errcode": "M_NOT_FOUND", "error": "This server does not publish this document"}),
+    );
+    (axum::http::StatusCode::NOT_FOUND, [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], body)
+        .into_response()
+}

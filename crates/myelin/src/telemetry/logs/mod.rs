@@ -1,0 +1,149 @@
+//! Logs: to the console or files, as text or JSON, from a level that SIGHUP reads again.
+
+mod file;
+
+use std::{io::IsTerminal, sync::Arc};
+
+use anyhow::Context;
+use myelin_config::{
+    Config,
+    sections::logging::{Level, LogConfig, LogFormat, LogTarget, read_log_config},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
+
+use self::file::LogFile;
+
+/// Parts of the server that say little of use below warnings.
+const QUIET: &[&str] =
+    &["sqlx", "hyper", "hyper_util", "h2", "rustls", "tokio_rustls", "opentelemetry"];
+
+/// Changes the logs while the server runs.
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+    files: Vec<Arc<LogFile>>,
+}
+
+/// A log layer of any kind.
+pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
+type Filtered = tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+
+/// Starts the logs as the config says. `traces` is one more receiver of spans.
+///
+/// # Errors
+///
+/// The log config cannot be read, or a file cannot be written.
+pub fn start(config: &Config, traces: Option<BoxedLayer<Filtered>>) -> anyhow::Result<LogHandle> {
+    let log_config = read(config)?;
+    let (filter, handle) = reload::Layer::new(filter(config, &log_config)?);
+    let mut layers: Vec<BoxedLayer<Filtered>> = Vec::new();
+    let mut files = Vec::new();
+    for output in &log_config.outputs {
+        let format = config.own.log.format.unwrap_or(output.format);
+        layers.push(match &output.target {
+            LogTarget::Stderr => layer(format, std::io::stderr, std::io::stderr().is_terminal()),
+            LogTarget::Stdout => layer(format, std::io::stdout, std::io::stdout().is_terminal()),
+            LogTarget::File { path, rotation, keep } => {
+                let file = LogFile::open(path.clone(), *rotation, *keep).with_context(|| {
+                    format!("the log file {} cannot be written", path.display())
+                })?;
+                let file = Arc::new(file);
+                files.push(file.clone());
+                layer(format, move || file.line(), false)
+            }
+        });
+    }
+    layers.extend(traces);
+    tracing_subscriber::registry().with(filter).with(layers).init();
+    Ok(LogHandle { filter: handle, files })
+}
+
+impl LogHandle {
+    /// Takes over the levels of a config that was read again, and opens log files anew.
+    ///
+    /// # Errors
+    ///
+    /// The log config cannot be read; then all stays as it is.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        let log_config = read(config)?;
+        self.filter.reload(filter(config, &log_config)?)?;
+        for file in &self.files {
+            file.reopen()?;
+        }
+        Ok(())
+    }
+}
+
+/// The log config, or the default: a file that is not there is no reason not to start.
+fn read(config: &Config) -> anyhow::Result<LogConfig> {
+    match &config.log_config {
+        Some(file) if file.exists() => Ok(read_log_config(file)?),
+        _ => Ok(LogConfig::default()),
+    }
+}
+
+fn layer<W>(format: LogFormat, writer: W, is_terminal: bool) -> BoxedLayer<Filtered>
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(is_terminal);
+    match format {
+        LogFormat::Text => layer.compact().boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
+    }
+}
+
+/// Levels in order of precedence: RUST_LOG, `myelin.log.filter`, `myelin.log.level`, the log config.
+fn filter(config: &Config, log_config: &LogConfig) -> anyhow::Result<EnvFilter> {
+    let text = match (std::env::var("RUST_LOG"), &config.own.log.filter) {
+        (Ok(text), _) if !text.is_empty() => text,
+        (_, Some(text)) => text.clone(),
+        _ => directives(config.own.log.level.unwrap_or(log_config.level), log_config),
+    };
+    EnvFilter::try_new(&text)
+        .with_context(|| format!("myelin.log.filter or RUST_LOG: {text:?} cannot be understood"))
+}
+
+fn directives(level: Level, log_config: &LogConfig) -> String {
+    let mut parts = vec![level_name(level).to_owned()];
+    parts.extend(QUIET.iter().map(|name| format!("{name}={}", level_name(level.max(Level::Warn)))));
+    for (logger, level) in &log_config.levels {
+        parts.extend(
+            targets(logger).iter().map(|target| format!("{target}={}", level_name(*level))),
+        );
+    }
+    parts.join(",")
+}
+
+/// Our modules that do what a logger of Synapse tells about.
+fn targets(logger: &str) -> Vec<String> {
+    if logger.starts_with("myelin") {
+        return vec![logger.replace('.', "::")];
+    }
+    let known: &[(&str, &[&str])] = &[
+        ("synapse.storage.SQL", &["sqlx"]),
+        ("synapse.storage", &["myelin_storage"]),
+        ("synapse.handlers.sync", &["myelin_sync"]),
+        ("synapse.handlers", &["myelin_rooms", "myelin_accounts"]),
+        ("synapse.access", &["myelin_http"]),
+        ("synapse.http", &["myelin_http"]),
+        ("synapse.rest", &["myelin_client_api"]),
+        ("synapse", &["myelin"]),
+    ];
+    let found = known.iter().find(|(name, _)| *name == logger);
+    found
+        .map(|(_, targets)| targets.iter().map(|target| (*target).to_owned()).collect())
+        .unwrap_or_default()
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}

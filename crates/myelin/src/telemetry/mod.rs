@@ -1,0 +1,4 @@
+//! What the server says of itself: logs, metrics, traces.
+
+pub mod logs;
+pub mod metrics;
