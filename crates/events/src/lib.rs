@@ -15,6 +15,7 @@ pub mod pdu;
 pub mod push;
 pub mod redact;
 pub mod resolve;
+pub mod sight;
 pub mod verify;
 pub mod version;
 pub mod visibility;

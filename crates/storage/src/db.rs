@@ -15,6 +15,7 @@ use crate::{
     log::{Log, LogSubscriber},
     nids::Nids,
     state::{self, StateKeys, StateMap},
+    visibility::VisibilityHistories,
 };
 
 /// The schema's changes, embedded in the binary.
@@ -57,6 +58,7 @@ struct Inner {
     state_keys: StateKeys,
     nids: Nids,
     ephemeral: Ephemeral,
+    visibility_histories: VisibilityHistories,
     /// Ends the tasks when the last handle goes.
     _stop: DropGuard,
 }
@@ -111,6 +113,7 @@ impl Db {
                 state_keys,
                 nids,
                 ephemeral,
+                visibility_histories: VisibilityHistories::default(),
                 _stop: stop.drop_guard(),
             }),
         })
@@ -129,6 +132,10 @@ impl Db {
     /// Typing and presence.
     pub fn ephemeral(&self) -> &Ephemeral {
         &self.inner.ephemeral
+    }
+
+    pub(crate) fn visibility_histories(&self) -> &VisibilityHistories {
+        &self.inner.visibility_histories
     }
 
     /// The group-commit writer.

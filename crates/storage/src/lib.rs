@@ -16,6 +16,7 @@ mod nids;
 mod state;
 mod transactions;
 mod tx;
+mod visibility;
 pub mod writer;
 
 pub use self::{
@@ -35,5 +36,6 @@ pub use self::{
     nids::Nids,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
     tx::Tx,
+    visibility::VisibilityHistory,
     writer::{Append, AppendError, Appended, Writer},
 };

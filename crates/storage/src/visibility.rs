@@ -1,0 +1,144 @@
+//! What decides who sees which event: how a room's history visibility and a user's membership changed.
+//!
+//! Both are read along `replaces`, from the event that is current now back to the first: one query for a user and a room,
+//! whatever the number of events that are to be shown, and none when neither ever changed or when it was read before.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventNid, Membership, StreamPos};
+use quick_cache::sync::Cache;
+use ruma::UserId;
+
+use crate::{Db, RoomHead, StateKey, StorageError};
+
+/// How many pairs of room and user are remembered.
+const HISTORIES_MAX: usize = 20_000;
+
+/// How many changes of one state key are followed back. What lies before is treated as if the oldest one followed was the first.
+const CHANGES_MAX: i32 = 10_000;
+
+/// How a room's history visibility and one user's membership changed, by rising position.
+#[derive(Debug, Default)]
+pub struct VisibilityHistory {
+    /// The contents of the `m.room.history_visibility` events, as JSON.
+    pub visibilities: Vec<(StreamPos, Box<str>)>,
+    /// The user's memberships.
+    pub memberships: Vec<(StreamPos, Membership)>,
+}
+
+/// The current events of both keys name the history: it can never change.
+type Key = (Option<EventNid>, Option<EventNid>);
+
+/// Histories in memory.
+pub(crate) struct VisibilityHistories {
+    cache: Cache<Key, Arc<VisibilityHistory>>,
+}
+
+impl Default for VisibilityHistories {
+    fn default() -> Self {
+        Self { cache: Cache::new(HISTORIES_MAX) }
+    }
+}
+
+impl std::fmt::Debug for VisibilityHistories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VisibilityHistories").field("histories", &self.cache.len()).finish()
+    }
+}
+
+impl Db {
+    /// How the history visibility of a room and the membership of a user in it changed up to `head`. At most one query when
+    /// the room's and the user's state keys are known to the node, mostly none.
+    #[tracing::instrument(name = "db.visibility.get", skip_all, fields(room.id = %head.room_id), err)]
+    pub async fn visibility_history(
+        &self,
+        head: &RoomHead,
+        user_id: &UserId,
+    ) -> Result<Arc<VisibilityHistory>, StorageError> {
+        let keys = [
+            StateKey::new("m.room.history_visibility", ""),
+            StateKey::new("m.room.member", user_id.as_str()),
+        ];
+        let nids = self.state_keys().find_many(&keys).await?;
+        let current =
+            keys.each_ref().map(|key| nids.get(key).and_then(|nid| head.state.get(nid)).copied());
+        let [visibility, member] = current;
+        let key = (visibility, member);
+        if let Some(history) = self.visibility_histories().cache.get(&key) {
+            return Ok(history);
+        }
+        let history = match self.first_ones(current) {
+            Some(history) => history,
+            None => self.read_visibility_history(current).await?,
+        };
+        let history = Arc::new(history);
+        self.visibility_histories().cache.insert(key, Arc::clone(&history));
+        Ok(history)
+    }
+
+    /// The history when the current events are in memory and are the first of their keys.
+    fn first_ones(&self, current: [Option<EventNid>; 2]) -> Option<VisibilityHistory> {
+        let mut history = VisibilityHistory::default();
+        for nid in current.into_iter().flatten() {
+            let event = self.event_cache().find(nid).filter(|event| event.replaces.is_none())?;
+            history.add(&event)?;
+        }
+        Some(history)
+    }
+
+    async fn read_visibility_history(
+        &self,
+        current: [Option<EventNid>; 2],
+    ) -> Result<VisibilityHistory, StorageError> {
+        let nids: Vec<i64> = current.into_iter().flatten().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE chain AS (
+                SELECT event_nid, replaces, 1 AS depth FROM events WHERE event_nid = ANY ($1)
+                UNION ALL
+                SELECT e.event_nid, e.replaces, chain.depth + 1
+                FROM chain JOIN events e ON e.event_nid = chain.replaces WHERE chain.depth < $2
+            )
+            SELECT e.pos AS "pos!", e.membership,
+                CASE WHEN e.membership IS NULL THEN (e.json::json -> 'content')::text END AS content
+            FROM chain JOIN events e USING (event_nid)
+            WHERE e.pos IS NOT NULL
+            ORDER BY e.pos
+            "#,
+            &nids,
+            CHANGES_MAX
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let mut history = VisibilityHistory::default();
+        for row in rows {
+            let pos = StreamPos(row.pos);
+            if let Some(membership) = row.membership.and_then(Membership::from_i16) {
+                history.memberships.push((pos, membership));
+            } else if let Some(content) = row.content {
+                history.visibilities.push((pos, content.into()));
+            }
+        }
+        Ok(history)
+    }
+}
+
+impl VisibilityHistory {
+    fn add(&mut self, event: &Event) -> Option<()> {
+        let pos = event.pos?;
+        match event.membership {
+            Some(membership) => self.memberships.push((pos, membership)),
+            None => {
+                let content = serde_json::from_str::<Content<'_>>(&event.json).ok()?;
+                self.visibilities.push((pos, content.content.get().into()));
+            }
+        }
+        Some(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    content: &'a serde_json::value::RawValue,
+}
