@@ -1,1 +1,17 @@
-//! Placeholder until this crate has its first content.
+//! The client-server API: one file per endpoint, no rules, no SQL.
+//!
+//! Each section of the specification is a module with a `routes()` that says what it mounts.
+
+mod account;
+mod state;
+#[cfg(test)]
+mod test_server;
+
+use myelin_http::RumaRouter;
+
+pub use self::state::ClientApi;
+
+/// Every endpoint of the client-server API.
+pub fn routes() -> RumaRouter<ClientApi> {
+    RumaRouter::new().merge(account::routes())
+}

@@ -1,1 +1,21 @@
-//! Placeholder until this crate has its first content.
+//! What all HTTP surfaces share: the router, the extractors with proof of the caller, the response, the error and the
+//! rate limits.
+
+mod auth;
+mod body;
+mod client_address;
+mod error;
+mod extract;
+mod guests;
+mod rate_limits;
+mod router;
+mod wrap;
+
+pub use self::{
+    auth::{Authenticate, BearerToken},
+    client_address::{ClientAddress, Listener},
+    error::ApiError,
+    extract::{Raw, Ruma, RumaResponse},
+    rate_limits::{RateLimit, RateLimitSettings, RateLimits},
+    router::{AuthKind, Route, RumaRouter},
+};

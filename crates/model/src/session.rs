@@ -18,4 +18,20 @@ pub struct DeviceSession {
     pub is_suspended: bool,
     /// The application service that acts, by its registration's `id`.
     pub appservice_id: Option<String>,
+    /// The limits that hold for the caller instead of those of the configuration.
+    pub rate_limit: Option<RateLimitOverride>,
+}
+
+/// A rate limit of one user's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RateLimitOverride {
+    /// Actions per second. With a burst count of zero too: no limit.
+    pub messages_per_second: i32,
+    /// How many actions may come at once.
+    pub burst_count: i32,
+}
+
+impl RateLimitOverride {
+    /// No limit at all.
+    pub const UNLIMITED: Self = Self { messages_per_second: 0, burst_count: 0 };
 }

@@ -2,6 +2,7 @@
 //!
 //! Reads go through [`Db`]; writes through [`Tx`] or, for room events and receipts, through the [`Writer`].
 
+pub mod accounts;
 mod aliases;
 mod auth_chains;
 mod db;

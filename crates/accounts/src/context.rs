@@ -1,0 +1,88 @@
+//! What every use case of this crate needs.
+
+use std::sync::Arc;
+
+use myelin_model::{Appservices, Clock};
+use myelin_storage::{Db, LogSubscriber};
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::Semaphore;
+
+use crate::{AccountsSettings, session::SessionCache};
+
+/// The accounts of this server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    server_name: OwnedServerName,
+    settings: AccountsSettings,
+    appservices: Appservices,
+    sessions: Arc<SessionCache>,
+    hashing: Semaphore,
+}
+
+impl Accounts {
+    /// Start to serve the accounts of `server_name`.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        server_name: OwnedServerName,
+        settings: AccountsSettings,
+        appservices: Appservices,
+    ) -> Self {
+        let sessions = Arc::new(SessionCache::new());
+        db.log().subscribe(Arc::clone(&sessions) as Arc<dyn LogSubscriber>);
+        let hashing = Semaphore::new(settings.password_hashes_concurrent_max.max(1));
+        Self {
+            inner: Arc::new(Inner {
+                db,
+                clock,
+                server_name,
+                settings,
+                appservices,
+                sessions,
+                hashing,
+            }),
+        }
+    }
+
+    /// Storage.
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// This server's name.
+    pub fn server_name(&self) -> &ServerName {
+        &self.inner.server_name
+    }
+
+    /// What of the configuration concerns accounts.
+    pub fn settings(&self) -> &AccountsSettings {
+        &self.inner.settings
+    }
+
+    /// The application services of this server.
+    pub fn appservices(&self) -> &Appservices {
+        &self.inner.appservices
+    }
+
+    /// The access tokens this node knows.
+    pub(crate) fn sessions(&self) -> &SessionCache {
+        &self.inner.sessions
+    }
+
+    /// Permits to hash a password.
+    pub(crate) fn hashing(&self) -> &Semaphore {
+        &self.inner.hashing
+    }
+}

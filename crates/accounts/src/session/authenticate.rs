@@ -1,0 +1,127 @@
+//! Who an access token stands for.
+
+use std::sync::Arc;
+
+use myelin_model::{Appservice, DeviceSession, RateLimitOverride, TokenHash};
+use myelin_storage::StorageError;
+use ruma::{OwnedDeviceId, OwnedUserId};
+use subtle::ConstantTimeEq as _;
+
+use crate::Accounts;
+
+/// What a request brings to prove who it is from.
+#[derive(Debug, Default)]
+pub struct Credentials<'a> {
+    /// The access token, of a user or of an application service.
+    pub token: &'a str,
+    /// The user that an application service acts as.
+    pub acts_as: Option<OwnedUserId>,
+    /// The device that an application service acts as.
+    pub acts_as_device: Option<OwnedDeviceId>,
+}
+
+/// Why a token is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// Nobody has this token.
+    #[error("Invalid access token passed.")]
+    UnknownToken,
+    /// The token was good once, and can be refreshed or replaced by logging in again.
+    #[error("Access token has expired")]
+    Expired,
+    /// The account is locked.
+    #[error("User account has been locked")]
+    Locked(Box<DeviceSession>),
+    /// The application service may not act as this user.
+    #[error("Application service cannot masquerade as this user ({0}).")]
+    OutsideNamespace(OwnedUserId),
+    /// The application service has not registered this user.
+    #[error("Application service has not registered this user ({0})")]
+    NotRegistered(OwnedUserId),
+    /// The application service's user has no such device.
+    #[error("Application service trying to use a device that doesn't exist ('{0}' for {1})")]
+    UnknownDevice(OwnedDeviceId, OwnedUserId),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Find who a token stands for. A known token costs no query.
+pub async fn authenticate(
+    accounts: &Accounts,
+    credentials: &Credentials<'_>,
+) -> Result<DeviceSession, AuthenticateError> {
+    if let Some(appservice) = find_appservice(accounts, credentials.token) {
+        return act_as(accounts, appservice, credentials).await;
+    }
+    let hash = TokenHash::of(credentials.token);
+    let stored = match accounts.sessions().find(&hash) {
+        Some(stored) => stored,
+        None => {
+            let read_from = accounts.sessions().generation();
+            let stored =
+                accounts.db().find_session(&hash).await?.ok_or(AuthenticateError::UnknownToken)?;
+            if let Some(refresh_nid) = stored.unused_refresh_nid {
+                accounts.db().set_access_token_used(&hash, refresh_nid).await?;
+            }
+            let stored = Arc::new(stored);
+            accounts.sessions().add(hash, Arc::clone(&stored), read_from);
+            stored
+        }
+    };
+    if stored.expires_ts.is_some_and(|expires| expires <= accounts.now_ms()) {
+        return Err(AuthenticateError::Expired);
+    }
+    let session = DeviceSession {
+        user_id: stored.user_id.clone(),
+        device_id: stored.device_id.clone(),
+        is_guest: stored.is_guest,
+        is_admin: stored.is_admin,
+        is_suspended: stored.suspended,
+        appservice_id: None,
+        rate_limit: stored.rate_limit,
+    };
+    if stored.locked {
+        return Err(AuthenticateError::Locked(Box::new(session)));
+    }
+    Ok(session)
+}
+
+fn find_appservice<'a>(accounts: &'a Accounts, token: &str) -> Option<&'a Appservice> {
+    accounts.appservices().iter().find(|appservice| {
+        bool::from(appservice.registration.as_token.as_bytes().ct_eq(token.as_bytes()))
+    })
+}
+
+async fn act_as(
+    accounts: &Accounts,
+    appservice: &Appservice,
+    credentials: &Credentials<'_>,
+) -> Result<DeviceSession, AuthenticateError> {
+    let user_id = credentials.acts_as.clone().unwrap_or_else(|| appservice.sender.clone());
+    if user_id.server_name() != accounts.server_name() || !appservice.may_act_as(&user_id) {
+        return Err(AuthenticateError::OutsideNamespace(user_id));
+    }
+    // The application service's own user needs no registration.
+    let mut is_suspended = false;
+    if user_id != appservice.sender {
+        match accounts.db().find_user(&user_id).await? {
+            Some(user) if !user.deactivated => is_suspended = user.suspended,
+            Some(_) | None => return Err(AuthenticateError::NotRegistered(user_id)),
+        }
+    }
+    if let Some(device_id) = &credentials.acts_as_device
+        && accounts.db().find_device(&user_id, device_id).await?.is_none()
+    {
+        return Err(AuthenticateError::UnknownDevice(device_id.clone(), user_id));
+    }
+    Ok(DeviceSession {
+        user_id,
+        device_id: credentials.acts_as_device.clone(),
+        is_guest: false,
+        is_admin: false,
+        is_suspended,
+        appservice_id: Some(appservice.registration.id.clone()),
+        rate_limit: (!appservice.is_rate_limited()).then_some(RateLimitOverride::UNLIMITED),
+    })
+}

@@ -1,0 +1,81 @@
+//! The access tokens a node keeps in memory. The log empties it: a revoked token is refused everywhere at once.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use myelin_model::TokenHash;
+use myelin_storage::{Change, LogEntry, LogSubscriber, accounts::StoredSession};
+use parking_lot::RwLock;
+use ruma::OwnedUserId;
+
+/// How many tokens a node keeps in memory.
+const SESSIONS_MAX: usize = 100_000;
+
+/// The access tokens in memory.
+#[derive(Debug)]
+pub(crate) struct SessionCache {
+    entries: RwLock<Entries>,
+    /// Grows whenever something is voided: what was read before may be old.
+    generation: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_token: HashMap<TokenHash, Arc<StoredSession>>,
+    by_user: HashMap<OwnedUserId, Vec<TokenHash>>,
+}
+
+/// When a read began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Generation(u64);
+
+impl SessionCache {
+    pub(crate) fn new() -> Self {
+        Self { entries: RwLock::default(), generation: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn find(&self, token: &TokenHash) -> Option<Arc<StoredSession>> {
+        self.entries.read().by_token.get(token).cloned()
+    }
+
+    /// Call before reading from the database what is to be kept.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::Acquire))
+    }
+
+    /// Keep what was read since `read_from`, unless something was voided meanwhile.
+    pub(crate) fn add(&self, token: TokenHash, session: Arc<StoredSession>, read_from: Generation) {
+        let mut entries = self.entries.write();
+        if self.generation.load(Ordering::Acquire) != read_from.0 {
+            return;
+        }
+        if entries.by_token.len() >= SESSIONS_MAX {
+            // Rare, and cheaper than an order of use kept on every request: each costs one read to come back.
+            *entries = Entries::default();
+        }
+        let user_id = session.user_id.clone();
+        if entries.by_token.insert(token.clone(), session).is_none() {
+            entries.by_user.entry(user_id).or_default().push(token);
+        }
+    }
+}
+
+impl LogSubscriber for SessionCache {
+    fn apply(&self, log: &[Arc<LogEntry>]) {
+        for entry in log {
+            let (Change::Sessions { user_id } | Change::Account { user_id }) = &entry.change else {
+                continue;
+            };
+            let mut entries = self.entries.write();
+            self.generation.fetch_add(1, Ordering::AcqRel);
+            for token in entries.by_user.remove(user_id).unwrap_or_default() {
+                entries.by_token.remove(&token);
+            }
+        }
+    }
+}

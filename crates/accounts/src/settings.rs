@@ -1,0 +1,104 @@
+//! What of the configuration concerns accounts.
+
+/// Who may register and log in, and how long what they get holds. The names are those of `homeserver.yaml`.
+#[derive(Debug, Clone)]
+pub struct AccountsSettings {
+    /// Everybody may register.
+    pub enable_registration: bool,
+    /// A registration token is needed.
+    pub registration_requires_token: bool,
+    /// Proves who may register whatever else is set.
+    pub registration_shared_secret: Option<String>,
+    /// Guests may register.
+    pub allow_guest_access: bool,
+    /// Say that a name is free even if it is not; registration fails later.
+    pub inhibit_user_in_use_error: bool,
+    /// Names may start with `_`.
+    pub allow_underscore_prefixed_registration: bool,
+    /// Who logs in by password.
+    pub password_enabled: bool,
+    /// Appended to each password before it is hashed.
+    pub password_pepper: String,
+    /// What passwords must be like.
+    pub password_policy: PasswordPolicy,
+    /// Users may set their display name.
+    pub enable_set_displayname: bool,
+    /// Users may set their avatar.
+    pub enable_set_avatar_url: bool,
+    /// Users may change their third-party identifiers.
+    pub enable_3pid_changes: bool,
+    /// How long a session holds, in milliseconds. `None`: for ever.
+    pub session_lifetime_ms: Option<u64>,
+    /// How long an access token that can be refreshed holds, in milliseconds. `None`: for ever.
+    pub refreshable_access_token_lifetime_ms: Option<u64>,
+    /// How long a refresh token holds, in milliseconds. `None`: for ever.
+    pub refresh_token_lifetime_ms: Option<u64>,
+    /// How long an access token that cannot be refreshed holds, in milliseconds. `None`: for ever.
+    pub nonrefreshable_access_token_lifetime_ms: Option<u64>,
+    /// After authentication, how long the same user may do more without repeating it, in milliseconds.
+    pub ui_auth_session_timeout_ms: u64,
+    /// Logging in another device from one that is logged in.
+    pub login_via_existing_session: LoginTokenSettings,
+    /// How many passwords are hashed at once.
+    pub password_hashes_concurrent_max: usize,
+}
+
+/// `password_config.policy`.
+#[derive(Debug, Clone, Default)]
+pub struct PasswordPolicy {
+    /// The policy holds.
+    pub enabled: bool,
+    /// The least length, in characters.
+    pub minimum_length: usize,
+    /// It must have a digit.
+    pub require_digit: bool,
+    /// It must have a symbol.
+    pub require_symbol: bool,
+    /// It must have a lower-case letter.
+    pub require_lowercase: bool,
+    /// It must have an upper-case letter.
+    pub require_uppercase: bool,
+}
+
+/// `login_via_existing_session`.
+#[derive(Debug, Clone)]
+pub struct LoginTokenSettings {
+    /// It is offered.
+    pub enabled: bool,
+    /// Users must authenticate again for it.
+    pub require_ui_auth: bool,
+    /// How long the token holds, in milliseconds.
+    pub token_timeout_ms: u64,
+}
+
+impl Default for LoginTokenSettings {
+    fn default() -> Self {
+        Self { enabled: false, require_ui_auth: true, token_timeout_ms: 5 * 60 * 1000 }
+    }
+}
+
+impl Default for AccountsSettings {
+    fn default() -> Self {
+        Self {
+            enable_registration: false,
+            registration_requires_token: false,
+            registration_shared_secret: None,
+            allow_guest_access: false,
+            inhibit_user_in_use_error: false,
+            allow_underscore_prefixed_registration: false,
+            password_enabled: true,
+            password_pepper: String::new(),
+            password_policy: PasswordPolicy::default(),
+            enable_set_displayname: true,
+            enable_set_avatar_url: true,
+            enable_3pid_changes: true,
+            session_lifetime_ms: None,
+            refreshable_access_token_lifetime_ms: Some(5 * 60 * 1000),
+            refresh_token_lifetime_ms: None,
+            nonrefreshable_access_token_lifetime_ms: None,
+            ui_auth_session_timeout_ms: 0,
+            login_via_existing_session: LoginTokenSettings::default(),
+            password_hashes_concurrent_max: 2,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! From the credentials of a request to the proven identity of its caller.
+
+use http::request::Parts;
+use myelin_accounts::{
+    Accounts,
+    session::{self, AuthenticateError, Credentials},
+};
+use myelin_model::{DeviceSession, TokenHash};
+use ruma::{
+    OwnedUserId,
+    api::auth_scheme::{
+        AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional, AuthScheme,
+        NoAccessToken, NoAuthentication,
+    },
+};
+use serde::Deserialize;
+
+use crate::{ApiError, guests, router::AuthKind};
+
+/// Turns the credentials an endpoint declares in ruma into the caller's identity.
+///
+/// There is no way to write a handler that forgets this: the endpoint type picks the implementation, and the
+/// caller's type is what the handler gets.
+pub trait Authenticate: AuthScheme {
+    /// Who called.
+    type Requester: Send;
+
+    /// What the endpoint asks for.
+    const KIND: AuthKind;
+
+    /// Check the credentials.
+    fn authenticate(
+        accounts: &Accounts,
+        parts: &Parts,
+        route: &str,
+    ) -> impl Future<Output = Result<Self::Requester, ApiError>> + Send;
+}
+
+impl Authenticate for NoAuthentication {
+    type Requester = ();
+    const KIND: AuthKind = AuthKind::None;
+    async fn authenticate(_: &Accounts, _: &Parts, _: &str) -> Result<(), ApiError> {
+        Ok(())
+    }
+}
+
+impl Authenticate for NoAccessToken {
+    type Requester = ();
+    const KIND: AuthKind = AuthKind::None;
+    async fn authenticate(_: &Accounts, _: &Parts, _: &str) -> Result<(), ApiError> {
+        Ok(())
+    }
+}
+
+impl Authenticate for AccessToken {
+    type Requester = DeviceSession;
+    const KIND: AuthKind = AuthKind::Required;
+    async fn authenticate(
+        accounts: &Accounts,
+        parts: &Parts,
+        route: &str,
+    ) -> Result<DeviceSession, ApiError> {
+        let token = find_token(parts)?.ok_or_else(ApiError::missing_token)?;
+        find_session(accounts, parts, route, &token).await
+    }
+}
+
+impl Authenticate for AccessTokenOptional {
+    type Requester = Option<DeviceSession>;
+    const KIND: AuthKind = AuthKind::Optional;
+    async fn authenticate(
+        accounts: &Accounts,
+        parts: &Parts,
+        route: &str,
+    ) -> Result<Option<DeviceSession>, ApiError> {
+        match find_token(parts)? {
+            Some(token) => find_session(accounts, parts, route, &token).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Authenticate for AppserviceToken {
+    type Requester = DeviceSession;
+    const KIND: AuthKind = AuthKind::Required;
+    async fn authenticate(
+        accounts: &Accounts,
+        parts: &Parts,
+        route: &str,
+    ) -> Result<DeviceSession, ApiError> {
+        let session = AccessToken::authenticate(accounts, parts, route).await?;
+        if session.appservice_id.is_none() {
+            return Err(ApiError::forbidden("Only application services may do this"));
+        }
+        Ok(session)
+    }
+}
+
+impl Authenticate for AppserviceTokenOptional {
+    type Requester = Option<DeviceSession>;
+    const KIND: AuthKind = AuthKind::Optional;
+    async fn authenticate(
+        accounts: &Accounts,
+        parts: &Parts,
+        _: &str,
+    ) -> Result<Option<DeviceSession>, ApiError> {
+        // Clients may send an old token of theirs when they log in or register: it counts for nothing.
+        let Ok(Some(token)) = find_token(parts) else { return Ok(None) };
+        let credentials = Credentials { token: &token, ..Credentials::default() };
+        match session::authenticate(accounts, &credentials).await {
+            Ok(session) => Ok(Some(session).filter(|session| session.appservice_id.is_some())),
+            Err(AuthenticateError::Storage(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// The parameters of a query that say who the caller is or acts as.
+#[derive(Debug, Default, Deserialize)]
+struct AuthQuery {
+    access_token: Option<String>,
+    user_id: Option<OwnedUserId>,
+    #[serde(alias = "org.matrix.msc3202.device_id")]
+    device_id: Option<String>,
+}
+
+fn read_query(parts: &Parts) -> Result<AuthQuery, ApiError> {
+    let Some(query) = parts.uri.query() else { return Ok(AuthQuery::default()) };
+    axum::extract::Query::<AuthQuery>::try_from_uri(&parts.uri).map(|query| query.0).or_else(
+        |error| {
+            // Other parameters are the endpoint's business, and so is a `user_id` that no application service sent.
+            if query.contains("access_token=") && !query.contains("user_id=") {
+                Err(ApiError::invalid_param(error.to_string()))
+            } else {
+                Ok(AuthQuery::default())
+            }
+        },
+    )
+}
+
+/// The token in the header, or else in the query.
+fn find_token(parts: &Parts) -> Result<Option<String>, ApiError> {
+    let Some(header) = parts.headers.get(http::header::AUTHORIZATION) else {
+        return Ok(read_query(parts)?.access_token.filter(|token| !token.is_empty()));
+    };
+    let text = header.to_str().map_err(|_| ApiError::missing_token())?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
+            Ok(Some(token.trim().to_owned()))
+        }
+        Some(_) | None => Err(ApiError::client(
+            http::StatusCode::UNAUTHORIZED,
+            ruma::api::error::ErrorKind::MissingToken,
+            "Invalid Authorization header.",
+        )),
+    }
+}
+
+async fn find_session(
+    accounts: &Accounts,
+    parts: &Parts,
+    route: &str,
+    token: &str,
+) -> Result<DeviceSession, ApiError> {
+    let mut credentials = Credentials { token, ..Credentials::default() };
+    if parts.uri.query().is_some_and(|query| query.contains("user_id=")) {
+        let query = read_query(parts)?;
+        credentials.acts_as = query.user_id;
+        credentials.acts_as_device = query.device_id.map(Into::into);
+    }
+    match session::authenticate(accounts, &credentials).await {
+        Ok(session) if session.is_guest && !guests::may_call(&parts.method, route) => {
+            Err(ApiError::guest_access_forbidden("Guest access not allowed"))
+        }
+        Ok(session) => Ok(session),
+        Err(error) => refuse(error, route),
+    }
+}
+
+fn refuse(error: AuthenticateError, route: &str) -> Result<DeviceSession, ApiError> {
+    let message = error.to_string();
+    match error {
+        AuthenticateError::UnknownToken => Err(ApiError::unknown_token(false, message)),
+        AuthenticateError::Expired => Err(ApiError::unknown_token(true, message)),
+        // Who is locked out may still log out.
+        AuthenticateError::Locked(session)
+            if route.ends_with("/logout") || route.ends_with("/logout/all") =>
+        {
+            Ok(*session)
+        }
+        AuthenticateError::Locked(_) => Err(ApiError::user_locked()),
+        AuthenticateError::OutsideNamespace(_) | AuthenticateError::NotRegistered(_) => {
+            Err(ApiError::forbidden(message))
+        }
+        AuthenticateError::UnknownDevice(..) => Err(ApiError::client(
+            http::StatusCode::BAD_REQUEST,
+            ruma::api::error::ErrorKind::UnknownDevice,
+            message,
+        )),
+        AuthenticateError::Storage(error) => Err(error.into()),
+    }
+}
+
+/// The hash of the token that a request brought, for endpoints that end just that session. Take it before the
+/// extractor that proves who the caller is.
+#[derive(Debug, Clone)]
+pub struct BearerToken(pub TokenHash);
+
+impl<S: Sync> axum::extract::FromRequestParts<S> for BearerToken {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let token = find_token(parts)?.ok_or_else(ApiError::missing_token)?;
+        Ok(Self(TokenHash::of(&token)))
+    }
+}

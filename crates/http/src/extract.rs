@@ -1,0 +1,137 @@
+//! Requests with the proven identity of their caller: parsed by ruma, or raw.
+
+use axum::{
+    body::Body,
+    extract::{FromRef, FromRequest, FromRequestParts as _, MatchedPath, RawPathParams, Request},
+    response::{IntoResponse, Response},
+};
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use myelin_accounts::Accounts;
+use ruma::api::{
+    IncomingRequest, IncomingRequestExt as _, OutgoingResponse, OutgoingResponseExt as _,
+    auth_scheme::AccessToken,
+};
+use serde::de::DeserializeOwned;
+
+use crate::{ApiError, Authenticate, ClientAddress, body};
+
+/// A parsed request together with the proven identity of its caller.
+pub struct Ruma<T: IncomingRequest<Authentication: Authenticate>> {
+    /// The request, as the Matrix specification defines it.
+    pub body: T,
+    /// The caller. `()` for endpoints without authentication.
+    pub requester: <T::Authentication as Authenticate>::Requester,
+    /// Where the request comes from.
+    pub address: ClientAddress,
+}
+
+impl<T, S> FromRequest<S> for Ruma<T>
+where
+    S: Send + Sync,
+    Accounts: FromRef<S>,
+    T: IncomingRequest<Authentication: Authenticate> + Send,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let raw = Raw::<T::Authentication>::from_request(request, state).await?;
+        let path: Vec<&str> = raw.path.iter().map(String::as_str).collect();
+        let request = http::Request::from_parts(raw.parts, raw.body.as_ref());
+        let body = T::try_from_http_request(request, &path)?;
+        Ok(Self { body, requester: raw.requester, address: raw.address })
+    }
+}
+
+/// A request as it came, together with the proven identity of its caller: for endpoints where ruma's type is slower
+/// or stricter than the endpoint may be. `A` is what the endpoint asks for, as ruma names it.
+pub struct Raw<A: Authenticate = AccessToken> {
+    /// The caller.
+    pub requester: A::Requester,
+    /// The parameters of the path, percent-decoded, in their order.
+    pub path: Vec<String>,
+    /// The body, at most as long as a body may be.
+    pub body: Bytes,
+    /// Method, URI and headers.
+    pub parts: Parts,
+    /// Where the request comes from.
+    pub address: ClientAddress,
+}
+
+impl<A: Authenticate> Raw<A> {
+    /// A parameter of the path.
+    pub fn path_arg(&self, index: usize) -> Result<&str, ApiError> {
+        self.path.get(index).map(String::as_str).ok_or_else(ApiError::unrecognized)
+    }
+
+    /// The parameters of the query.
+    pub fn query<Q: DeserializeOwned>(&self) -> Result<Q, ApiError> {
+        axum::extract::Query::<Q>::try_from_uri(&self.parts.uri).map(|query| query.0).map_err(
+            |error| {
+                let message = error.body_text();
+                if message.contains("missing field") {
+                    ApiError::missing_param(message)
+                } else {
+                    ApiError::invalid_param(message)
+                }
+            },
+        )
+    }
+
+    /// The body, as JSON.
+    pub fn json<'a, B: serde::Deserialize<'a>>(&'a self) -> Result<B, ApiError> {
+        Ok(serde_json::from_slice(&self.body)?)
+    }
+
+    /// The body as a JSON object. Nothing at all counts as an empty one if `may_be_empty`.
+    pub fn json_object(
+        &self,
+        may_be_empty: bool,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, ApiError> {
+        if may_be_empty && self.body.is_empty() {
+            return Ok(serde_json::Map::new());
+        }
+        match serde_json::from_slice(&self.body)? {
+            serde_json::Value::Object(object) => Ok(object),
+            _ => Err(ApiError::bad_json("Content must be a JSON object.")),
+        }
+    }
+}
+
+impl<A, S> FromRequest<S> for Raw<A>
+where
+    A: Authenticate,
+    S: Send + Sync,
+    Accounts: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let route = parts.extensions.get::<MatchedPath>().cloned();
+        let route = route.as_ref().map_or("", MatchedPath::as_str);
+        let accounts = Accounts::from_ref(state);
+        let address = ClientAddress::of(&parts);
+        let requester = A::authenticate(&accounts, &parts, route).await?;
+        // Parameters that are not UTF-8 when decoded fail here.
+        let path = RawPathParams::from_request_parts(&mut parts, state)
+            .await
+            .map_err(|error| ApiError::invalid_param(error.body_text()))?;
+        let path = path.iter().map(|(_, value)| value.to_owned()).collect();
+        let body = body::read(body).await?;
+        Ok(Self { requester, path, body, parts, address })
+    }
+}
+
+/// A ruma response as an axum response.
+#[derive(Debug)]
+pub struct RumaResponse<T>(pub T);
+
+impl<T: OutgoingResponse> IntoResponse for RumaResponse<T> {
+    fn into_response(self) -> Response {
+        match self.0.try_into_http_response::<BytesMut>() {
+            Ok(response) => response.map(|body| Body::from(body.freeze())),
+            Err(error) => ApiError::internal(error).into_response(),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Rate limits with the keys of `homeserver.yaml` that begin with `rc_`.
+//!
+//! Each limit is a leaky bucket per key (a user, an address, a room), as in Synapse, so that a limit of one user's own
+//! can take the place of the configured one. Each node counts for itself.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use myelin_model::{DeviceSession, RateLimitOverride};
+use parking_lot::Mutex;
+
+use crate::ApiError;
+
+/// How many keys a limit remembers before it forgets those that have nothing left to forget.
+const KEYS_MAX: usize = 50_000;
+
+/// How often, and how many at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateLimit {
+    /// Actions per second in the long run.
+    pub per_second: f64,
+    /// Actions at once.
+    pub burst_count: f64,
+}
+
+impl RateLimit {
+    const fn new(per_second: f64, burst_count: f64) -> Self {
+        Self { per_second, burst_count }
+    }
+}
+
+/// Declares settings and limiters with the same names.
+macro_rules! rate_limits {
+    ($($(#[$doc:meta])* $name:ident = $per_second:literal, $burst_count:literal;)*) => {
+        /// The configured limits. The defaults are those of Synapse.
+        #[derive(Debug, Clone, Copy)]
+        pub struct RateLimitSettings {
+            $($(#[$doc])* pub $name: RateLimit,)*
+        }
+
+        impl Default for RateLimitSettings {
+            fn default() -> Self {
+                Self { $($name: RateLimit::new($per_second, $burst_count),)* }
+            }
+        }
+
+        impl RateLimitSettings {
+            /// No limits.
+            pub fn unlimited() -> Self {
+                Self { $($name: RateLimit::new(f64::INFINITY, f64::INFINITY),)* }
+            }
+        }
+
+        /// What has been done of late, against each limit.
+        #[derive(Debug)]
+        pub struct Limiters {
+            $($(#[$doc])* pub $name: Limiter,)*
+        }
+
+        impl Limiters {
+            fn new(settings: &RateLimitSettings) -> Self {
+                Self { $($name: Limiter::new(settings.$name),)* }
+            }
+        }
+    };
+}
+
+rate_limits! {
+    /// `rc_message`: sending, by user.
+    message = 0.2, 10.0;
+    /// `rc_registration`: by address.
+    registration = 0.17, 3.0;
+    /// `rc_registration_token_validity`: by address.
+    registration_token_validity = 0.1, 5.0;
+    /// `rc_login.address`.
+    login_address = 0.003, 5.0;
+    /// `rc_login.account`.
+    login_account = 0.003, 5.0;
+    /// `rc_login.failed_attempts`: by account.
+    login_failed_attempts = 0.17, 3.0;
+    /// `rc_admin_redaction`: by user. As `rc_message` unless it is configured.
+    admin_redaction = 0.2, 10.0;
+    /// `rc_joins.local`: by user.
+    joins_local = 0.1, 10.0;
+    /// `rc_joins.remote`: by user.
+    joins_remote = 0.01, 10.0;
+    /// `rc_joins_per_room`.
+    joins_per_room = 1.0, 10.0;
+    /// `rc_3pid_validation`: by address and by third-party identifier.
+    threepid_validation = 0.003, 5.0;
+    /// `rc_invites.per_room`.
+    invites_per_room = 0.3, 10.0;
+    /// `rc_invites.per_user`: by who is invited.
+    invites_per_user = 0.003, 5.0;
+    /// `rc_invites.per_issuer`: by who invites.
+    invites_per_issuer = 0.3, 10.0;
+    /// `rc_third_party_invite`: by user.
+    third_party_invite = 0.2, 10.0;
+    /// `rc_presence.per_user`.
+    presence_per_user = 0.1, 1.0;
+    /// `rc_reports`: by user.
+    reports = 1.0, 5.0;
+    /// `rc_room_creation`: by user.
+    room_creation = 0.016, 10.0;
+    /// `rc_user_directory`: by user.
+    user_directory = 0.016, 200.0;
+    /// `rc_profile`: by user.
+    profile = 1.0, 500.0;
+}
+
+/// All rate limits of a node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RateLimits(Arc<Limiters>);
+
+impl RateLimits {
+    /// Nothing has been done yet.
+    pub fn new(settings: &RateLimitSettings) -> Self {
+        Self(Arc::new(Limiters::new(settings)))
+    }
+}
+
+impl std::ops::Deref for RateLimits {
+    type Target = Limiters;
+
+    fn deref(&self) -> &Limiters {
+        &self.0
+    }
+}
+
+/// How full a bucket is, and since when it leaks.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    actions: f64,
+    since: Instant,
+}
+
+/// One limit and its buckets.
+#[derive(Debug)]
+pub struct Limiter {
+    limit: RateLimit,
+    buckets: Mutex<HashMap<Box<str>, Bucket>>,
+}
+
+impl Limiter {
+    /// Nothing has been done yet.
+    pub fn new(limit: RateLimit) -> Self {
+        Self { limit, buckets: Mutex::default() }
+    }
+
+    /// Count an action of the caller, by its user. Its own limit takes the place of the configured one.
+    pub fn check_caller(&self, caller: &DeviceSession) -> Result<(), ApiError> {
+        self.check_at(caller.user_id.as_str(), caller.rate_limit, true, Instant::now())
+    }
+
+    /// Count an action of the caller by another key than its user. Who has no limit has none here either.
+    pub fn check_caller_by(&self, caller: &DeviceSession, key: &str) -> Result<(), ApiError> {
+        if caller.rate_limit == Some(RateLimitOverride::UNLIMITED) {
+            return Ok(());
+        }
+        self.check(key)
+    }
+
+    /// Count an action by a key.
+    pub fn check(&self, key: &str) -> Result<(), ApiError> {
+        self.check_at(key, None, true, Instant::now())
+    }
+
+    /// Whether an action would be allowed, without counting it.
+    pub fn would_allow(&self, key: &str) -> Result<(), ApiError> {
+        self.check_at(key, None, false, Instant::now())
+    }
+
+    fn check_at(
+        &self,
+        key: &str,
+        own: Option<RateLimitOverride>,
+        count: bool,
+        now: Instant,
+    ) -> Result<(), ApiError> {
+        let limit = match own {
+            Some(RateLimitOverride::UNLIMITED) => return Ok(()),
+            Some(own) => {
+                RateLimit::new(f64::from(own.messages_per_second), f64::from(own.burst_count))
+            }
+            None => self.limit,
+        };
+        if limit.per_second.is_infinite() {
+            return Ok(());
+        }
+        let mut buckets = self.buckets.lock();
+        let leaked = |bucket: &Bucket| {
+            let seconds = now.saturating_duration_since(bucket.since).as_secs_f64();
+            (bucket.actions - seconds * limit.per_second).max(0.0)
+        };
+        let actions = buckets.get(key).map_or(0.0, leaked);
+        if actions + 1.0 > limit.burst_count + 1e-9 {
+            let wait_s = (actions + 1.0 - limit.burst_count) / limit.per_second.max(1e-9);
+            return Err(ApiError::limit_exceeded(Duration::from_secs_f64(wait_s.min(86_400.0))));
+        }
+        if count {
+            if buckets.len() >= KEYS_MAX {
+                buckets.retain(|_, bucket| leaked(bucket) > 0.0);
+            }
+            buckets.insert(key.into(), Bucket { actions: actions + 1.0, since: now });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_leaks_and_an_override_counts() {
+        let limiter = Limiter::new(RateLimit::new(1.0, 2.0));
+        let start = Instant::now();
+        let check = |own, after_s| {
+            limiter.check_at("@a:b", own, true, start + Duration::from_secs(after_s)).is_ok()
+        };
+        assert_eq!([check(None, 0), check(None, 0), check(None, 0)], [true, true, false]);
+        assert_eq!([check(None, 1), check(None, 1)], [true, false]);
+        assert!(check(Some(RateLimitOverride::UNLIMITED), 1));
+        assert!(check(Some(RateLimitOverride { messages_per_second: 1, burst_count: 9 }), 1));
+    }
+}

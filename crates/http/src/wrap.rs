@@ -1,0 +1,123 @@
+//! What is done around every request: its id, span and metrics, the headers for pages of other origins, and what
+//! happens when a handler panics.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tracing::Instrument as _;
+
+use crate::{ApiError, ClientAddress};
+
+/// The header that carries a request's id: taken over from a proxy, made here otherwise.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The length of a request id that is taken over.
+const REQUEST_ID_LENGTH_BYTES_MAX: usize = 64;
+
+/// What an unknown path is called in metrics: its own name would let strangers fill them.
+const UNKNOWN: &str = "unrecognized";
+
+pub(crate) async fn wrap(
+    State(names): State<Arc<HashMap<String, &'static str>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = request.method().clone();
+    if method == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        allow_other_origins(response.headers_mut());
+        return response;
+    }
+    let name = find_name(&names, &request);
+    let (parts, body) = request.into_parts();
+    let address = ClientAddress::of(&parts);
+    let id = request_id(&parts.headers);
+    let span = tracing::info_span!(
+        "http.request", otel.name = name, http.method = %method, http.route = name, request.id = id,
+        client.address = %address, http.status = tracing::field::Empty
+    );
+    let request = Request::from_parts(parts, body);
+
+    let labels = [("method", method.to_string()), ("servlet", name.to_owned())];
+    metrics::counter!("synapse_http_server_requests_received_total", &labels).increment(1);
+    let in_flight = InFlight::enter();
+    let start = Instant::now();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = async {
+        let response =
+            answer.await.unwrap_or_else(|_| ApiError::internal(Panicked).into_response());
+        let status = response.status().as_u16();
+        tracing::Span::current().record("http.status", status);
+        tracing::debug!(status, elapsed_us = start.elapsed().as_micros(), "answered");
+        response
+    }
+    .instrument(span)
+    .await;
+    drop(in_flight);
+
+    let code = response.status().as_u16().to_string();
+    let [by_method, by_servlet] = labels;
+    let labels = [by_method, by_servlet, ("code", code), ("tag", String::new())];
+    metrics::histogram!("synapse_http_server_response_time_seconds", &labels)
+        .record(start.elapsed().as_secs_f64());
+    allow_other_origins(response.headers_mut());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// A handler panicked. Where and why has been printed by the panic itself.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler panicked")]
+struct Panicked;
+
+/// Counts a request as being served as long as it lives.
+struct InFlight;
+
+impl InFlight {
+    fn enter() -> Self {
+        metrics::gauge!("synapse_http_server_in_flight_requests_count").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::gauge!("synapse_http_server_in_flight_requests_count").decrement(1.0);
+    }
+}
+
+fn find_name(names: &HashMap<String, &'static str>, request: &Request) -> &'static str {
+    let Some(path) = request.extensions().get::<MatchedPath>() else { return UNKNOWN };
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    names.get(&format!("{method} {}", path.as_str())).copied().unwrap_or(UNKNOWN)
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_LENGTH_BYTES_MAX)
+        .map_or_else(|| format!("{:016x}", rand::random::<u64>()), ToOwned::to_owned)
+}
+
+/// Client-server API, "Web browser clients".
+fn allow_other_origins(headers: &mut HeaderMap) {
+    headers.entry(header::ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+    headers
+        .entry(header::ACCESS_CONTROL_ALLOW_METHODS)
+        .or_insert(HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+    headers
+        .entry(header::ACCESS_CONTROL_ALLOW_HEADERS)
+        .or_insert(HeaderValue::from_static("X-Requested-With, Content-Type, Authorization, Date"));
+    headers
+        .entry(header::ACCESS_CONTROL_EXPOSE_HEADERS)
+        .or_insert(HeaderValue::from_static("Synapse-Trace-Id, Server, X-Request-Id, Retry-After"));
+}

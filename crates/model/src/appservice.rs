@@ -1,0 +1,210 @@
+//! Application services, as their registrations describe them.
+
+use std::sync::Arc;
+
+use regex::Regex;
+use ruma::{OwnedUserId, ServerName, UserId};
+use serde::Deserialize;
+
+/// A registration file (application service API, "Registration").
+#[derive(Debug, Clone, Deserialize)]
+pub struct AppserviceRegistration {
+    /// Its name among the application services of this server.
+    pub id: String,
+    /// Where it is reached. `None`: nothing is sent to it.
+    pub url: Option<String>,
+    /// Its token for calls to this server.
+    pub as_token: String,
+    /// This server's token for calls to it.
+    pub hs_token: String,
+    /// The localpart of its own user.
+    pub sender_localpart: String,
+    /// What it takes care of.
+    #[serde(default)]
+    pub namespaces: AppserviceNamespaces,
+    /// Rate limits hold for it. Default: they do.
+    pub rate_limited: Option<bool>,
+    /// The third-party networks it bridges to.
+    #[serde(default)]
+    pub protocols: Option<Vec<String>>,
+    /// It wants ephemeral events.
+    #[serde(default, alias = "de.sorunome.msc2409.push_ephemeral")]
+    pub receive_ephemeral: bool,
+}
+
+/// What an application service takes care of.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct AppserviceNamespaces {
+    /// Users.
+    #[serde(default)]
+    pub users: Vec<AppserviceNamespace>,
+    /// Room aliases.
+    #[serde(default)]
+    pub aliases: Vec<AppserviceNamespace>,
+    /// Rooms.
+    #[serde(default)]
+    pub rooms: Vec<AppserviceNamespace>,
+}
+
+/// One namespace.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AppserviceNamespace {
+    /// Nobody else may have such names.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// A regular expression that the identifier must match from its start.
+    pub regex: String,
+}
+
+/// An application service.
+#[derive(Debug)]
+pub struct Appservice {
+    /// What the file says.
+    pub registration: AppserviceRegistration,
+    /// Its own user.
+    pub sender: OwnedUserId,
+    users: Vec<(bool, Regex)>,
+    aliases: Vec<(bool, Regex)>,
+    rooms: Vec<(bool, Regex)>,
+}
+
+impl Appservice {
+    /// Prepare a registration for use. An error names what is wrong with it.
+    pub fn new(
+        registration: AppserviceRegistration,
+        server_name: &ServerName,
+    ) -> Result<Self, String> {
+        let compile = |namespaces: &[AppserviceNamespace]| {
+            namespaces
+                .iter()
+                .map(|namespace| {
+                    Regex::new(&format!("^(?:{})", namespace.regex))
+                        .map(|regex| (namespace.exclusive, regex))
+                        .map_err(|error| format!("namespace {:?}: {error}", namespace.regex))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let sender =
+            UserId::parse_with_server_name(registration.sender_localpart.as_str(), server_name)
+                .map_err(|error| format!("sender_localpart: {error}"))?;
+        Ok(Self {
+            sender,
+            users: compile(&registration.namespaces.users)?,
+            aliases: compile(&registration.namespaces.aliases)?,
+            rooms: compile(&registration.namespaces.rooms)?,
+            registration,
+        })
+    }
+
+    /// Whether it may act as the user.
+    pub fn may_act_as(&self, user_id: &UserId) -> bool {
+        self.sender == user_id || is_in(&self.users, user_id.as_str())
+    }
+
+    /// Whether the user is in one of its namespaces, or its own.
+    pub fn is_interested_in_user(&self, user_id: &UserId) -> bool {
+        self.may_act_as(user_id)
+    }
+
+    /// Whether the alias is in one of its namespaces.
+    pub fn is_interested_in_alias(&self, alias: &str) -> bool {
+        is_in(&self.aliases, alias)
+    }
+
+    /// Whether the room is in one of its namespaces.
+    pub fn is_interested_in_room(&self, room_id: &str) -> bool {
+        is_in(&self.rooms, room_id)
+    }
+
+    /// Whether rate limits hold for it.
+    pub fn is_rate_limited(&self) -> bool {
+        self.registration.rate_limited.unwrap_or(true)
+    }
+}
+
+fn is_in(namespaces: &[(bool, Regex)], id: &str) -> bool {
+    namespaces.iter().any(|(_, regex)| regex.is_match(id))
+}
+
+fn is_exclusive_in(namespaces: &[(bool, Regex)], id: &str) -> bool {
+    namespaces.iter().any(|(exclusive, regex)| *exclusive && regex.is_match(id))
+}
+
+/// All application services of this server. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Appservices(Arc<[Appservice]>);
+
+impl Appservices {
+    /// All of them.
+    pub fn new(appservices: Vec<Appservice>) -> Self {
+        Self(appservices.into())
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Appservice> {
+        self.0.iter()
+    }
+
+    /// Find one by its `id`.
+    pub fn find(&self, id: &str) -> Option<&Appservice> {
+        self.iter().find(|appservice| appservice.registration.id == id)
+    }
+
+    /// Whether an application service other than `except` (by its `id`) has the user for itself.
+    pub fn is_user_exclusive(&self, user_id: &UserId, except: Option<&str>) -> bool {
+        self.others(except).any(|appservice| {
+            appservice.sender == user_id || is_exclusive_in(&appservice.users, user_id.as_str())
+        })
+    }
+
+    /// Whether an application service other than `except` (by its `id`) has the alias for itself.
+    pub fn is_alias_exclusive(&self, alias: &str, except: Option<&str>) -> bool {
+        self.others(except).any(|appservice| is_exclusive_in(&appservice.aliases, alias))
+    }
+
+    fn others(&self, except: Option<&str>) -> impl Iterator<Item = &Appservice> {
+        self.iter().filter(move |appservice| Some(appservice.registration.id.as_str()) != except)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::{server_name, user_id};
+
+    use super::*;
+
+    fn bridge() -> Appservices {
+        let namespace =
+            |exclusive, regex: &str| AppserviceNamespace { exclusive, regex: regex.to_owned() };
+        let registration = AppserviceRegistration {
+            id: "bridge".to_owned(),
+            url: None,
+            as_token: "as".to_owned(),
+            hs_token: "hs".to_owned(),
+            sender_localpart: "_bridge".to_owned(),
+            namespaces: AppserviceNamespaces {
+                users: vec![namespace(true, "@_bridge_.*"), namespace(false, "@open_.*")],
+                ..AppserviceNamespaces::default()
+            },
+            rate_limited: None,
+            protocols: None,
+            receive_ephemeral: false,
+        };
+        Appservices::new(vec![Appservice::new(registration, server_name!("h.org")).unwrap()])
+    }
+
+    #[test]
+    fn exclusive_names_are_its_own() {
+        let bridge = bridge();
+        let cases = [
+            (user_id!("@_bridge_1:h.org"), None, true),
+            (user_id!("@_bridge_1:h.org"), Some("bridge"), false),
+            (user_id!("@_bridge:h.org"), None, true),
+            (user_id!("@open_1:h.org"), None, false),
+            (user_id!("@x_bridge_1:h.org"), None, false),
+        ];
+        for (user_id, except, expected) in cases {
+            assert_eq!(bridge.is_user_exclusive(user_id, except), expected, "{user_id}");
+        }
+    }
+}

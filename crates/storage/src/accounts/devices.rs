@@ -1,0 +1,209 @@
+//! Queries over `devices`.
+
+use ruma::{DeviceId, OwnedDeviceId, UserId};
+use sqlx::PgConnection;
+
+use super::{from_sql_ts, to_sql_ts};
+use crate::{Change, Db, StorageError, Tx};
+
+/// A row of `devices`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Which, among its user's.
+    pub device_id: OwnedDeviceId,
+    /// What the user calls it.
+    pub display_name: Option<String>,
+    /// When it last called, in milliseconds since the epoch.
+    pub last_seen_ts: Option<u64>,
+    /// From where it last called.
+    pub last_seen_ip: Option<String>,
+}
+
+struct DeviceRow {
+    device_id: String,
+    display_name: Option<String>,
+    last_seen_ts: Option<i64>,
+    last_seen_ip: Option<String>,
+}
+
+impl From<DeviceRow> for Device {
+    fn from(row: DeviceRow) -> Self {
+        Self {
+            device_id: row.device_id.into(),
+            display_name: row.display_name,
+            last_seen_ts: row.last_seen_ts.map(from_sql_ts),
+            last_seen_ip: row.last_seen_ip,
+        }
+    }
+}
+
+impl Db {
+    /// The devices of a user, oldest first.
+    #[tracing::instrument(name = "db.devices.list", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list_devices(&self, user_id: &UserId) -> Result<Vec<Device>, StorageError> {
+        let rows = sqlx::query_as!(
+            DeviceRow,
+            "SELECT device_id, display_name, last_seen_ts, last_seen_ip FROM devices
+             WHERE user_id = $1 ORDER BY created_ts, device_id",
+            user_id.as_str()
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Find a device.
+    #[tracing::instrument(name = "db.devices.find", skip_all, fields(user.id = %user_id), err)]
+    pub async fn find_device(
+        &self,
+        user_id: &UserId,
+        device_id: &DeviceId,
+    ) -> Result<Option<Device>, StorageError> {
+        let row = sqlx::query_as!(
+            DeviceRow,
+            "SELECT device_id, display_name, last_seen_ts, last_seen_ip FROM devices
+             WHERE user_id = $1 AND device_id = $2",
+            user_id.as_str(),
+            device_id.as_str()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// Note when and from where devices called: `(user, device, milliseconds since the epoch, address, user agent)`.
+    #[tracing::instrument(name = "db.devices.set_seen", skip_all, err)]
+    pub async fn set_devices_seen(
+        &self,
+        seen: &[(String, String, u64, String, String)],
+    ) -> Result<(), StorageError> {
+        let (mut users, mut devices, mut times, mut addresses, mut agents) =
+            (vec![], vec![], vec![], vec![], vec![]);
+        for (user, device, ts, address, agent) in seen {
+            users.push(user.clone());
+            devices.push(device.clone());
+            times.push(to_sql_ts(*ts));
+            addresses.push(address.clone());
+            agents.push(agent.clone());
+        }
+        sqlx::query!(
+            "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip, user_agent = s.agent
+             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+                  AS s (user_id, device_id, ts, ip, agent)
+             WHERE d.user_id = s.user_id AND d.device_id = s.device_id",
+            &users,
+            &devices,
+            &times,
+            &addresses,
+            &agents
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Devices.
+    pub fn devices(&mut self) -> Devices<'_> {
+        Devices { conn: &mut self.inner }
+    }
+
+    /// Announce that what nodes keep in memory of a user's tokens is void.
+    pub fn publish_sessions(&mut self, user_id: &UserId) {
+        self.publish(Change::Sessions { user_id: user_id.to_owned() });
+    }
+
+    /// Announce that a user's devices or their names changed.
+    pub fn publish_device_list(&mut self, user_id: &UserId) {
+        self.publish(Change::DeviceList { user_id: user_id.to_owned() });
+    }
+}
+
+/// Changes to `devices`.
+#[derive(Debug)]
+pub struct Devices<'tx> {
+    conn: &'tx mut PgConnection,
+}
+
+impl Devices<'_> {
+    /// Add a device, or keep the one that is there, name included. Whether it is new.
+    #[tracing::instrument(name = "db.devices.add", skip_all, fields(user.id = %user_id), err)]
+    pub async fn add(
+        &mut self,
+        user_id: &UserId,
+        device_id: &DeviceId,
+        display_name: Option<&str>,
+        created_ts: u64,
+    ) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "INSERT INTO devices (user_id, device_id, display_name, created_ts) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+            user_id.as_str(),
+            device_id.as_str(),
+            display_name,
+            to_sql_ts(created_ts)
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Name a device. False if there is none.
+    #[tracing::instrument(name = "db.devices.set_name", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_name(
+        &mut self,
+        user_id: &UserId,
+        device_id: &DeviceId,
+        display_name: &str,
+    ) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "UPDATE devices SET display_name = $3 WHERE user_id = $1 AND device_id = $2",
+            user_id.as_str(),
+            device_id.as_str(),
+            display_name
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Delete devices with their tokens. Those that do not exist are passed over.
+    #[tracing::instrument(name = "db.devices.delete", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete(
+        &mut self,
+        user_id: &UserId,
+        device_ids: &[OwnedDeviceId],
+    ) -> Result<(), StorageError> {
+        let ids: Vec<String> = device_ids.iter().map(ToString::to_string).collect();
+        sqlx::query!(
+            "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id = ANY($2)),
+                  r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id = ANY($2))
+             DELETE FROM devices WHERE user_id = $1 AND device_id = ANY($2)",
+            user_id.as_str(),
+            &ids
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Delete all devices and all tokens of a user, but those of `except`.
+    #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete_all(
+        &mut self,
+        user_id: &UserId,
+        except: Option<&DeviceId>,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
+                  r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2)
+             DELETE FROM devices WHERE user_id = $1 AND device_id IS DISTINCT FROM $2",
+            user_id.as_str(),
+            except.map(DeviceId::as_str)
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! Queries over `users` and `ratelimit_overrides`.
+
+use ruma::{OwnedUserId, UserId};
+use sqlx::PgConnection;
+
+use super::{from_sql_ts, to_sql_ts};
+use crate::{Change, Db, StorageError, Tx};
+
+/// A user to be registered.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// The password's hash, if it has one.
+    pub password_hash: Option<String>,
+    /// When, in milliseconds since the epoch.
+    pub created_ts: u64,
+    /// `None` for people.
+    pub user_type: Option<String>,
+    /// The application service that registers it.
+    pub appservice_id: Option<String>,
+    /// A guest.
+    pub is_guest: bool,
+    /// May use the admin API.
+    pub is_admin: bool,
+}
+
+/// A row of `users`.
+#[derive(Debug, Clone)]
+pub struct StoredUser {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// The password's hash, if it has one.
+    pub password_hash: Option<String>,
+    /// When it was registered, in milliseconds since the epoch.
+    pub created_ts: u64,
+    /// `None` for people.
+    pub user_type: Option<String>,
+    /// The application service that registered it.
+    pub appservice_id: Option<String>,
+    /// A guest.
+    pub is_guest: bool,
+    /// May use the admin API.
+    pub is_admin: bool,
+    /// Gone for good.
+    pub deactivated: bool,
+    /// Gone, and what it said is to be hidden from who joins later.
+    pub erased: bool,
+    /// May do nothing until it is unlocked.
+    pub locked: bool,
+    /// May read and leave, not write.
+    pub suspended: bool,
+    /// Nobody hears it, and it does not know.
+    pub shadow_banned: bool,
+}
+
+struct UserRow {
+    user_id: String,
+    password_hash: Option<String>,
+    created_ts: i64,
+    user_type: Option<String>,
+    appservice_id: Option<String>,
+    is_guest: bool,
+    is_admin: bool,
+    deactivated: bool,
+    erased: bool,
+    locked: bool,
+    suspended: bool,
+    shadow_banned: bool,
+}
+
+impl TryFrom<UserRow> for StoredUser {
+    type Error = StorageError;
+
+    fn try_from(row: UserRow) -> Result<Self, StorageError> {
+        Ok(Self {
+            user_id: OwnedUserId::try_from(row.user_id)
+                .map_err(StorageError::inconsistent("users.user_id"))?,
+            password_hash: row.password_hash,
+            created_ts: from_sql_ts(row.created_ts),
+            user_type: row.user_type,
+            appservice_id: row.appservice_id,
+            is_guest: row.is_guest,
+            is_admin: row.is_admin,
+            deactivated: row.deactivated,
+            erased: row.erased,
+            locked: row.locked,
+            suspended: row.suspended,
+            shadow_banned: row.shadow_banned,
+        })
+    }
+}
+
+impl Db {
+    /// Find a user of this server.
+    #[tracing::instrument(name = "db.users.find", skip_all, fields(user.id = %user_id), err)]
+    pub async fn find_user(&self, user_id: &UserId) -> Result<Option<StoredUser>, StorageError> {
+        let row =
+            sqlx::query_as!(UserRow, "SELECT * FROM users WHERE user_id = $1", user_id.as_str())
+                .fetch_optional(self.pool())
+                .await?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    /// Find a user by its ID whatever the case of its letters: accounts older than the rule of lower case.
+    /// `None` if there is none, or several.
+    #[tracing::instrument(name = "db.users.find_ignoring_case", skip_all, fields(user.id = %user_id), err)]
+    pub async fn find_user_ignoring_case(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Option<StoredUser>, StorageError> {
+        let mut rows = sqlx::query_as!(
+            UserRow,
+            "SELECT * FROM users WHERE lower(user_id) = lower($1) LIMIT 2",
+            user_id.as_str()
+        )
+        .fetch_all(self.pool())
+        .await?;
+        if rows.len() > 1 {
+            return Ok(None);
+        }
+        rows.pop().map(TryInto::try_into).transpose()
+    }
+
+    /// A number for a user without a name of its own.
+    pub async fn next_user_number(&self) -> Result<i64, StorageError> {
+        Ok(sqlx::query_scalar!(r#"SELECT nextval('user_numbers') AS "number!""#)
+            .fetch_one(self.pool())
+            .await?)
+    }
+}
+
+impl Tx {
+    /// Users.
+    pub fn users(&mut self) -> Users<'_> {
+        Users { conn: &mut self.inner }
+    }
+
+    /// Announce that what nodes keep in memory of an account is void.
+    pub fn publish_account(&mut self, user_id: &UserId) {
+        self.publish(Change::Account { user_id: user_id.to_owned() });
+    }
+}
+
+/// Changes to `users`. Follow each change of an existing user by [`Tx::publish_account`].
+#[derive(Debug)]
+pub struct Users<'tx> {
+    conn: &'tx mut PgConnection,
+}
+
+impl Users<'_> {
+    /// Register a user. False if the name is taken.
+    #[tracing::instrument(name = "db.users.add", skip_all, fields(user.id = %user.user_id), err)]
+    pub async fn add(&mut self, user: &NewUser) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "INSERT INTO users (user_id, password_hash, created_ts, user_type, appservice_id, is_guest, is_admin)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            user.user_id.as_str(),
+            user.password_hash,
+            to_sql_ts(user.created_ts),
+            user.user_type,
+            user.appservice_id,
+            user.is_guest,
+            user.is_admin
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Make a guest a user with a password. False if there is no such guest.
+    #[tracing::instrument(name = "db.users.upgrade_guest", skip_all, fields(user.id = %user_id), err)]
+    pub async fn upgrade_guest(
+        &mut self,
+        user_id: &UserId,
+        password_hash: Option<&str>,
+    ) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "UPDATE users SET is_guest = false, password_hash = $2 WHERE user_id = $1 AND is_guest",
+            user_id.as_str(),
+            password_hash
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Set or remove the password.
+    #[tracing::instrument(name = "db.users.set_password", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_password(
+        &mut self,
+        user_id: &UserId,
+        password_hash: Option<&str>,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE users SET password_hash = $2 WHERE user_id = $1",
+            user_id.as_str(),
+            password_hash
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Mark as gone for good, without a password.
+    #[tracing::instrument(name = "db.users.deactivate", skip_all, fields(user.id = %user_id), err)]
+    pub async fn deactivate(&mut self, user_id: &UserId, erase: bool) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE users SET deactivated = true, erased = erased OR $2, password_hash = NULL WHERE user_id = $1",
+            user_id.as_str(),
+            erase
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Lock or unlock.
+    #[tracing::instrument(name = "db.users.set_locked", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_locked(&mut self, user_id: &UserId, locked: bool) -> Result<(), StorageError> {
+        sqlx::query!("UPDATE users SET locked = $2 WHERE user_id = $1", user_id.as_str(), locked)
+            .execute(&mut *self.conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Suspend or restore.
+    #[tracing::instrument(name = "db.users.set_suspended", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_suspended(
+        &mut self,
+        user_id: &UserId,
+        suspended: bool,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE users SET suspended = $2 WHERE user_id = $1",
+            user_id.as_str(),
+            suspended
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Let use the admin API, or not.
+    #[tracing::instrument(name = "db.users.set_admin", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_admin(&mut self, user_id: &UserId, admin: bool) -> Result<(), StorageError> {
+        sqlx::query!("UPDATE users SET is_admin = $2 WHERE user_id = $1", user_id.as_str(), admin)
+            .execute(&mut *self.conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Set limits of the user's own.
+    #[tracing::instrument(name = "db.users.set_rate_limit", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_rate_limit(
+        &mut self,
+        user_id: &UserId,
+        limit: myelin_model::RateLimitOverride,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "INSERT INTO ratelimit_overrides (user_id, messages_per_second, burst_count) VALUES ($1, $2, $3)
+             ON CONFLICT (user_id) DO UPDATE
+             SET messages_per_second = excluded.messages_per_second, burst_count = excluded.burst_count",
+            user_id.as_str(),
+            limit.messages_per_second,
+            limit.burst_count
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+}
