@@ -54,3 +54,10 @@ need_venv() {
     cp "$2" "$1/requirements.txt"
   fi
 }
+
+# binary_of PROFILE NAME: where cargo puts a binary.
+binary_of() {
+  local folder=$1
+  [[ $folder != dev ]] || folder=debug
+  printf '%s\n' "${CARGO_TARGET_DIR:-$root/target}/$folder/$2"
+}

@@ -60,7 +60,7 @@ find_myelin() {
   [[ -z $myelin ]] || return 0
   say "Building Myelin ($1)"
   SQLX_OFFLINE=true cargo build --quiet --profile "$1" --package myelin
-  myelin=${CARGO_TARGET_DIR:-$root/target}/$1/myelin
+  myelin=$(binary_of "$1" myelin)
 }
 
 # find_synapse: installs Synapse and sets `synapse` to its Python.
