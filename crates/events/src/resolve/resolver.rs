@@ -19,12 +19,15 @@ use crate::{
     version::RoomVersion,
 };
 
+/// The auth events of events.
+type Edges<I> = HashMap<I, Rc<[I]>>;
+
 /// Caches over a room for one resolution.
 pub(super) struct Resolver<'r, R: RoomEvents> {
     pub(super) version: RoomVersion,
     pub(super) room: &'r R,
     events: RefCell<HashMap<R::Id, Option<R::Event>>>,
-    edges: RefCell<HashMap<R::Id, Rc<[R::Id]>>>,
+    edges: RefCell<Edges<R::Id>>,
     levels: RefCell<HashMap<Option<R::Id>, Arc<PowerLevels>>>,
     rules: RefCell<HashMap<R::Id, JoinRule>>,
     create: OnceCell<Option<Arc<Create>>>,

@@ -17,6 +17,9 @@ use crate::{
 /// The kinds whose conflicts are settled in this order, before those of all others.
 const KINDS_FIRST: [&str; 3] = ["m.room.power_levels", "m.room.join_rules", "m.room.member"];
 
+/// The events that contend for a key, oldest first.
+type Candidates<R> = Vec<(<R as RoomEvents>::Id, <R as RoomEvents>::Event)>;
+
 pub(super) fn resolve<R, K, I>(
     version: RoomVersion,
     conflict: Conflict<K, I>,
@@ -31,9 +34,9 @@ where
     let mut state = conflict.unconflicted;
     let ids: Vec<I> = conflict.conflicted.values().flatten().copied().collect();
     room.prefetch(&ids);
-    let mut open: Vec<(K, Vec<(I, R::Event)>)> = Vec::with_capacity(conflict.conflicted.len());
+    let mut open: Vec<(K, Candidates<R>)> = Vec::with_capacity(conflict.conflicted.len());
     for (key, ids) in conflict.conflicted {
-        let mut events: Vec<(I, R::Event)> =
+        let mut events: Candidates<R> =
             ids.into_iter().filter_map(|id| Some((id, resolver.event(id)?))).collect();
         // Ascending by depth, then descending by hash.
         events.sort_by_cached_key(|(_, event)| {

@@ -1,7 +1,7 @@
 //! Any order of arrival gives the same state, and ruma gives it too.
 
-use myelin_events::RoomVersion;
-use proptest::prelude::*;
+use myelin_events::{RoomVersion, resolve::Conflict};
+use proptest::{prelude::*, strategy::ValueTree as _};
 use ruma::OwnedEventId;
 
 use crate::{
@@ -88,4 +88,35 @@ proptest! {
     fn any_order_gives_one_state(version in prop::sample::select(&RoomVersion::ALL[..]), steps in steps(), seed in any::<u64>()) {
         check(version, &steps, seed);
     }
+}
+
+/// The histories are worth resolving: many merges are in conflict, and the outcome is often neither side's state.
+#[test]
+fn histories_fork_and_conflict() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut merges, mut conflicts, mut neither, mut refused) = (0, 0, 0, 0);
+    for number in 0..60 {
+        let steps = steps().new_tree(&mut runner).unwrap().current();
+        let mut history = History::new(RoomVersion::ALL[number % 12]);
+        for step in &steps {
+            let before = history.room.events.len();
+            history.step(*step);
+            refused += usize::from(history.room.events.len() == before);
+        }
+        let room = &history.room;
+        for (event, after) in room.events.iter().zip(&room.states_after) {
+            let [one, two] = &event.prev_events[..] else { continue };
+            let states: Vec<_> =
+                [one, two].map(|id| room.states_after[room.numbers[id] as usize].clone()).into();
+            merges += 1;
+            conflicts += usize::from(!Conflict::split(room.version, &states).is_empty());
+            let merged = room.state_after(&event.prev_events);
+            neither += usize::from(!states.contains(&merged));
+            assert!(after.len() >= merged.len());
+        }
+    }
+    println!(
+        "{merges} merges, {conflicts} in conflict, {neither} with a new outcome, {refused} events refused"
+    );
+    assert!(conflicts > 100 && neither > 50 && refused > 100);
 }

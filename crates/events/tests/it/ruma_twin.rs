@@ -79,6 +79,30 @@ impl Event for Twin {
     }
 }
 
+/// ruma's auth rules say the same of the event in this state, whatever it cites.
+pub fn compare_state_check(
+    room: &Room,
+    state: &State,
+    event: &Arc<Pdu>,
+    ours: &Result<(), AuthError>,
+) {
+    let find = |event_type: &StateEventType, state_key: &str| {
+        room.find(state, &event_type.to_string(), state_key).as_ref().map(Twin::new)
+    };
+    let theirs = state_res::check_state_dependent_auth_rules(
+        room.version.auth_rules(),
+        Twin::new(event),
+        find,
+    );
+    assert_eq!(
+        theirs.is_ok(),
+        ours.is_ok(),
+        "version {}, {}: ruma {theirs:?}, we {ours:?}",
+        room.version,
+        event.json()
+    );
+}
+
 /// ruma's auth rules say the same of the event in this state.
 pub fn compare_check(room: &Room, state: &State, event: &Arc<Pdu>, ours: &Result<(), AuthError>) {
     let rules = room.version.auth_rules();
@@ -88,11 +112,7 @@ pub fn compare_check(room: &Room, state: &State, event: &Arc<Pdu>, ours: &Result
         assert_eq!(theirs.is_ok(), ours.is_ok(), "{}: ruma {theirs:?}, we {ours:?}", event.json());
         return;
     }
-    let find = |event_type: &StateEventType, state_key: &str| {
-        room.find(state, &event_type.to_string(), state_key).as_ref().map(Twin::new)
-    };
-    let theirs = state_res::check_state_dependent_auth_rules(rules, &twin, find);
-    assert_eq!(theirs.is_ok(), ours.is_ok(), "{}: ruma {theirs:?}, we {ours:?}", event.json());
+    compare_state_check(room, state, event, ours);
     let citing = state_res::check_state_independent_auth_rules(rules, &twin, |id: &EventId| {
         room.numbers.get(id).map(|number| Twin::new(&room.events[*number as usize]))
     });
