@@ -9,19 +9,58 @@ use myelin_events::{RoomVersion, SigningKey};
 use myelin_model::Clock;
 use myelin_storage::Db;
 use ruma::{OwnedServerName, ServerName, UserId};
+use serde_json::{Map, Value};
 
-use crate::engine::Engine;
+use crate::{engine::Engine, rules::NamingRules};
 
 /// How rooms are to be run.
 #[derive(Debug, Clone)]
 pub struct RoomSettings {
     /// The version of rooms that are made without asking for one.
     pub default_version: RoomVersion,
+    /// Which rooms are encrypted when their maker does not say.
+    pub encrypted_by_default: EncryptedByDefault,
+    /// Who may make which alias.
+    pub alias_creation_rules: NamingRules,
+    /// Who may list which room in public.
+    pub publication_rules: NamingRules,
+    /// Who makes an alias must be in the room.
+    pub require_membership_for_aliases: bool,
+    /// By preset, what is laid over the power levels of new rooms.
+    pub power_level_overrides: Map<String, Value>,
+    /// Whether invites carry the name and picture of who is invited.
+    pub profiles_in_invites: bool,
+    /// Only the server's admins may invite.
+    pub only_admins_invite: bool,
+    /// Who leaves a room forgets it too.
+    pub forget_on_leave: bool,
+}
+
+/// Which new rooms are encrypted when their maker does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EncryptedByDefault {
+    /// None.
+    #[default]
+    Off,
+    /// Those of the private presets.
+    Private,
+    /// All.
+    All,
 }
 
 impl Default for RoomSettings {
     fn default() -> Self {
-        Self { default_version: RoomVersion::DEFAULT }
+        Self {
+            default_version: RoomVersion::DEFAULT,
+            encrypted_by_default: EncryptedByDefault::Off,
+            alias_creation_rules: NamingRules::allow_all(),
+            publication_rules: NamingRules::deny_all(),
+            require_membership_for_aliases: true,
+            power_level_overrides: Map::new(),
+            profiles_in_invites: true,
+            only_admins_invite: false,
+            forget_on_leave: false,
+        }
     }
 }
 

@@ -1,10 +1,20 @@
 //! Room use cases: making events and appending them, membership, aliases, the directory, and what is read of a room.
 //! Knows the rules and the tables; knows nothing of HTTP and sends nothing to other servers.
 
+pub mod alias;
 mod context;
+pub mod create;
 mod engine;
+mod joined;
+pub mod membership;
+pub mod redact;
+mod rules;
+pub mod send;
+pub mod set_state;
 
 pub use self::{
-    context::{RoomSettings, Rooms},
+    context::{EncryptedByDefault, RoomSettings, Rooms},
     engine::EventError,
+    rules::{NamingRule, NamingRules},
+    send::SendError,
 };

@@ -13,6 +13,7 @@ mod event_cache;
 mod events;
 mod heads;
 pub mod log;
+mod memberships;
 mod nids;
 mod state;
 mod transactions;

@@ -74,6 +74,12 @@ impl Draft {
     }
 }
 
+impl From<EventError> for Refused {
+    fn from(error: EventError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// The tip holds what will never be stored: have the next draft begin from the stored head.
 async fn drop_tip(rooms: &Rooms, room_nid: RoomNid, generation: u64) {
     let mut tip = rooms.engine().room(room_nid).lock_owned().await;

@@ -12,7 +12,7 @@ use myelin_model::{
 use myelin_storage::{
     Extremity, NewSnapshot, RoomHead, StateKey, StorageError, writer::MembershipChange,
 };
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
+use ruma::{OwnedEventId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -74,14 +74,13 @@ impl Draft {
         Ok(Some(Self::on(rooms, tip, version, head)))
     }
 
-    /// Begin a new room. Its ID is given, or for versions that derive it from the create event, taken from the first event.
+    /// Begin a new room. It has a random ID; versions that derive the ID from the create event have it after that is added.
     pub(crate) async fn new_room(
         rooms: &Rooms,
         version: RoomVersion,
-        room_id: Option<OwnedRoomId>,
     ) -> Result<Self, StorageError> {
         let room_nid = rooms.db().nids().next_room().await?;
-        let room_id = room_id.unwrap_or_else(|| RoomId::new_v1(rooms.server_name()));
+        let room_id = RoomId::new_v1(rooms.server_name());
         let room_version = RoomVersionId::try_from(version.as_str())
             .map_err(StorageError::foreign("rooms.room_version"))?;
         let head = RoomHead::new(room_nid, room_id, room_version);
@@ -108,6 +107,11 @@ impl Draft {
             memberships: Vec::new(),
             entitled: Vec::new(),
         }
+    }
+
+    /// The rooms of the node.
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.rooms
     }
 
     /// The room.

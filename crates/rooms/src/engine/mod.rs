@@ -14,7 +14,9 @@ mod intent;
 mod known;
 mod notify;
 mod redactions;
+mod state;
 mod tip;
+mod transactions;
 
 use std::{
     sync::{
@@ -32,17 +34,20 @@ use ruma::RoomId;
 use tokio::sync::Mutex;
 
 pub use self::error::EventError;
-use self::tip::Tip;
 pub(crate) use self::{
-    append::Refused,
-    draft::Draft,
-    intent::{Added, Intent},
-    known::StateEvent,
+    append::Refused, draft::Draft, intent::Intent, state::Unchanged, transactions::Message,
+};
+use self::{
+    tip::Tip,
+    transactions::{Outcome, TransactionKey},
 };
 use crate::Rooms;
 
 /// How many rooms keep a tip in memory.
 const ROOMS_MAX: usize = 4_096;
+
+/// How many transactions are remembered in memory. Older ones are found in the database.
+const TRANSACTIONS_MAX: usize = 50_000;
 
 /// How often a use case begins anew because another node was quicker.
 const ATTEMPTS_MAX: u32 = 200;
@@ -56,6 +61,7 @@ type Room = Arc<Mutex<Option<Tip>>>;
 /// The rooms that this node writes to.
 pub(crate) struct Engine {
     rooms: Cache<RoomNid, Room>,
+    outcomes: Cache<TransactionKey, Outcome>,
     generations: AtomicU64,
 }
 
@@ -67,7 +73,11 @@ impl std::fmt::Debug for Engine {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { rooms: Cache::new(ROOMS_MAX), generations: AtomicU64::new(1) }
+        Self {
+            rooms: Cache::new(ROOMS_MAX),
+            outcomes: Cache::new(TRANSACTIONS_MAX),
+            generations: AtomicU64::new(1),
+        }
     }
 }
 
@@ -79,6 +89,17 @@ impl Engine {
             .get_or_insert_with(&room_nid, || Ok::<_, std::convert::Infallible>(Room::default()))
         {
             Ok(room) => room,
+            Err(never) => match never {},
+        }
+    }
+
+    /// What a transaction becomes.
+    fn outcome(&self, key: &TransactionKey) -> Outcome {
+        match self
+            .outcomes
+            .get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Outcome::default()))
+        {
+            Ok(outcome) => outcome,
             Err(never) => match never {},
         }
     }

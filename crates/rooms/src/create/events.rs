@@ -1,0 +1,125 @@
+//! The first events of a room, in their order.
+
+use myelin_model::DeviceSession;
+use ruma::{RoomAliasId, UserId};
+use serde_json::{Map, Value, json};
+
+use super::{options::Options, power_levels};
+use crate::{
+    EventError,
+    engine::{Draft, Intent},
+    membership::find_member_profile,
+};
+
+/// Add all events of a new room to its draft.
+pub(super) async fn add_all(
+    draft: &mut Draft,
+    session: &DeviceSession,
+    options: &Options,
+    alias: Option<&RoomAliasId>,
+) -> Result<(), EventError> {
+    let creator = &*session.user_id;
+    add_create(draft, creator, options).await?;
+    add_member(draft, creator, creator, Map::from_iter([("membership".to_owned(), "join".into())]))
+        .await?;
+    add_rules(draft, session, options, alias).await?;
+    for event in &options.initial_state {
+        if event.event_type == "m.room.power_levels" && event.state_key.is_empty() {
+            continue;
+        }
+        add(draft, creator, &event.event_type, &event.state_key, &event.content).await?;
+    }
+    if options.preset.is_encrypted(draft.rooms().settings().encrypted_by_default) {
+        add(draft, creator, "m.room.encryption", "", &json!({"algorithm": "m.megolm.v1.aes-sha2"}))
+            .await?;
+    }
+    if let Some(name) = &options.name {
+        add(draft, creator, "m.room.name", "", &json!({"name": name})).await?;
+    }
+    if let Some(topic) = &options.topic {
+        let content = json!({"topic": topic, "m.topic": {"m.text": [{"body": topic}]}});
+        add(draft, creator, "m.room.topic", "", &content).await?;
+    }
+    for user_id in &options.invite {
+        let mut content = Map::from_iter([("membership".to_owned(), "invite".into())]);
+        if options.is_direct {
+            content.insert("is_direct".to_owned(), true.into());
+        }
+        add_member(draft, creator, user_id, content).await?;
+    }
+    Ok(())
+}
+
+async fn add_create(
+    draft: &mut Draft,
+    creator: &UserId,
+    options: &Options,
+) -> Result<(), EventError> {
+    let content = Value::Object(options.creation_content.clone()).to_string();
+    let intent = Intent {
+        origin_server_ts: Some(draft.rooms().next_create_ms()),
+        ..Intent::state(creator, "m.room.create", "", &content)
+    };
+    draft.add(intent).await?;
+    Ok(())
+}
+
+/// What the preset gives, where `initial_state` has nothing.
+async fn add_rules(
+    draft: &mut Draft,
+    session: &DeviceSession,
+    options: &Options,
+    alias: Option<&RoomAliasId>,
+) -> Result<(), EventError> {
+    let creator = &*session.user_id;
+    let given = |event_type: &str| {
+        options
+            .initial_state
+            .iter()
+            .find(|event| event.event_type == event_type && event.state_key.is_empty())
+    };
+    let levels = match given("m.room.power_levels") {
+        Some(event) => event.content.clone(),
+        None => Value::Object(power_levels::content(draft.rooms().settings(), session, options)),
+    };
+    add(draft, creator, "m.room.power_levels", "", &levels).await?;
+    if let Some(alias) = alias.filter(|_| given("m.room.canonical_alias").is_none()) {
+        add(draft, creator, "m.room.canonical_alias", "", &json!({"alias": alias})).await?;
+    }
+    if given("m.room.join_rules").is_none() {
+        let content = json!({"join_rule": options.preset.join_rule()});
+        add(draft, creator, "m.room.join_rules", "", &content).await?;
+    }
+    if given("m.room.history_visibility").is_none() {
+        let content = json!({"history_visibility": "shared"});
+        add(draft, creator, "m.room.history_visibility", "", &content).await?;
+    }
+    if options.preset.guests_may_join() && given("m.room.guest_access").is_none() {
+        let content = json!({"guest_access": "can_join"});
+        add(draft, creator, "m.room.guest_access", "", &content).await?;
+    }
+    Ok(())
+}
+
+async fn add_member(
+    draft: &mut Draft,
+    sender: &UserId,
+    target: &UserId,
+    mut content: Map<String, Value>,
+) -> Result<(), EventError> {
+    if sender == target || draft.rooms().settings().profiles_in_invites {
+        find_member_profile(draft.rooms(), target).await?.fill(&mut content);
+    }
+    add(draft, sender, "m.room.member", target.as_str(), &Value::Object(content)).await
+}
+
+pub(super) async fn add(
+    draft: &mut Draft,
+    sender: &UserId,
+    event_type: &str,
+    state_key: &str,
+    content: &Value,
+) -> Result<(), EventError> {
+    draft.add(Intent::state(sender, event_type, state_key, &content.to_string())).await?;
+    Ok(())
+}

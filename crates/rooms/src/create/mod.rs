@@ -1,0 +1,127 @@
+//! Making rooms.
+
+mod error;
+mod events;
+mod options;
+mod power_levels;
+
+use myelin_model::{DeviceSession, RoomNid};
+use myelin_storage::{DirectoryList, StorageError};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
+
+use self::options::Options;
+pub use self::{error::CreateRoomError, options::Preset};
+use crate::{
+    Rooms,
+    alias::add::{AddAliasError, check_form},
+    engine::{Attempts, Draft, Refused},
+};
+
+/// A room that was made.
+#[derive(Debug, Clone)]
+pub struct CreatedRoom {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Its alias, if one was asked for.
+    pub alias: Option<OwnedRoomAliasId>,
+}
+
+/// Make a room with all its first events, at once. `body` is that of the request `createRoom`.
+#[tracing::instrument(name = "rooms.create", skip_all, fields(user.id = %session.user_id))]
+pub async fn create_room(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    body: &str,
+) -> Result<CreatedRoom, CreateRoomError> {
+    let options = Options::parse(rooms, session, body)?;
+    let alias = match &options.alias_name {
+        Some(name) => Some(check_alias(rooms, session, name).await?),
+        None => None,
+    };
+    let mut attempts = Attempts::default();
+    let (room_id, room_nid) = loop {
+        match try_create(rooms, session, &options, alias.as_deref()).await {
+            Ok(created) => break created,
+            Err(Refused::Conflict) => attempts.again().await?,
+            Err(Refused::Failed(error)) => return Err(error.into()),
+        }
+    };
+    if let Some(alias) = &alias {
+        claim(rooms, session, alias, &room_id, room_nid).await?;
+    }
+    let aliases: Vec<&RoomAliasId> = alias.as_deref().into_iter().collect();
+    if options.is_public
+        && (session.is_admin
+            || rooms.settings().publication_rules.allow(&session.user_id, &room_id, &aliases))
+    {
+        let mut tx = rooms.db().begin().await?;
+        tx.directory().add(room_nid, DirectoryList { appservice_id: "", network_id: "" }).await?;
+        tx.commit().await?;
+    }
+    Ok(CreatedRoom { room_id, alias })
+}
+
+async fn try_create(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    options: &Options,
+    alias: Option<&RoomAliasId>,
+) -> Result<(OwnedRoomId, RoomNid), Refused> {
+    let mut draft = Draft::new_room(rooms, options.version)
+        .await
+        .map_err(|error| Refused::Failed(error.into()))?;
+    events::add_all(&mut draft, session, options, alias).await.map_err(Refused::Failed)?;
+    let created = (draft.room_id().to_owned(), draft.room_nid());
+    draft.append().await?;
+    Ok(created)
+}
+
+/// The alias asked for, if it may be made and is free.
+async fn check_alias(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    name: &str,
+) -> Result<OwnedRoomAliasId, CreateRoomError> {
+    if name.contains(char::is_whitespace) {
+        return Err(AddAliasError::BadCharacters.into());
+    }
+    if name.contains(':') {
+        return Err(CreateRoomError::AliasWithServer);
+    }
+    let alias = RoomAliasId::parse(format!("#{name}:{}", rooms.server_name()))
+        .map_err(|_| AddAliasError::BadCharacters)?;
+    check_form(rooms, &alias)?;
+    if rooms.db().aliases().find(&alias).await?.is_some() {
+        return Err(CreateRoomError::AliasTaken);
+    }
+    // The room has no ID yet, so rules about rooms see an empty one.
+    let rules = &rooms.settings().alias_creation_rules;
+    let nowhere = RoomId::new_v1(rooms.server_name());
+    if !session.is_admin && !rules.allow(&session.user_id, &nowhere, &[&alias]) {
+        return Err(AddAliasError::NotAllowed.into());
+    }
+    Ok(alias)
+}
+
+/// Write the alias of the new room. Somebody may have been quicker since it was checked.
+async fn claim(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    alias: &RoomAliasId,
+    room_id: &RoomId,
+    room_nid: RoomNid,
+) -> Result<(), CreateRoomError> {
+    let mut tx = rooms.db().begin().await?;
+    if tx.aliases().add(alias, room_nid, &session.user_id, rooms.now_ms()).await? {
+        tx.commit().await?;
+        return Ok(());
+    }
+    tracing::info!(room.id = %room_id, room.alias = %alias, "the alias was taken while the room was being made");
+    Err(CreateRoomError::AliasTaken)
+}
+
+impl From<StorageError> for CreateRoomError {
+    fn from(error: StorageError) -> Self {
+        Self::Event(error.into())
+    }
+}

@@ -1,0 +1,59 @@
+//! Setting state, with the same event left alone when nothing changes.
+
+use myelin_events::canonical;
+use myelin_model::RoomNid;
+use myelin_storage::StorageError;
+use ruma::{OwnedEventId, RoomAliasId};
+
+use super::{Draft, EventError, Intent};
+
+/// Whether state is set already.
+#[derive(Debug)]
+pub(crate) enum Unchanged {
+    /// It is not.
+    No,
+    /// It is, by this event.
+    Stored(OwnedEventId),
+    /// It will be, when what this node has queued is stored.
+    Queued,
+}
+
+impl Draft {
+    /// The room that an alias of this server names.
+    pub(crate) async fn find_alias(
+        &self,
+        alias: &RoomAliasId,
+    ) -> Result<Option<RoomNid>, StorageError> {
+        Ok(self.rooms.db().aliases().find(alias).await?.map(|alias| alias.room_nid))
+    }
+
+    /// Whether the sender set the same state before, so that no event needs to be made.
+    pub(crate) async fn find_unchanged(
+        &mut self,
+        intent: &Intent<'_>,
+    ) -> Result<Unchanged, EventError> {
+        let Some(state_key) = intent.state_key else { return Ok(Unchanged::No) };
+        let Some(current) = self.find_state(intent.event_type, state_key).await? else {
+            return Ok(Unchanged::No);
+        };
+        if *current.pdu.sender != *intent.sender {
+            return Ok(Unchanged::No);
+        }
+        let strict = self.version().is_json_strict();
+        let is_same = canonical::to_canonical(intent.content, strict)
+            .is_ok_and(|content| content == current.pdu.content());
+        if !is_same {
+            return Ok(Unchanged::No);
+        }
+        let db = self.rooms.db();
+        let is_stored = match db.event_cache().find(current.nid) {
+            Some(_) => true,
+            // Not in memory: old, or not stored yet.
+            None => db.events().find(current.nid).await?.is_some(),
+        };
+        Ok(match is_stored {
+            true => Unchanged::Stored(current.pdu.event_id.clone()),
+            false => Unchanged::Queued,
+        })
+    }
+}

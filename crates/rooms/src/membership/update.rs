@@ -1,0 +1,205 @@
+//! Changing one membership.
+
+use myelin_model::{DeviceSession, Membership};
+use ruma::{OwnedEventId, RoomId, UserId};
+use serde_json::{Map, Value};
+
+use super::{MembershipError, find_member_profile, restricted};
+use crate::{
+    Rooms,
+    engine::{Attempts, Draft, Intent, Refused, Unchanged},
+};
+
+/// The length of a display name in a member event, in characters (as Synapse has it).
+const DISPLAY_NAME_CHARS_MAX: usize = 256;
+
+/// The length of an avatar URL in a member event, in characters (as Synapse has it).
+const AVATAR_URL_CHARS_MAX: usize = 1_000;
+
+/// What is done to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words of the spec say all there is to say")]
+pub enum Action {
+    Join,
+    Invite,
+    Leave,
+    Kick,
+    Ban,
+    Unban,
+    Knock,
+}
+
+impl Action {
+    /// The action that sets a membership through a state event.
+    pub fn of_membership(membership: Membership) -> Self {
+        match membership {
+            Membership::Join => Self::Join,
+            Membership::Invite => Self::Invite,
+            Membership::Leave => Self::Leave,
+            Membership::Ban => Self::Ban,
+            Membership::Knock => Self::Knock,
+        }
+    }
+
+    fn membership(self) -> Membership {
+        match self {
+            Self::Join => Membership::Join,
+            Self::Invite => Membership::Invite,
+            Self::Leave | Self::Kick | Self::Unban => Membership::Leave,
+            Self::Ban => Membership::Ban,
+            Self::Knock => Membership::Knock,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Invite => "invite",
+            Self::Leave => "leave",
+            Self::Kick => "kick",
+            Self::Ban => "ban",
+            Self::Unban => "unban",
+            Self::Knock => "knock",
+        }
+    }
+}
+
+/// A change of one membership.
+#[derive(Debug, Clone)]
+pub struct MembershipUpdate<'a> {
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// Whose membership.
+    pub target: &'a UserId,
+    /// What is done.
+    pub action: Action,
+    /// The content of the member event, `membership` apart: `reason`, `is_direct`, `third_party_invite`, ...
+    pub content: Map<String, Value>,
+    /// The time, in milliseconds since the Unix epoch, where an application service gives one.
+    pub origin_server_ts: Option<u64>,
+}
+
+/// Change a membership. The target's profile goes into the event where the content has none. Returns when it is stored.
+#[tracing::instrument(name = "rooms.membership.update", skip_all, fields(room.id = %update.room_id, user.id = %session.user_id))]
+pub async fn update(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    mut update: MembershipUpdate<'_>,
+) -> Result<OwnedEventId, MembershipError> {
+    complete(rooms, session, &mut update).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let Some(mut draft) = rooms.find_draft(update.room_id).await? else {
+            return Err(unknown_room(update.action));
+        };
+        let content = check(&mut draft, session, &update).await?;
+        let content = Value::Object(content).to_string();
+        let intent = Intent {
+            origin_server_ts: update.origin_server_ts,
+            ..Intent::state(&session.user_id, "m.room.member", update.target.as_str(), &content)
+        };
+        match draft.find_unchanged(&intent).await? {
+            Unchanged::No => {}
+            Unchanged::Stored(event_id) => return Ok(event_id),
+            Unchanged::Queued => {
+                drop(draft);
+                attempts.again().await?;
+                continue;
+            }
+        }
+        let added = draft.add(intent).await?;
+        match draft.append().await {
+            Ok(_) => return Ok(added.event_id),
+            Err(Refused::Conflict) => attempts.again().await?,
+            Err(Refused::Failed(error)) => return Err(error.into()),
+        }
+    }
+}
+
+fn unknown_room(action: Action) -> MembershipError {
+    match action {
+        Action::Join | Action::Knock => MembershipError::NoServers,
+        Action::Leave => MembershipError::NotKnownRoom,
+        Action::Invite | Action::Kick | Action::Ban | Action::Unban => {
+            crate::EventError::UnknownRoom.into()
+        }
+    }
+}
+
+/// Fill in what the content lacks and does not depend on the room.
+async fn complete(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    update: &mut MembershipUpdate<'_>,
+) -> Result<(), MembershipError> {
+    let text = |key: &str| update.content.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("displayname").chars().count() > DISPLAY_NAME_CHARS_MAX {
+        return Err(MembershipError::DisplayNameTooLong);
+    }
+    if text("avatar_url").chars().count() > AVATAR_URL_CHARS_MAX {
+        return Err(MembershipError::AvatarUrlTooLong);
+    }
+    if update.action == Action::Invite && rooms.settings().only_admins_invite && !session.is_admin {
+        return Err(MembershipError::InvitesDisabled);
+    }
+    if update.action == Action::Invite && !rooms.is_local(update.target) {
+        return Err(MembershipError::RemoteUser(update.target.to_owned()));
+    }
+    update.content.insert("membership".to_owned(), update.action.membership().as_str().into());
+    // Who lets a user in is for this server to find out.
+    update.content.remove("join_authorised_via_users_server");
+    if session.is_guest {
+        update.content.insert("kind".to_owned(), "guest".into());
+    }
+    let has_profile = match update.action {
+        Action::Join | Action::Knock => true,
+        Action::Invite => rooms.settings().profiles_in_invites,
+        Action::Leave | Action::Kick | Action::Ban | Action::Unban => false,
+    };
+    if has_profile && rooms.is_local(update.target) {
+        find_member_profile(rooms, update.target).await?.fill(&mut update.content);
+    }
+    Ok(())
+}
+
+/// Check what the auth rules leave open, and complete the content by what the room says.
+async fn check(
+    draft: &mut Draft,
+    session: &DeviceSession,
+    update: &MembershipUpdate<'_>,
+) -> Result<Map<String, Value>, MembershipError> {
+    let current = draft.membership(update.target).await?;
+    match update.action {
+        Action::Unban if current != Some(Membership::Ban) => {
+            return Err(MembershipError::NotBanned { membership: current });
+        }
+        Action::Join | Action::Invite | Action::Kick | Action::Knock
+            if current == Some(Membership::Ban) =>
+        {
+            return Err(MembershipError::Banned { action: update.action.as_str() });
+        }
+        Action::Kick if matches!(current, None | Some(Membership::Leave)) => {
+            return Err(MembershipError::TargetNotInRoom);
+        }
+        _ => {}
+    }
+    let mut content = update.content.clone();
+    if update.action == Action::Join && session.user_id == *update.target {
+        if session.is_guest && !guests_may_join(draft).await? {
+            return Err(MembershipError::GuestsForbidden);
+        }
+        if !matches!(current, Some(Membership::Join | Membership::Invite))
+            && let Some(authoriser) = restricted::find_authoriser(draft, update.target).await?
+        {
+            let key = "join_authorised_via_users_server".to_owned();
+            content.insert(key, authoriser.as_str().into());
+        }
+    }
+    Ok(content)
+}
+
+async fn guests_may_join(draft: &mut Draft) -> Result<bool, MembershipError> {
+    let Some(event) = draft.find_state("m.room.guest_access", "").await? else { return Ok(false) };
+    let content: Value = event.pdu.content_as().unwrap_or_default();
+    Ok(content.get("guest_access").and_then(Value::as_str) == Some("can_join"))
+}

@@ -1,0 +1,50 @@
+//! Redacting events.
+
+use myelin_model::DeviceSession;
+use ruma::{EventId, OwnedEventId, RoomId};
+
+use crate::{EventError, Rooms, SendError, engine::Message, send::check_txn_id};
+
+/// Why an event was not redacted.
+#[derive(Debug, thiserror::Error)]
+pub enum RedactError {
+    /// A suspended user may redact only what is its own.
+    #[error("You can only redact your own events while account is suspended.")]
+    Suspended,
+    /// The redaction was refused.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+impl From<EventError> for RedactError {
+    fn from(error: EventError) -> Self {
+        Self::Send(error.into())
+    }
+}
+
+/// Redact an event: send a redaction with this content (`reason` and what else the client gives). Returns when it is stored.
+#[tracing::instrument(name = "rooms.redact", skip_all, fields(room.id = %room_id, user.id = %session.user_id, event.id = %event_id))]
+pub async fn redact(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    room_id: &RoomId,
+    event_id: &EventId,
+    content: &str,
+    txn_id: Option<&str>,
+) -> Result<OwnedEventId, RedactError> {
+    check_txn_id(txn_id)?;
+    if session.is_suspended {
+        let event = rooms.db().events().find_by_id(event_id).await.map_err(EventError::from)?;
+        if event.is_some_and(|event| event.sender != session.user_id) {
+            return Err(RedactError::Suspended);
+        }
+    }
+    let message = Message {
+        event_type: "m.room.redaction",
+        content,
+        redacts: Some(event_id),
+        txn_id,
+        origin_server_ts: None,
+    };
+    Ok(rooms.send_message(session, room_id, message).await?)
+}

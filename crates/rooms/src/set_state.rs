@@ -1,0 +1,85 @@
+//! Setting a room's state, members excepted: see [`crate::membership`].
+
+use myelin_events::acl::ServerAcl;
+use myelin_model::DeviceSession;
+use ruma::{OwnedEventId, RoomId};
+
+use crate::{
+    EventError, Rooms,
+    alias::canonical::{self, CanonicalAliasError},
+    engine::{Attempts, Intent, Refused, Unchanged},
+};
+
+/// Why state was not set.
+#[derive(Debug, thiserror::Error)]
+pub enum SetStateError {
+    /// A room is created once.
+    #[error("Cannot send an m.room.create event into a room")]
+    Create,
+    /// The server ACL would shut this server out.
+    #[error("Can't create an ACL event that denies the local server")]
+    AclDeniesSelf,
+    /// The canonical alias does not hold.
+    #[error(transparent)]
+    CanonicalAlias(#[from] CanonicalAliasError),
+    /// The event was refused.
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+/// A state event as a client sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct NewState<'a> {
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// The event type.
+    pub event_type: &'a str,
+    /// The state key.
+    pub state_key: &'a str,
+    /// The content as JSON. It reaches the event as it is, in canonical form.
+    pub content: &'a str,
+    /// The time, in milliseconds since the Unix epoch, where an application service gives one.
+    pub origin_server_ts: Option<u64>,
+}
+
+/// Set state. What the user set before and is still so makes no second event. Returns when it is stored.
+#[tracing::instrument(name = "rooms.set_state", skip_all, fields(room.id = %new.room_id, user.id = %session.user_id))]
+pub async fn set_state(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    new: NewState<'_>,
+) -> Result<OwnedEventId, SetStateError> {
+    match new.event_type {
+        "m.room.create" => return Err(SetStateError::Create),
+        "m.room.server_acl" if !ServerAcl::parse(new.content).allows(rooms.server_name()) => {
+            return Err(SetStateError::AclDeniesSelf);
+        }
+        _ => {}
+    }
+    let mut attempts = Attempts::default();
+    loop {
+        let mut draft = rooms.get_draft(new.room_id).await?;
+        let intent = Intent {
+            origin_server_ts: new.origin_server_ts,
+            ..Intent::state(&session.user_id, new.event_type, new.state_key, new.content)
+        };
+        match draft.find_unchanged(&intent).await? {
+            Unchanged::No => {}
+            Unchanged::Stored(event_id) => return Ok(event_id),
+            Unchanged::Queued => {
+                drop(draft);
+                attempts.again().await?;
+                continue;
+            }
+        }
+        if new.event_type == "m.room.canonical_alias" && new.state_key.is_empty() {
+            canonical::check(&mut draft, new.content).await?;
+        }
+        let added = draft.add(intent).await?;
+        match draft.append().await {
+            Ok(_) => return Ok(added.event_id),
+            Err(Refused::Conflict) => attempts.again().await?,
+            Err(Refused::Failed(error)) => return Err(error.into()),
+        }
+    }
+}
