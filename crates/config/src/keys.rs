@@ -101,7 +101,7 @@ impl Walk<'_> {
             |empty: &str| if key.note.is_empty() { empty.to_owned() } else { key.note.to_owned() };
         match key.status {
             Status::Used => self.below(&path, key.name, node),
-            Status::Later if is_idle(node, key.default) => {}
+            Status::Later if is_idle(node, key) => {}
             Status::Later => {
                 let text = format!("not supported yet: {}", note(parent_note(key.name)));
                 self.warn(Weight::Warn, path, node, text);
@@ -173,16 +173,19 @@ fn children(pattern: &str) -> Vec<&'static str> {
 }
 
 /// Whether a value asks for nothing: it is empty, off, or what Synapse does anyway.
-fn is_idle(node: &Node, default: &str) -> bool {
+fn is_idle(node: &Node, key: &Key) -> bool {
     let is_empty = match &node.value {
         Value::Null | Value::Bool(false) => true,
         Value::List(items) => items.is_empty(),
-        Value::Map(entries) => entries.iter().all(|(_, node)| is_idle(node, "")),
+        Value::Map(entries) => entries.iter().all(|(name, node)| match find(key.name, name) {
+            Some(key) => is_idle(node, key),
+            None => false,
+        }),
         Value::String(text) => text.is_empty(),
         _ => false,
     };
-    let is_default = !default.is_empty()
-        && serde_json::from_str::<serde_json::Value>(default)
+    let is_default = !key.default.is_empty()
+        && serde_json::from_str::<serde_json::Value>(key.default)
             .is_ok_and(|default| default == node.to_json());
     is_empty || is_default
 }

@@ -126,7 +126,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     warnings.extend(keys::check(&document));
     let reader = reader::Reader::new(&document, sources, warnings);
     let config = read(&reader.root());
-    let problems = reader.problems.into_inner();
+    let mut problems = reader.problems.into_inner();
+    // In the order of the files, not of our reading.
+    problems.sort_by_key(|problem| {
+        let file = document.files.iter().position(|file| Some(file) == problem.file.as_ref());
+        (file.unwrap_or(usize::MAX), problem.line)
+    });
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
@@ -154,5 +159,45 @@ fn read(root: &reader::Section<'_>) -> Config {
         own: own::read(root),
         server,
         listeners,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::keys::{KEYS, Status};
+
+    /// Keys of the table that the code reads by other means than asking for them.
+    const READ_OTHERWISE: &[&str] = &["experimental_features."];
+
+    #[test]
+    fn the_code_and_the_table_know_the_same_keys() {
+        let text = "listeners: [{type: http, port: 1, resources: [{names: [client]}]}]\ndatabase: {args: {user: x}}\n\
+            alias_creation_rules: [{action: allow}]\nroom_list_publication_rules: [{action: allow}]\nrc_admin_redaction: {}\n";
+        let yaml::Value::Map(entries) = yaml::parse(text).unwrap().value else { panic!("no map") };
+        let mut document = source::Document::default();
+        document.lay_over(entries, std::path::Path::new("hs.yaml"));
+        let sources = Sources::default();
+        let reader = reader::Reader::new(&document, &sources, Vec::new());
+        read(&reader.root());
+        let asked = reader.asked.into_inner();
+        let is_known =
+            |key: &&String| KEYS.contains_key(key.as_str()) || key.starts_with("database.args.");
+        let unknown: Vec<&String> = asked.iter().filter(|key| !is_known(key)).collect();
+        assert_eq!(unknown, Vec::<&String>::new(), "read by the code, not in keys.tsv");
+        let used: BTreeSet<&str> = KEYS
+            .values()
+            .filter(|key| key.status == Status::Used && !key.name.contains("<key>"))
+            .map(|key| key.name)
+            .collect();
+        let unread: Vec<&&str> = used
+            .iter()
+            .filter(|key| {
+                !asked.contains(**key) && !READ_OTHERWISE.iter().any(|start| key.starts_with(start))
+            })
+            .collect();
+        assert_eq!(unread, Vec::<&&str>::new(), "`used` in keys.tsv, but not read by the code");
     }
 }

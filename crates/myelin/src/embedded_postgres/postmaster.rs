@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
 use tokio::process::Child;
 
@@ -14,6 +14,10 @@ use super::cluster::Cluster;
 
 /// Pause between two looks whether the cluster answers.
 const READY_PAUSE: Duration = Duration::from_millis(30);
+/// How often a start is tried while processes of a killed one still hold its memory.
+const START_TRIES: u32 = 20;
+/// Pause between two such tries.
+const START_PAUSE: Duration = Duration::from_millis(300);
 /// Pause between two looks whether an adopted process is still there.
 const ADOPTED_PAUSE: Duration = Duration::from_millis(100);
 /// How often an admin is told that recovery still goes on.
@@ -39,18 +43,30 @@ enum Kind {
 impl Postmaster {
     /// Takes over the process that runs already, or starts one, and waits until it answers.
     pub async fn start_or_adopt(cluster: &Cluster) -> anyhow::Result<Postmaster> {
-        let mut postmaster = match Self::find_running(cluster) {
-            Some(adopted) => {
-                tracing::info!(
-                    pid = adopted.pid.as_raw_nonzero().get(),
-                    "found the embedded PostgreSQL running"
-                );
-                adopted
+        let mut tries_left = START_TRIES;
+        loop {
+            let mut postmaster = match Self::find_running(cluster) {
+                Some(adopted) => {
+                    tracing::info!(
+                        pid = adopted.pid.as_raw_nonzero().get(),
+                        "found the embedded PostgreSQL running"
+                    );
+                    adopted
+                }
+                None => {
+                    remove_stale_locks(cluster);
+                    Self::start(cluster)?
+                }
+            };
+            tries_left -= 1;
+            match postmaster.wait_ready(cluster).await {
+                // Processes of one that was killed may still be about to end.
+                Err(_) if tries_left > 0 && tail(cluster).contains("still in use") => {
+                    tokio::time::sleep(START_PAUSE).await;
+                }
+                result => return result.map(|()| postmaster),
             }
-            None => Self::start(cluster)?,
-        };
-        postmaster.wait_ready(cluster).await?;
-        Ok(postmaster)
+        }
     }
 
     fn start(cluster: &Cluster) -> anyhow::Result<Postmaster> {
@@ -69,9 +85,9 @@ impl Postmaster {
     fn find_running(cluster: &Cluster) -> Option<Postmaster> {
         let text = std::fs::read_to_string(cluster.directory.join("postmaster.pid")).ok()?;
         let pid = Pid::from_raw(text.lines().next()?.trim().parse().ok()?)?;
-        let number = pid.as_raw_nonzero();
+        // A process that ended and was not collected yet has no working folder.
         let folder = std::fs::canonicalize(&cluster.directory).ok()?;
-        if std::fs::read_link(format!("/proc/{number}/cwd")).ok()? != folder {
+        if std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok()? != folder {
             return None;
         }
         Some(Postmaster { pid, kind: Kind::Adopted })
@@ -107,9 +123,7 @@ impl Postmaster {
     fn exited(&mut self) -> anyhow::Result<Option<String>> {
         Ok(match &mut self.kind {
             Kind::Child(child) => child.try_wait()?.map(|status| status.to_string()),
-            Kind::Adopted => {
-                test_kill_process(self.pid).is_err().then(|| "no longer there".to_owned())
-            }
+            Kind::Adopted => (!is_alive(self.pid)).then(|| "no longer there".to_owned()),
         })
     }
 
@@ -122,7 +136,7 @@ impl Postmaster {
             },
             Kind::Adopted => {
                 // Not our child, so nothing tells us.
-                while test_kill_process(self.pid).is_ok() {
+                while is_alive(self.pid) {
                     tokio::time::sleep(ADOPTED_PAUSE).await;
                 }
                 "ended".to_owned()
@@ -140,6 +154,29 @@ impl Postmaster {
             );
             _ = kill_process(self.pid, Signal::QUIT);
             _ = tokio::time::timeout(STOP_TIMEOUT, self.wait()).await;
+        }
+    }
+}
+
+/// Whether a process is there and has not ended (it may wait for its parent to collect it).
+fn is_alive(pid: Pid) -> bool {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Deletes the lock files of a PostgreSQL that is gone. PostgreSQL itself would take any process that has the
+/// number now, or one that ended but was not collected, for the old one. What may still use the data is told by
+/// its shared memory.
+fn remove_stale_locks(cluster: &Cluster) {
+    for name in ["postmaster.pid", ".s.PGSQL.5432.lock", ".s.PGSQL.5432"] {
+        match std::fs::remove_file(cluster.directory.join(name)) {
+            Ok(()) => tracing::debug!(name, "deleted the stale lock of the embedded PostgreSQL"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(name, %error, "a stale lock of the embedded PostgreSQL cannot be deleted")
+            }
         }
     }
 }

@@ -1,0 +1,142 @@
+//! Several files, folders, secrets in files.
+
+use std::{fs, path::Path};
+
+use myelin_config::{Config, ConfigError, Sources, load};
+
+const BASE: &str = "server_name: a.example\nsigning_key: ed25519 a_t AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+
+fn load_folder(folder: &Path) -> Result<Config, ConfigError> {
+    load(&Sources { paths: vec![folder.to_owned()], ..Sources::default() })
+        .map(|loaded| loaded.config)
+}
+
+fn load_text(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hs.yaml"), format!("{BASE}{text}")).unwrap();
+    load_folder(folder.path())
+}
+
+#[test]
+fn later_files_replace_whole_sections() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("10-base.yaml"),
+        format!("{BASE}presence: {{enabled: false, idle_timeout: 9m}}"),
+    )
+    .unwrap();
+    fs::write(folder.path().join("20-more.yaml"), "presence: {sync_online_timeout: 1m}\n").unwrap();
+    fs::write(folder.path().join("30-empty.yaml"), "# nothing\n").unwrap();
+    fs::write(folder.path().join("99-ignored.yml"), "server_name: other.example\n").unwrap();
+    let presence = load_folder(folder.path()).unwrap().users.presence;
+    assert_eq!(
+        presence.idle_timeout_ms, 300_000,
+        "the later `presence` replaces the earlier one whole"
+    );
+    assert_eq!(presence.sync_online_timeout_ms, 60_000);
+}
+
+#[test]
+fn a_missing_secret_file_is_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("shared.secret");
+    let text = format!("{BASE}registration_shared_secret_path: {}\n", secret.display());
+    fs::write(folder.path().join("hs.yaml"), text).unwrap();
+    let first = load_folder(folder.path()).unwrap().registration.shared_secret.unwrap();
+    let second = load_folder(folder.path()).unwrap().registration.shared_secret.unwrap();
+    assert_eq!(first.expose(), fs::read_to_string(&secret).unwrap());
+    assert_eq!(first, second);
+    assert!(first.expose().len() >= 40);
+}
+
+#[test]
+fn a_turn_secret_file_must_be_there() {
+    let error = load_text("turn_shared_secret_path: /nowhere/turn\n").unwrap_err().to_string();
+    assert!(error.contains("turn_shared_secret_path: /nowhere/turn cannot be read"), "{error}");
+}
+
+#[test]
+fn secrets_in_the_config_can_be_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hs.yaml"), format!("{BASE}form_secret: x\n")).unwrap();
+    let sources = Sources {
+        paths: vec![folder.path().to_owned()],
+        secrets_in_config: false,
+        ..Sources::default()
+    };
+    let error = load(&sources).unwrap_err().to_string();
+    assert!(error.contains("form_secret: secrets in the config are refused"), "{error}");
+}
+
+#[test]
+fn a_signing_key_is_made_only_if_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hs.yaml"), "server_name: a.example\n").unwrap();
+    let key = folder.path().join("a.example.signing.key");
+    assert!(load_folder(folder.path()).unwrap().signing.keys.is_empty());
+    assert!(!key.exists());
+    let sources =
+        Sources { paths: vec![folder.path().to_owned()], create_files: true, ..Sources::default() };
+    let made = load(&sources).unwrap().config.signing;
+    assert_eq!(made.created.as_deref(), Some(key.as_path()));
+    assert_eq!(load(&sources).unwrap().config.signing.keys, made.keys);
+}
+
+#[test]
+fn open_registration_has_to_be_asked_for_twice() {
+    let error = load_text("enable_registration: true\n").unwrap_err().to_string();
+    assert!(error.contains("enable_registration_without_verification: true"), "{error}");
+    assert!(
+        load_text("enable_registration: true\nenable_registration_without_verification: true\n")
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_appservice_is_read_from_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bridge.registration");
+    let text = "id: bridge\nurl: http://localhost:9000\nas_token: aaa\nhs_token: hhh\nsender_localpart: _bot\n\
+        rate_limited: false\nnamespaces:\n  users:\n    - {exclusive: true, regex: '@_bridge_.*'}\n  rooms: []\n\
+        push_ephemeral: true\n";
+    fs::write(&file, text).unwrap();
+    let config = load_text(&format!("app_service_config_files: [{}]\n", file.display())).unwrap();
+    let service = &config.appservices[0];
+    assert_eq!(
+        (service.id.as_str(), service.rate_limited, service.receive_ephemeral),
+        ("bridge", false, true)
+    );
+    assert_eq!(service.users[0].regex, "@_bridge_.*");
+    let error = load_text("app_service_config_files: [/nowhere.yaml]\n").unwrap_err().to_string();
+    assert!(error.contains("/nowhere.yaml cannot be read"), "{error}");
+    fs::write(&file, "id: x\nas_token: a\nsender_localpart: b\n").unwrap();
+    let error = load_text(&format!("app_service_config_files: [{}]\n", file.display()))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("bridge.registration: hs_token: is missing"), "{error}");
+}
+
+#[test]
+fn a_generated_config_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = myelin_config::generate_config(&myelin_config::Generate {
+        server_name: "example.org".to_owned(),
+        config_directory: folder.path().to_owned(),
+        data_directory: folder.path().to_owned(),
+        report_stats: false,
+        open_private_ports: false,
+        enable_metrics: true,
+    });
+    fs::write(folder.path().join("homeserver.yaml"), &text).unwrap();
+    fs::write(folder.path().join("example.org.log.config"), myelin_config::generate_log_config())
+        .unwrap();
+    let sources =
+        Sources { paths: vec![folder.path().to_owned()], create_files: true, ..Sources::default() };
+    let loaded = load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.listeners.len(), 2);
+    assert_eq!(loaded.config.own.data_directory, folder.path());
+    let log = myelin_config::sections::logging::read_log_config(&loaded.config.log_config.unwrap())
+        .unwrap();
+    assert_eq!(log.levels.len(), 1);
+}

@@ -1,0 +1,102 @@
+//! The command line without a server.
+
+use std::{fs, os::unix::fs::PermissionsExt, os::unix::process::CommandExt, process::Output};
+
+use crate::server::myelin;
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn synapses_generate_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let config = folder.path().join("homeserver.yaml");
+        myelin()
+            .args(["--generate-config", "-H", "example.org", "--report-stats=no", "-c"])
+            .arg(config)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let output = run();
+    assert!(output.status.success(), "{}", text(&output));
+    for file in ["homeserver.yaml", "example.org.log.config", "example.org.signing.key"] {
+        let mode = fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640, "{file}");
+    }
+    let key = fs::read_to_string(folder.path().join("example.org.signing.key")).unwrap();
+    let again = run();
+    assert!(text(&again).contains("already exists"), "{}", text(&again));
+    assert_eq!(fs::read_to_string(folder.path().join("example.org.signing.key")).unwrap(), key);
+    let output = myelin()
+        .args(["check-config", "-c"])
+        .arg(folder.path().join("homeserver.yaml"))
+        .output()
+        .unwrap();
+    assert!(
+        text(&output).contains("The config is right: server example.org."),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    for (args, want) in [
+        (vec!["-c", "/nowhere/homeserver.yaml"], "/nowhere/homeserver.yaml: cannot be read"),
+        (vec!["--generate-config", "-H", "a.example", "-c", "x.yaml"], "--report-stats"),
+        (
+            vec!["generate", "--report-stats", "no", "-c", "/tmp/not-there/hs.yaml"],
+            "--server-name example.org",
+        ),
+        (vec!["-c", "x.yaml", "-D"], "run it under systemd"),
+        (vec!["--server-name", "x"], "no config file given"),
+        (vec!["serve"], "--config"),
+        (vec!["register-user", "-u", "x"], "--config"),
+    ] {
+        let output =
+            myelin().args(&args).current_dir(tempfile::tempdir().unwrap().path()).output().unwrap();
+        assert!(!output.status.success(), "{args:?}");
+        assert!(text(&output).contains(want), "{args:?}: {}", text(&output));
+    }
+}
+
+#[test]
+fn a_wrong_config_lists_all_problems() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("hs.yaml");
+    fs::write(&config, "server_name: a.example\nenable_registration: true\nmax_upload_size: 5MB\n")
+        .unwrap();
+    let output = myelin().arg("check-config").arg("-c").arg(&config).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = text(&output);
+    assert!(text.contains("2 problems in the config:"), "{text}");
+    assert!(text.contains("hs.yaml:3: max_upload_size: \"5MB\""), "{text}");
+}
+
+#[test]
+fn hashes_and_keys() {
+    let hash = |name: Option<&str>, args: &[&str]| {
+        let mut command = myelin();
+        if let Some(name) = name {
+            command.arg0(name);
+        }
+        text(&command.args(args).output().unwrap())
+    };
+    assert!(hash(None, &["hash-password", "-p", "secret"]).starts_with("$argon2id$"));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("hs.yaml");
+    fs::write(&config, "server_name: a\nbcrypt_rounds: 4\npassword_config: {pepper: p}\n").unwrap();
+    let bcrypt = hash(Some("hash_password"), &["-p", "secret", "-c", config.to_str().unwrap()]);
+    assert!(bcrypt.starts_with("$2b$04$"), "{bcrypt}");
+    let key = folder.path().join("new.key");
+    let output = myelin().args(["generate-signing-key", "-o"]).arg(&key).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(fs::read_to_string(&key).unwrap().starts_with("ed25519 a_"));
+}
