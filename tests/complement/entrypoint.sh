@@ -10,7 +10,7 @@ rm -f /data/postgres/postmaster.pid
 install -d -o postgres -g postgres /run/postgresql
 as_postgres "$bin/postgres" -D /data/postgres -c listen_addresses= -c unix_socket_directories=/run/postgresql \
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >/data/postgres.log 2>&1 &
-postgres=$!
+stop_postgres() { as_postgres "$bin/pg_ctl" -D /data/postgres -m fast -w -t 5 stop >/dev/null 2>&1 || true; }
 
 # A certificate for our name, signed by the authority that Complement made for this run.
 cd /data
@@ -44,12 +44,11 @@ server=$!
 stop() {
   kill -TERM "$server" 2>/dev/null || true
   wait "$server" || true
-  kill -INT "$postgres" 2>/dev/null || true
-  wait "$postgres" || true
+  stop_postgres
   exit 0
 }
 trap stop TERM INT
 status=0
 wait "$server" || status=$?
-kill -INT "$postgres" 2>/dev/null || true
+stop_postgres
 exit "$status"
