@@ -8,5 +8,5 @@ mod settings;
 
 pub use self::{
     context::Accounts,
-    settings::{AccountsSettings, LoginTokenSettings},
+    settings::{AccountsSettings, LoginTokenSettings, PasswordPolicy},
 };

@@ -4,10 +4,6 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 
-/// The address of the client of a request; an extension of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
-
 /// The client's address by the headers of a reverse proxy, or else that of the connection.
 pub fn from_proxy(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
     forwarded_for(headers).or_else(|| forwarded(headers)).unwrap_or(peer)

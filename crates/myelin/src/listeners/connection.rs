@@ -24,7 +24,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{ClientAddress, TlsReloader, client_address};
+use super::{TlsReloader, client_address};
 
 /// How long a client may take to shake hands.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,7 +122,9 @@ impl Service {
             } else {
                 peer
             };
-            request.extensions_mut().insert(ClientAddress(client));
+            request
+                .extensions_mut()
+                .insert(myelin_http::Listener { peer: Some(client), x_forwarded: false });
             router.clone().oneshot(request.map(Body::new))
         })
     }

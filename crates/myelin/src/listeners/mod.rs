@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     bind::{Socket, bind},
-    client_address::ClientAddress,
     tls::{TlsFiles, TlsReloader},
 };
 

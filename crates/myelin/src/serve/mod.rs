@@ -3,6 +3,7 @@
 mod database;
 mod parts;
 mod routers;
+mod settings;
 mod signals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

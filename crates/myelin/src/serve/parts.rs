@@ -1,46 +1,62 @@
 //! The parts of the server, made from the config: each gets its own small settings.
 
+use std::sync::Arc;
+
 use anyhow::Context;
+use myelin_accounts::Accounts;
+use myelin_client_api::ClientApi;
 use myelin_config::Config;
-use myelin_storage::{Db, StorageSettings};
+use myelin_http::RateLimits;
+use myelin_model::{Clock, SystemClock};
+use myelin_rooms::Rooms;
+use myelin_storage::Db;
 use tokio_util::sync::CancellationToken;
 
-use super::database::Database;
+use super::{database::Database, settings};
 
 /// All parts that serve requests.
 pub struct Parts {
-    /// Everything stored.
-    pub db: Db,
+    /// What the client-server API works with.
+    pub client_api: ClientApi,
     storage_stop: CancellationToken,
 }
 
 impl Parts {
     /// Brings the schema up to date and starts the parts. `stop` ends what waits for news.
     pub async fn start(
-        _config: &Config,
+        config: &Config,
         database: &Database,
         _stop: &CancellationToken,
     ) -> anyhow::Result<Parts> {
+        let server_name = settings::server_name(config)?;
+        let key = settings::signing_key(config)?;
+        let appservices = settings::appservices(config, &server_name)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
         Db::migrate(&database.pool)
             .await
             .context("the database's schema could not be brought up to date")?;
         // Storage goes on until the last request is answered.
         let storage_stop = CancellationToken::new();
-        let settings = StorageSettings::default();
-        let db = Db::open(
-            database.pool.clone(),
-            database.listen_pool.clone(),
-            &settings,
-            storage_stop.clone(),
-        )
-        .await
-        .context("the database cannot be opened")?;
-        Ok(Parts { db, storage_stop })
+        let (pool, listen_pool) = (database.pool.clone(), database.listen_pool.clone());
+        let db =
+            Db::open(pool, listen_pool, &settings::storage(config, &clock), storage_stop.clone())
+                .await
+                .context("the database cannot be opened")?;
+        let accounts = Accounts::new(
+            db.clone(),
+            clock.clone(),
+            server_name.clone(),
+            settings::accounts(config),
+            appservices,
+        );
+        let rooms = Rooms::new(db.clone(), clock, server_name, key, settings::rooms(config)?);
+        let rate_limits = RateLimits::new(&settings::rate_limits(config));
+        Ok(Parts { client_api: ClientApi { db, accounts, rooms, rate_limits }, storage_stop })
     }
 
     /// Stops what runs in the background.
     pub async fn stop(self) {
         self.storage_stop.cancel();
-        drop(self.db);
     }
 }

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    http::StatusCode,
-    response::{IntoResponse, Json, Response},
-};
+use axum::Router;
 use myelin_config::{
     Config,
     sections::listeners::{Listener, ListenerKind, Resource},
 };
-use serde_json::json;
+use myelin_http::RumaRouter;
 
 use super::parts::Parts;
 use crate::{
@@ -23,13 +19,18 @@ use crate::{
 pub fn for_listener(
     listener: &Listener,
     config: &Config,
-    _parts: &Parts,
+    parts: &Parts,
     metrics: &Arc<Metrics>,
 ) -> Router {
     if listener.kind == ListenerKind::Metrics {
         return metrics_everywhere(metrics);
     }
-    let mut router = health_routes();
+    let mut matrix = RumaRouter::new();
+    if listener.serves(Resource::Client) {
+        matrix = matrix.merge(myelin_client_api::routes().with_state(parts.client_api.clone()));
+    }
+    // Answers what is not there with the errors that Matrix asks for.
+    let mut router = matrix.finish().merge(health_routes());
     if listener.serves(Resource::Client) {
         router = router.merge(well_known_routes(WellKnownDocuments::new(config)));
     }
@@ -39,11 +40,5 @@ pub fn for_listener(
     if listener.serves(Resource::Metrics) && config.server.enable_metrics {
         router = router.merge(metrics_routes(metrics));
     }
-    router.fallback(unrecognized)
-}
-
-/// What is not there gets the error that Matrix asks for.
-async fn unrecognized() -> Response {
-    let body = Json(json!({"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}));
-    (StatusCode::NOT_FOUND, body).into_response()
+    router
 }

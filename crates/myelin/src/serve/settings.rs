@@ -1,0 +1,192 @@
+//! The config turned into the small settings of the parts. Only this binary knows both.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use myelin_accounts::{AccountsSettings, LoginTokenSettings, PasswordPolicy};
+use myelin_config::{
+    Config,
+    sections::{
+        appservices::{AppService, Namespace},
+        password::PasswordLogin,
+        ratelimits,
+        rooms::{DirectoryRule, EncryptionByDefault},
+        users::PresenceMode,
+    },
+};
+use myelin_events::{RoomVersion, SigningKey};
+use myelin_http::{RateLimit, RateLimitSettings};
+use myelin_model::{
+    Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
+    Clock,
+};
+use myelin_rooms::{EncryptedByDefault, NamingRule, NamingRules, RoomSettings};
+use myelin_storage::StorageSettings;
+use ruma::{OwnedServerName, ServerName};
+
+/// Of storage.
+pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
+    StorageSettings {
+        presence_enabled: config.users.presence.mode != PresenceMode::Disabled,
+        clock: clock.clone(),
+        ..StorageSettings::default()
+    }
+}
+
+/// The server's name.
+pub fn server_name(config: &Config) -> anyhow::Result<OwnedServerName> {
+    let name = &config.server.server_name;
+    ServerName::parse(name.as_str())
+        .with_context(|| format!("server_name: {name:?} is no server name"))
+}
+
+/// The key that signs.
+pub fn signing_key(config: &Config) -> anyhow::Result<Arc<SigningKey>> {
+    let key = config.signing.keys.first().context(
+        "there is no signing key. Make one with `myelin generate-signing-key -o FILE` and name it in signing_key_path",
+    )?;
+    Ok(Arc::new(SigningKey::from_seed(&key.seed, &key.version)))
+}
+
+/// Of accounts.
+pub fn accounts(config: &Config) -> AccountsSettings {
+    let (registration, sessions, password) =
+        (&config.registration, &config.sessions, &config.password);
+    let existing = &sessions.login_via_existing_session;
+    let expose = |secret: &Option<myelin_config::Secret>| {
+        secret.as_ref().map(|secret| secret.expose().to_owned())
+    };
+    AccountsSettings {
+        enable_registration: registration.enabled,
+        registration_requires_token: registration.requires_token,
+        registration_shared_secret: expose(&registration.shared_secret),
+        allow_guest_access: registration.allow_guest_access,
+        inhibit_user_in_use_error: registration.inhibit_user_in_use_error,
+        allow_underscore_prefixed_registration: registration.allow_underscore_prefixed_localpart,
+        password_enabled: password.login == PasswordLogin::Enabled && password.localdb_enabled,
+        password_pepper: expose(&password.pepper).unwrap_or_default(),
+        password_policy: password.policy.as_ref().map_or_else(PasswordPolicy::default, |policy| {
+            PasswordPolicy {
+                enabled: true,
+                minimum_length: policy.minimum_length,
+                require_digit: policy.require_digit,
+                require_symbol: policy.require_symbol,
+                require_lowercase: policy.require_lowercase,
+                require_uppercase: policy.require_uppercase,
+            }
+        }),
+        enable_set_displayname: registration.enable_set_displayname,
+        enable_set_avatar_url: registration.enable_set_avatar_url,
+        session_lifetime_ms: sessions.session_lifetime_ms,
+        refreshable_access_token_lifetime_ms: sessions.refreshable_access_token_lifetime_ms,
+        refresh_token_lifetime_ms: sessions.refresh_token_lifetime_ms,
+        nonrefreshable_access_token_lifetime_ms: sessions.nonrefreshable_access_token_lifetime_ms,
+        ui_auth_session_timeout_ms: sessions.ui_auth_session_timeout_ms,
+        login_via_existing_session: LoginTokenSettings {
+            enabled: existing.enabled,
+            require_ui_auth: existing.require_ui_auth,
+            token_timeout_ms: existing.token_timeout_ms,
+        },
+        password_hashes_concurrent_max: std::thread::available_parallelism()
+            .map_or(1, |count| count.get()),
+        ..AccountsSettings::default()
+    }
+}
+
+/// Of rate limits.
+pub fn rate_limits(config: &Config) -> RateLimitSettings {
+    let limits = &config.ratelimits;
+    let rate = |limit: ratelimits::RateLimit| RateLimit {
+        per_second: limit.per_second,
+        burst_count: f64::from(limit.burst_count),
+    };
+    RateLimitSettings {
+        message: rate(limits.message),
+        registration: rate(limits.registration),
+        registration_token_validity: rate(limits.registration_token_validity),
+        login_address: rate(limits.login_address),
+        login_account: rate(limits.login_account),
+        login_failed_attempts: rate(limits.login_failed_attempts),
+        admin_redaction: rate(limits.admin_redaction.unwrap_or(limits.message)),
+        joins_local: rate(limits.joins_local),
+        joins_remote: rate(limits.joins_remote),
+        joins_per_room: rate(limits.joins_per_room),
+        threepid_validation: rate(limits.third_party_validation),
+        invites_per_room: rate(limits.invites_per_room),
+        invites_per_user: rate(limits.invites_per_user),
+        invites_per_issuer: rate(limits.invites_per_issuer),
+        third_party_invite: rate(limits.third_party_invite),
+        presence_per_user: rate(limits.presence_per_user),
+        reports: rate(limits.reports),
+        room_creation: rate(limits.room_creation),
+        user_directory: rate(limits.user_directory),
+        profile: rate(limits.profile),
+    }
+}
+
+/// Of rooms.
+pub fn rooms(config: &Config) -> anyhow::Result<RoomSettings> {
+    let rooms = &config.rooms;
+    let version = &rooms.default_room_version;
+    Ok(RoomSettings {
+        default_version: version
+            .parse::<RoomVersion>()
+            .map_err(|_| anyhow!("default_room_version: {version:?} is not known"))?,
+        encrypted_by_default: match rooms.encryption_by_default {
+            EncryptionByDefault::Off => EncryptedByDefault::Off,
+            EncryptionByDefault::Invite => EncryptedByDefault::Private,
+            EncryptionByDefault::All => EncryptedByDefault::All,
+        },
+        alias_creation_rules: naming_rules(&rooms.alias_creation_rules),
+        publication_rules: naming_rules(&rooms.room_list_publication_rules),
+        require_membership_for_aliases: rooms.require_membership_for_aliases,
+        power_level_overrides: rooms.default_power_level_content_override.clone(),
+        profiles_in_invites: rooms.include_profile_data_on_invite,
+        only_admins_invite: rooms.block_non_admin_invites,
+        forget_on_leave: rooms.forget_rooms_on_leave,
+    })
+}
+
+fn naming_rules(rules: &[DirectoryRule]) -> NamingRules {
+    let rules = rules.iter().map(|rule| NamingRule {
+        user_id: rule.user_id.clone(),
+        alias: rule.alias.clone(),
+        room_id: rule.room_id.clone(),
+        allow: rule.allow,
+    });
+    NamingRules(rules.collect())
+}
+
+/// The application services.
+pub fn appservices(config: &Config, server_name: &ServerName) -> anyhow::Result<Appservices> {
+    let mut services = Vec::new();
+    for service in &config.appservices {
+        let prepared = Appservice::new(registration(service), server_name)
+            .map_err(|error| anyhow!("{}: {error}", service.file.display()))?;
+        services.push(prepared);
+    }
+    Ok(Appservices::new(services))
+}
+
+fn registration(service: &AppService) -> AppserviceRegistration {
+    let namespaces = |list: &[Namespace]| {
+        let list = list.iter();
+        list.map(|one| AppserviceNamespace { exclusive: one.exclusive, regex: one.regex.clone() })
+            .collect()
+    };
+    AppserviceRegistration {
+        id: service.id.clone(),
+        url: service.url.clone(),
+        as_token: service.as_token.expose().to_owned(),
+        hs_token: service.hs_token.expose().to_owned(),
+        sender_localpart: service.sender_localpart.clone(),
+        namespaces: AppserviceNamespaces {
+            users: namespaces(&service.users),
+            aliases: namespaces(&service.aliases),
+            rooms: namespaces(&service.rooms),
+        },
+        rate_limited: Some(service.rate_limited),
+        protocols: Some(service.protocols.clone()),
+        receive_ephemeral: service.receive_ephemeral,
+    }
+}
