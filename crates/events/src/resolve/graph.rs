@@ -2,32 +2,44 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::RoomEvents;
+use super::{RoomEvents, StateMap};
 
-/// The events reachable from some of the conflicted sets but not from all, nor from what is unconflicted. Each set reaches its own events.
+/// The events reachable from some of the conflicted sets but not from all, nor from what is unconflicted; without the conflicted events.
 pub(super) fn auth_difference<R: RoomEvents>(
     room: &R,
-    unconflicted: impl Iterator<Item = R::Id>,
+    unconflicted: &StateMap<R>,
     conflicted: &[Vec<R::Id>],
 ) -> Vec<R::Id> {
-    let mut in_all: HashSet<R::Id> = HashSet::new();
-    walk(room, unconflicted, |id| in_all.insert(id));
     let mut reached: HashMap<R::Id, usize> = HashMap::new();
     for events in conflicted {
         let mut seen: HashSet<R::Id> = HashSet::new();
         walk(room, events.iter().copied(), |id| {
-            let is_new = !in_all.contains(&id) && seen.insert(id);
+            let is_new = seen.insert(id);
             if is_new {
                 *reached.entry(id).or_default() += 1;
             }
             is_new
         });
     }
-    let mut difference: Vec<R::Id> = reached
-        .into_iter()
-        .filter(|(_, sets)| *sets < conflicted.len())
-        .map(|(id, _)| id)
-        .collect();
+    let mut open: HashSet<R::Id> =
+        reached.iter().filter(|(_, sets)| **sets < conflicted.len()).map(|(id, _)| *id).collect();
+    // The conflicted events take part in any case.
+    for id in conflicted.iter().flatten() {
+        open.remove(id);
+    }
+    // Most of the rest are unconflicted state themselves, or in the auth chain of such; that is cheaper to find than by walking all chains.
+    let mut seen: HashSet<R::Id> = HashSet::new();
+    let known = unconflicted.values().filter(|id| reached.contains_key(id));
+    for start in known.chain(unconflicted.values()) {
+        if open.is_empty() {
+            break;
+        }
+        walk(room, std::iter::once(*start), |id| {
+            open.remove(&id);
+            seen.insert(id)
+        });
+    }
+    let mut difference: Vec<R::Id> = open.into_iter().collect();
     difference.sort_unstable();
     difference
 }
@@ -38,13 +50,10 @@ fn walk<R: RoomEvents>(
     from: impl Iterator<Item = R::Id>,
     mut visit: impl FnMut(R::Id) -> bool,
 ) {
-    let mut open: Vec<R::Id> = Vec::new();
-    for id in from {
-        open.push(id);
-        while let Some(id) = open.pop() {
-            if visit(id) {
-                room.auth_events(id, &mut open);
-            }
+    let mut open: Vec<R::Id> = from.collect();
+    while let Some(id) = open.pop() {
+        if visit(id) {
+            room.auth_events(id, &mut open);
         }
     }
 }

@@ -126,14 +126,15 @@ impl<K: Copy + Ord, I: Copy + Ord> Conflict<K, I> {
         }
     }
 
-    /// The auth-chain difference, found by walking the auth chains of the states, each event once.
+    /// The auth-chain difference (without the conflicted events, which take part anyway), found by walking auth chains: those of the
+    /// conflicted events, and of the others as far as needed.
     pub fn auth_difference<R>(&self, room: &R) -> Vec<I>
     where
         R: RoomEvents<Id = I, Key = K>,
         K: Hash + fmt::Debug,
         I: Hash + fmt::Debug,
     {
-        graph::auth_difference(room, self.unconflicted.values().copied(), &self.conflicted_by_state)
+        graph::auth_difference(room, &self.unconflicted, &self.conflicted_by_state)
     }
 }
 

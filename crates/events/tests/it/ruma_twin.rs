@@ -1,6 +1,10 @@
 //! The same questions put to ruma, whose answers must be ours.
 
-use std::{borrow::Borrow as _, sync::Arc};
+use std::{
+    borrow::Borrow as _,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use myelin_events::{Pdu, RoomVersion, auth::AuthError};
 use ruma::{
@@ -119,31 +123,56 @@ pub fn compare_check(room: &Room, state: &State, event: &Arc<Pdu>, ours: &Result
     assert_eq!(citing, Ok(()));
 }
 
+/// A room state by names.
+pub type Names = BTreeMap<(String, String), OwnedEventId>;
+
 /// ruma's resolution of the states, by names. `None` where it has none (version 1).
-pub fn resolve(
-    room: &Room,
-    states: &[State],
-) -> Option<std::collections::BTreeMap<(String, String), OwnedEventId>> {
-    let StateResolutionVersion::V2(rules) = &room.version.rules().state_res else { return None };
-    let maps: Vec<StateMap<OwnedEventId>> = states
-        .iter()
-        .map(|state| {
-            room.names(state)
-                .into_iter()
-                .map(|((kind, key), id)| ((kind.into(), key), id))
-                .collect()
-        })
-        .collect();
-    let chains = maps.iter().map(|map| chain(room, map.values())).collect();
-    let find =
-        |id: &EventId| room.numbers.get(id).map(|number| Twin::new(&room.events[*number as usize]));
-    let subgraph = |conflicted: &StateMap<Vec<OwnedEventId>>| {
-        Some(subgraph(room, conflicted.values().flatten()))
-    };
-    let resolved =
-        state_res::resolve(room.version.auth_rules(), rules, &maps, chains, find, subgraph)
-            .unwrap();
-    Some(resolved.into_iter().map(|((kind, key), id)| ((kind.to_string(), key), id)).collect())
+pub fn resolve(room: &Room, states: &[State]) -> Option<Names> {
+    Prepared::new(room, states).resolve()
+}
+
+/// States and events in the form that ruma takes.
+pub struct Prepared<'r> {
+    room: &'r Room,
+    twins: HashMap<OwnedEventId, Twin>,
+    maps: Vec<StateMap<OwnedEventId>>,
+    chains: Vec<EventIdSet<OwnedEventId>>,
+}
+
+impl<'r> Prepared<'r> {
+    pub fn new(room: &'r Room, states: &[State]) -> Self {
+        let maps: Vec<StateMap<OwnedEventId>> = states
+            .iter()
+            .map(|state| {
+                room.names(state)
+                    .into_iter()
+                    .map(|((kind, key), id)| ((kind.into(), key), id))
+                    .collect()
+            })
+            .collect();
+        let chains = maps.iter().map(|map| chain(room, map.values())).collect();
+        let twins =
+            room.events.iter().map(|event| (event.event_id.clone(), Twin::new(event))).collect();
+        Self { room, twins, maps, chains }
+    }
+
+    pub fn resolve(&self) -> Option<Names> {
+        let StateResolutionVersion::V2(rules) = &self.room.version.rules().state_res else {
+            return None;
+        };
+        let resolved = state_res::resolve(
+            self.room.version.auth_rules(),
+            rules,
+            &self.maps,
+            self.chains.clone(),
+            |id: &EventId| self.twins.get(id).cloned(),
+            |conflicted: &StateMap<Vec<OwnedEventId>>| {
+                Some(subgraph(self.room, conflicted.values().flatten()))
+            },
+        )
+        .unwrap();
+        Some(resolved.into_iter().map(|((kind, key), id)| ((kind.to_string(), key), id)).collect())
+    }
 }
 
 fn chain<'a>(
