@@ -3,6 +3,12 @@
 //! Each section of the specification is a module with a `routes()` that says what it mounts.
 
 mod account;
+mod context;
+mod membership;
+mod message;
+mod reply;
+mod room;
+mod room_state;
 mod state;
 #[cfg(test)]
 mod test_server;
@@ -13,5 +19,11 @@ pub use self::state::ClientApi;
 
 /// Every endpoint of the client-server API.
 pub fn routes() -> RumaRouter<ClientApi> {
-    RumaRouter::new().merge(account::routes())
+    RumaRouter::new()
+        .merge(account::routes())
+        .merge(context::routes())
+        .merge(membership::routes())
+        .merge(message::routes())
+        .merge(room::routes())
+        .merge(room_state::routes())
 }

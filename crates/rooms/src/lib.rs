@@ -5,6 +5,7 @@ pub mod alias;
 mod context;
 pub mod create;
 mod engine;
+pub mod history;
 mod joined;
 pub mod membership;
 pub mod redact;

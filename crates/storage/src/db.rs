@@ -12,6 +12,7 @@ use crate::{
     event_cache::EventCache,
     events::Events,
     heads::Heads,
+    ignored::IgnoredUsers,
     log::{Log, LogSubscriber},
     nids::Nids,
     state::{self, StateKeys, StateMap},
@@ -59,6 +60,7 @@ struct Inner {
     nids: Nids,
     ephemeral: Ephemeral,
     visibility_histories: VisibilityHistories,
+    ignored_users: Arc<IgnoredUsers>,
     /// Ends the tasks when the last handle goes.
     _stop: DropGuard,
 }
@@ -101,6 +103,8 @@ impl Db {
         )
         .await?;
         log.subscribe(ephemeral.log_subscriber());
+        let ignored_users = Arc::<IgnoredUsers>::default();
+        log.subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
         let writer = Writer::start(pool.clone(), log.clone(), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         Ok(Self {
@@ -114,6 +118,7 @@ impl Db {
                 nids,
                 ephemeral,
                 visibility_histories: VisibilityHistories::default(),
+                ignored_users,
                 _stop: stop.drop_guard(),
             }),
         })
@@ -132,6 +137,10 @@ impl Db {
     /// Typing and presence.
     pub fn ephemeral(&self) -> &Ephemeral {
         &self.inner.ephemeral
+    }
+
+    pub(crate) fn known_ignored_users(&self) -> &IgnoredUsers {
+        &self.inner.ignored_users
     }
 
     pub(crate) fn visibility_histories(&self) -> &VisibilityHistories {

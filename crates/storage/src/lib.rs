@@ -12,9 +12,12 @@ mod error;
 mod event_cache;
 mod events;
 mod heads;
+mod history;
+mod ignored;
 pub mod log;
 mod memberships;
 mod nids;
+mod room_reads;
 mod state;
 mod transactions;
 mod tx;
@@ -34,8 +37,10 @@ pub use self::{
     event_cache::EventCache,
     events::Events,
     heads::{Extremity, Heads, RoomHead},
+    history::{Page, PageFilter},
     log::{Change, Log, LogEntry, LogSubscriber},
     nids::Nids,
+    room_reads::RoomReads,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
     tx::Tx,
     visibility::VisibilityHistory,

@@ -1,0 +1,70 @@
+//! What the endpoints that show events share: parameters, answers written as text, and errors.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header::CONTENT_TYPE};
+use myelin_http::ApiError;
+use myelin_model::DeviceSession;
+use myelin_rooms::{
+    Rooms,
+    history::{EventFilter, InvalidFilter, Place, Reader, ViewError},
+};
+use ruma::{OwnedEventId, OwnedRoomId};
+
+/// JSON that is written already.
+#[derive(Debug)]
+pub(crate) struct JsonText(pub(crate) String);
+
+impl IntoResponse for JsonText {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+/// Who reads.
+pub(crate) fn reader<'a>(rooms: &Rooms, requester: &'a DeviceSession) -> Reader<'a> {
+    Reader {
+        user_id: &requester.user_id,
+        device_id: requester.device_id.as_deref(),
+        now_ms: rooms.now_ms(),
+    }
+}
+
+/// A room ID in the path.
+pub(crate) fn room_id(text: &str) -> Result<OwnedRoomId, ApiError> {
+    text.try_into().map_err(|_| ApiError::invalid_param(format!("{text:?} is not a room ID")))
+}
+
+/// An event ID in the path. What is none names no event.
+pub(crate) fn event_id(text: &str) -> Result<OwnedEventId, ApiError> {
+    text.try_into().map_err(|_| ApiError::not_found("Event not found."))
+}
+
+/// A place in a room's history.
+pub(crate) fn place(token: Option<&str>) -> Result<Option<Place>, ApiError> {
+    token
+        .map(|token| {
+            Place::parse(token).map_err(|error| ApiError::invalid_param(error.to_string()))
+        })
+        .transpose()
+}
+
+/// A filter in the query, as JSON.
+pub(crate) fn filter(json: Option<&str>) -> Result<EventFilter, ApiError> {
+    match json {
+        None => Ok(EventFilter::default()),
+        Some(json) => EventFilter::parse(json).map_err(|error| match error {
+            InvalidFilter::NotJson => ApiError::not_json(),
+            InvalidFilter::Invalid(_) => ApiError::invalid_param(error.to_string()),
+        }),
+    }
+}
+
+/// A room that is not shown.
+pub(crate) fn view_error(error: ViewError) -> ApiError {
+    match error {
+        ViewError::NotInRoom => ApiError::forbidden(error.to_string()),
+        ViewError::Storage(error) => error.into(),
+    }
+}

@@ -1,0 +1,136 @@
+//! What stands around an event.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventNid, StreamPos};
+use myelin_storage::{Page, StateMap, StorageError};
+use ruma::{EventId, RoomId, UserId};
+
+use super::{EventFilter, Place, RoomView, Shown};
+use crate::Rooms;
+
+/// How many events stand around the event at most, whatever is asked for.
+const CONTEXT_EVENTS_MAX: u64 = 100;
+
+/// Why nothing is shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// There is no such event in the room.
+    #[error("Event not found.")]
+    NotFound,
+    /// The user may not see the event.
+    #[error("You don't have permission to access that event.")]
+    Forbidden,
+    /// The database failed.
+    #[error("could not read the room")]
+    Storage(#[from] StorageError),
+}
+
+/// An event and what stands around it.
+#[derive(Debug)]
+pub struct Context {
+    /// Before the first of the events.
+    pub start: Place,
+    /// After the last of the events.
+    pub end: Place,
+    /// Newest first.
+    pub events_before: Vec<Shown>,
+    /// The event.
+    pub event: Shown,
+    /// Oldest first.
+    pub events_after: Vec<Shown>,
+    /// The state after the last of the events.
+    pub state: Vec<Shown>,
+}
+
+/// An event, `limit` events around it, and the state after them.
+pub async fn context(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    event_id: &EventId,
+    limit: u64,
+    filter: &EventFilter,
+) -> Result<Context, ContextError> {
+    let view = RoomView::find(rooms, room_id, user_id).await?.ok_or(ContextError::NotFound)?;
+    let event = rooms.db().events().find_by_id(event_id).await?.ok_or(ContextError::NotFound)?;
+    let (true, Some(pos)) = (event.room_nid == view.head.room_nid, event.pos) else {
+        return Err(ContextError::NotFound);
+    };
+    if !view.sight.may_see(&event) {
+        return Err(ContextError::Forbidden);
+    }
+    let limit = limit.min(CONTEXT_EVENTS_MAX);
+    let (before, start) = read(rooms, &view, filter, Side::Before(pos), limit / 2).await?;
+    let (after, end) = read(rooms, &view, filter, Side::After(pos), limit - limit / 2).await?;
+
+    let last = after.last().unwrap_or(&event);
+    let state = rooms.state_after(&view, last).await?;
+    let before_len = before.len();
+    let mut events = before;
+    events.push(event);
+    events.extend(after);
+    let wanted: Vec<EventNid> = if filter.lazy_load_members {
+        let senders = events.iter().map(|event| event.sender.clone());
+        let mut wanted = rooms.member_nids(&state, senders).await?;
+        wanted.extend(without_members(rooms, &state).await?);
+        wanted
+    } else {
+        state.values().copied().collect()
+    };
+    let (mut shown, found) = rooms.show_with(&view, events, &wanted).await?;
+    let events_after = shown.split_off(before_len + 1);
+    let event = shown.pop().ok_or(ContextError::NotFound)?;
+    let state: Vec<Arc<Event>> = wanted
+        .iter()
+        .filter_map(|nid| found.get(nid))
+        .filter(|event| filter.wants(event))
+        .cloned()
+        .collect();
+    let state = rooms.show_state(&view, state);
+    Ok(Context { start, end, events_before: shown, event, events_after, state })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Before(StreamPos),
+    After(StreamPos),
+}
+
+/// The events on one side that the user may see, and where they end.
+async fn read(
+    rooms: &Rooms,
+    view: &RoomView,
+    filter: &EventFilter,
+    side: Side,
+    limit: u64,
+) -> Result<(Vec<Arc<Event>>, Place), StorageError> {
+    let (after, upto, here) = match side {
+        Side::Before(pos) => (Place::START.0, Place::before(pos).0, Place::before(pos)),
+        Side::After(pos) => (pos, view.upto(), Place(pos)),
+    };
+    if limit == 0 {
+        return Ok((vec![], here));
+    }
+    let backward = matches!(side, Side::Before(_));
+    let page = Page {
+        room_nid: view.head.room_nid,
+        after,
+        upto,
+        backward,
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        filter: &filter.to_page_filter(),
+    };
+    let events = rooms.db().list_history(&page).await?;
+    let end = events.last().and_then(|event| event.pos);
+    let end = end.map_or(here, |pos| if backward { Place::before(pos) } else { Place(pos) });
+    Ok((events.into_iter().filter(|event| view.sight.may_see(event)).collect(), end))
+}
+
+/// The state events that are no member events.
+async fn without_members(rooms: &Rooms, state: &StateMap) -> Result<Vec<EventNid>, StorageError> {
+    let nids: Vec<_> = state.keys().copied().collect();
+    let keys = rooms.db().state_keys().list(&nids).await?;
+    let is_member = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.room.member");
+    Ok(state.iter().filter(|(key, _)| !is_member(*key)).map(|(_, nid)| *nid).collect())
+}

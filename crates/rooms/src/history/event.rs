@@ -1,0 +1,34 @@
+//! One event.
+
+use myelin_storage::StorageError;
+use ruma::{EventId, RoomId, UserId};
+
+use super::{RoomView, Shown};
+use crate::Rooms;
+
+/// Why an event is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum FindEventError {
+    /// There is no such event in the room, or the user may not see it.
+    #[error("Event not found.")]
+    NotFound,
+    /// The database failed.
+    #[error("could not read the event")]
+    Storage(#[from] StorageError),
+}
+
+/// An event of a room that the user may see.
+pub async fn find_event(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<Shown, FindEventError> {
+    let view = RoomView::find(rooms, room_id, user_id).await?.ok_or(FindEventError::NotFound)?;
+    let event = rooms.db().events().find_by_id(event_id).await?.ok_or(FindEventError::NotFound)?;
+    if event.room_nid != view.head.room_nid || !view.sight.may_see(&event) {
+        return Err(FindEventError::NotFound);
+    }
+    let (mut shown, _) = rooms.show_with(&view, vec![event], &[]).await?;
+    shown.pop().ok_or(FindEventError::NotFound)
+}

@@ -1,0 +1,156 @@
+//! The filter of `/messages` and `/context` (client-server API, "Filtering", `RoomEventFilter`).
+
+use myelin_model::Event;
+use myelin_storage::PageFilter;
+use ruma::RoomId;
+use serde::Deserialize;
+
+/// How many entries each list of a filter may have.
+const LIST_ENTRIES_MAX: usize = 1_000;
+
+/// Why a filter is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidFilter {
+    /// Not JSON.
+    #[error("the filter is not JSON")]
+    NotJson,
+    /// JSON, but no filter.
+    #[error("invalid filter: {0}")]
+    Invalid(String),
+}
+
+/// Which events of a room are wanted. What it does not know it passes over.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EventFilter {
+    /// At most so many events.
+    pub limit: Option<u64>,
+    types: Option<Vec<String>>,
+    not_types: Vec<String>,
+    senders: Option<Vec<String>>,
+    not_senders: Vec<String>,
+    rooms: Option<Vec<String>>,
+    not_rooms: Vec<String>,
+    contains_url: Option<bool>,
+    /// Whether member events of those who sent the events shown are wanted, and not of all members.
+    pub lazy_load_members: bool,
+    event_format: Option<String>,
+}
+
+impl EventFilter {
+    /// Read a filter.
+    pub fn parse(json: &str) -> Result<Self, InvalidFilter> {
+        let filter: Self = serde_json::from_str(json).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => InvalidFilter::Invalid(error.to_string()),
+            _ => InvalidFilter::NotJson,
+        })?;
+        let lists = [&filter.not_types, &filter.not_senders, &filter.not_rooms].into_iter();
+        let lists =
+            lists.chain([&filter.types, &filter.senders, &filter.rooms].into_iter().flatten());
+        for list in lists {
+            if list.len() > LIST_ENTRIES_MAX {
+                return Err(InvalidFilter::Invalid("too many entries".to_owned()));
+            }
+        }
+        Ok(filter)
+    }
+
+    /// Whether events are wanted as servers exchange them.
+    pub fn is_federation_format(&self) -> bool {
+        self.event_format.as_deref() == Some("federation")
+    }
+
+    /// Whether events of this room are wanted at all.
+    pub fn wants_room(&self, room_id: &RoomId) -> bool {
+        self.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|room| room == room_id.as_str()))
+            && !self.not_rooms.iter().any(|room| room == room_id.as_str())
+    }
+
+    /// The filter as the database takes it.
+    pub(crate) fn to_page_filter(&self) -> PageFilter {
+        let like = |types: &[String]| types.iter().map(|kind| PageFilter::like(kind)).collect();
+        PageFilter {
+            types: self.types.as_deref().map(like),
+            not_types: like(&self.not_types),
+            senders: self.senders.clone(),
+            not_senders: self.not_senders.clone(),
+            contains_url: self.contains_url,
+        }
+    }
+
+    /// Whether the event is wanted.
+    pub fn wants(&self, event: &Event) -> bool {
+        let matches = |pattern: &String| matches_type(pattern, &event.event_type);
+        let is_sender = |sender: &String| sender == event.sender.as_str();
+        self.types.as_ref().is_none_or(|types| types.iter().any(matches))
+            && !self.not_types.iter().any(matches)
+            && self.senders.as_ref().is_none_or(|senders| senders.iter().any(is_sender))
+            && !self.not_senders.iter().any(is_sender)
+            && self.contains_url.is_none_or(|wanted| contains_url(event) == wanted)
+    }
+}
+
+fn contains_url(event: &Event) -> bool {
+    #[derive(Deserialize)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        url: Option<&'a serde_json::value::RawValue>,
+    }
+    let content = myelin_events::pdu::content_of(&event.json).unwrap_or("{}");
+    serde_json::from_str::<Content<'_>>(content).is_ok_and(|content| content.url.is_some())
+}
+
+/// Whether a type is what a pattern says; `*` stands for anything.
+fn matches_type(pattern: &str, event_type: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = event_type.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        if let Some(part) = last.replace(part) {
+            let part: &str = part;
+            match rest.find(part) {
+                Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+                None => return false,
+            }
+        }
+    }
+    match last {
+        Some(last) => rest.ends_with(last),
+        None => rest.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_match_patterns() {
+        for (pattern, event_type, expect) in [
+            ("m.room.message", "m.room.message", true),
+            ("m.room.message", "m.room.messages", false),
+            ("m.room.*", "m.room.name", true),
+            ("m.*.name", "m.room.name", true),
+            ("m.*.name", "m.room.topic", false),
+            ("*", "anything", true),
+            ("*name", "m.room.name", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c", false),
+            ("", "", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(matches_type(pattern, event_type), expect, "{pattern} {event_type}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_passed_over_and_wrong_types_refused() {
+        assert!(
+            EventFilter::parse(r#"{"lazy_load_members":true,"new":1}"#).unwrap().lazy_load_members
+        );
+        assert!(matches!(EventFilter::parse("{"), Err(InvalidFilter::NotJson)));
+        assert!(matches!(EventFilter::parse(r#"{"types":1}"#), Err(InvalidFilter::Invalid(_))));
+    }
+}

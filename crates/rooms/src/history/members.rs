@@ -1,0 +1,103 @@
+//! Who is in a room.
+
+use std::sync::Arc;
+
+use myelin_events::client::content_for_clients;
+use myelin_model::{Event, EventNid, Membership};
+use ruma::{OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+
+use super::{Place, RoomView, Shown, ViewError};
+use crate::Rooms;
+
+const ALL: [Membership; 5] =
+    [Membership::Leave, Membership::Invite, Membership::Join, Membership::Knock, Membership::Ban];
+
+/// Which member events are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct MembersQuery {
+    /// As of this place. `None`: now.
+    pub at: Option<Place>,
+    /// Only this membership.
+    pub membership: Option<Membership>,
+    /// Not this membership.
+    pub not_membership: Option<Membership>,
+}
+
+impl MembersQuery {
+    fn wants(&self, membership: Membership) -> bool {
+        self.membership.is_none_or(|wanted| wanted == membership)
+            && self.not_membership != Some(membership)
+    }
+}
+
+/// The member events of a room.
+pub async fn members(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    query: &MembersQuery,
+) -> Result<Vec<Shown>, ViewError> {
+    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let upto = query.at.map_or(view.upto(), |at| at.0.min(view.upto()));
+    let events: Vec<Arc<Event>> = if upto >= view.head.last_pos {
+        let wanted: Vec<Membership> =
+            ALL.into_iter().filter(|membership| query.wants(*membership)).collect();
+        rooms.db().room_reads().list_members(view.head.room_nid, &wanted).await?
+    } else {
+        let state = rooms.state_at(&view.head, upto).await?;
+        let keys: Vec<_> = state.keys().copied().collect();
+        let keys = rooms.db().state_keys().list(&keys).await?;
+        let is_member = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.room.member");
+        let nids: Vec<EventNid> =
+            state.iter().filter(|(key, _)| is_member(*key)).map(|(_, nid)| *nid).collect();
+        let mut events = rooms.db().events().in_order(&nids).await?;
+        events.retain(|event| event.membership.is_some_and(|membership| query.wants(membership)));
+        events
+    };
+    Ok(rooms.show_state(&view, events))
+}
+
+/// A user in a room, with the profile shown there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedMember {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// The display name in this room.
+    pub display_name: Option<String>,
+    /// The avatar in this room.
+    pub avatar_url: Option<String>,
+}
+
+/// The users who have joined a room. Only its members may ask.
+pub async fn joined_members(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+) -> Result<Vec<JoinedMember>, ViewError> {
+    #[derive(Deserialize, Default)]
+    struct Profile {
+        #[serde(default)]
+        displayname: serde_json::Value,
+        #[serde(default)]
+        avatar_url: serde_json::Value,
+    }
+    let view = RoomView::get(rooms, room_id, user_id).await?;
+    if !view.is_member() {
+        return Err(ViewError::NotInRoom);
+    }
+    let events =
+        rooms.db().room_reads().list_members(view.head.room_nid, &[Membership::Join]).await?;
+    let members = events.iter().filter_map(|event| {
+        let user_id = OwnedUserId::try_from(event.state_key.as_deref()?).ok()?;
+        let content = content_for_clients(event, view.version);
+        let profile: Profile = serde_json::from_str(&content).unwrap_or_default();
+        let text = |value: serde_json::Value| value.as_str().map(ToOwned::to_owned);
+        Some(JoinedMember {
+            user_id,
+            display_name: text(profile.displayname),
+            avatar_url: text(profile.avatar_url),
+        })
+    });
+    Ok(members.collect())
+}

@@ -1,0 +1,134 @@
+//! Pages of a room's history.
+
+use std::{collections::HashMap, sync::Arc};
+
+use myelin_model::{Event, EventNid, StreamPos};
+use myelin_storage::{Page, StateKey, StateMap, StorageError};
+use ruma::{OwnedUserId, RoomId, UserId};
+
+use super::{EventFilter, Place, RoomView, Shown, ViewError};
+use crate::Rooms;
+
+/// How many events a page has at most, whatever is asked for.
+pub(super) const PAGE_EVENTS_MAX: u64 = 1_000;
+
+/// What page is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct MessagesQuery {
+    /// Where to begin. `None`: at the end that the direction leads away from.
+    pub from: Option<Place>,
+    /// Where to stop at the latest.
+    pub to: Option<Place>,
+    /// Towards the past, newest first.
+    pub backward: bool,
+    /// At most so many events.
+    pub limit: u64,
+    /// Which events.
+    pub filter: EventFilter,
+}
+
+/// A page of history.
+#[derive(Debug)]
+pub struct Messages {
+    /// Where it begins.
+    pub start: Place,
+    /// Where the next page begins. `None`: there is nothing more.
+    pub end: Option<Place>,
+    /// The events, in the direction asked for.
+    pub chunk: Vec<Shown>,
+    /// Member events of those who sent them, if they are to be loaded lazily.
+    pub state: Vec<Shown>,
+}
+
+/// A page of a room's history, as far as the user may see it. At most four queries.
+pub async fn messages(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    query: &MessagesQuery,
+) -> Result<Messages, ViewError> {
+    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let newest = Place(rooms.db().log().applied().max(view.head.last_pos));
+    let start = match query.from {
+        Some(from) => from,
+        None if query.backward => newest,
+        None => Place::START,
+    };
+    if !query.filter.wants_room(room_id) {
+        return Ok(Messages { start, end: None, chunk: vec![], state: vec![] });
+    }
+    let limit = query.limit.min(query.filter.limit.unwrap_or(u64::MAX)).clamp(1, PAGE_EVENTS_MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (after, upto) = if query.backward {
+        (query.to.unwrap_or(Place::START).0, start.0)
+    } else {
+        (start.0, query.to.map_or(StreamPos(i64::MAX), |to| to.0))
+    };
+    let page = Page {
+        room_nid: view.head.room_nid,
+        after,
+        upto: upto.min(view.upto()),
+        backward: query.backward,
+        limit,
+        filter: &query.filter.to_page_filter(),
+    };
+    let events = rooms.db().list_history(&page).await?;
+    let last = events.last().and_then(|event| event.pos);
+    let is_last_page = if query.backward { events.len() < limit } else { events.is_empty() };
+    let end = last
+        .filter(|_| !is_last_page)
+        .map(|pos| if query.backward { Place::before(pos) } else { Place(pos) });
+    let visible: Vec<Arc<Event>> =
+        events.into_iter().filter(|event| view.sight.may_see(event)).collect();
+    let (chunk, state) =
+        with_members(rooms, &view, visible, query.filter.lazy_load_members).await?;
+    Ok(Messages { start, end, chunk, state })
+}
+
+/// Make events ready to be shown, and get the member events of their senders if these are wanted: as of the first event.
+async fn with_members(
+    rooms: &Rooms,
+    view: &RoomView,
+    events: Vec<Arc<Event>>,
+    lazy_members: bool,
+) -> Result<(Vec<Shown>, Vec<Shown>), StorageError> {
+    let members = match events.first().filter(|_| lazy_members) {
+        Some(first) => {
+            let state = rooms.state_after(view, first).await?;
+            rooms.member_nids(&state, events.iter().map(|event| event.sender.clone())).await?
+        }
+        None => Vec::new(),
+    };
+    let (chunk, found) = rooms.show_with(view, events, &members).await?;
+    let members = members.iter().filter_map(|nid| found.get(nid).cloned()).collect();
+    Ok((chunk, rooms.show_state(view, members)))
+}
+
+impl Rooms {
+    /// The room's state after an event. At most one query, none if that is the current state.
+    pub(super) async fn state_after(
+        &self,
+        view: &RoomView,
+        event: &Event,
+    ) -> Result<StateMap, StorageError> {
+        match event.state_after {
+            Some(nid) if Some(nid) != view.head.chain.state_nid() => self.db().state(nid).await,
+            Some(_) => Ok(view.head.state.clone()),
+            None => Ok(StateMap::new()),
+        }
+    }
+
+    /// The member events of users in a state. The numbers of their state keys are mostly in memory.
+    pub(super) async fn member_nids(
+        &self,
+        state: &StateMap,
+        users: impl Iterator<Item = OwnedUserId>,
+    ) -> Result<Vec<EventNid>, StorageError> {
+        let mut keys: Vec<StateKey> =
+            users.map(|user_id| StateKey::new("m.room.member", user_id.as_str())).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let nids: HashMap<_, _> = self.db().state_keys().find_many(&keys).await?;
+        Ok(keys.iter().filter_map(|key| state.get(nids.get(key)?).copied()).collect())
+    }
+}

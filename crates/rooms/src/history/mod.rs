@@ -1,0 +1,27 @@
+//! What is read of a room: pages of its history, single events, its state.
+
+mod context;
+mod event;
+mod filter;
+mod members;
+mod messages;
+mod place;
+mod shown;
+mod state;
+mod timestamp;
+mod view;
+
+pub use myelin_events::client::Format;
+
+pub use self::{
+    context::{Context, ContextError, context},
+    event::{FindEventError, find_event},
+    filter::{EventFilter, InvalidFilter},
+    members::{JoinedMember, MembersQuery, joined_members, members},
+    messages::{Messages, MessagesQuery, messages},
+    place::{InvalidPlace, Place},
+    shown::{Reader, Shown},
+    state::{StateError, find_state, state},
+    timestamp::{TimestampError, find_by_timestamp},
+    view::{RoomView, ViewError},
+};

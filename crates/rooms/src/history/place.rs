@@ -1,0 +1,70 @@
+//! A place in a room's history, as `/messages` and its like name it: between the event at a position and the next.
+
+use std::fmt;
+
+use myelin_model::StreamPos;
+
+/// A place in a room's history: after the event at this position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(pub StreamPos);
+
+/// A token that is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid pagination token")]
+pub struct InvalidPlace;
+
+impl Place {
+    /// Before a room's first event. Backfilled events have negative positions.
+    pub const START: Self = Self(StreamPos(i64::MIN + 1));
+
+    /// Before the event at a position.
+    pub fn before(pos: StreamPos) -> Self {
+        Self(StreamPos(pos.0.saturating_sub(1)))
+    }
+
+    /// Read a token: `t<pos>` of our own, a `/sync` token `s<pos>_...`, or one of Synapse's (`s<pos>_...`, `t<depth>-<pos>_...`,
+    /// `m<pos>~...`).
+    pub fn parse(token: &str) -> Result<Self, InvalidPlace> {
+        let first = token.split(['_', '~']).next().unwrap_or_default();
+        let number = if let Some(number) = first.strip_prefix('t') {
+            match number.split_once('-') {
+                Some((depth, pos)) if !depth.is_empty() => pos,
+                _ => number,
+            }
+        } else {
+            first.strip_prefix(['s', 'm']).ok_or(InvalidPlace)?
+        };
+        number.parse().map(|pos| Self(StreamPos(pos))).map_err(|_| InvalidPlace)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read() {
+        for (token, pos) in [
+            ("t17", 17),
+            ("t-5", -5),
+            ("s20_1700000000000", 20),
+            ("s20", 20),
+            ("t3-85_1_2", 85),
+            ("m56~2.58~3.59_1", 56),
+        ] {
+            assert_eq!(Place::parse(token), Ok(Place(StreamPos(pos))), "{token}");
+        }
+        for token in ["", "t", "s_1", "17", "x17", "tabc", "s99999999999999999999"] {
+            assert_eq!(Place::parse(token), Err(InvalidPlace), "{token}");
+        }
+        for place in [Place::START, Place(StreamPos(3))] {
+            assert_eq!(Place::parse(&place.to_string()), Ok(place));
+        }
+    }
+}

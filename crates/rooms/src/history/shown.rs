@@ -1,0 +1,141 @@
+//! Events with what `unsigned` says of them, ready to be written for a reader.
+
+use std::{collections::HashMap, sync::Arc};
+
+use myelin_events::{
+    RoomVersion,
+    client::{Format, Unsigned, content_for_clients, event_json, write_event},
+};
+use myelin_model::{Event, EventNid, Membership};
+use myelin_storage::StorageError;
+use ruma::{DeviceId, UserId};
+
+use super::RoomView;
+use crate::Rooms;
+
+/// Who reads, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// Who.
+    pub user_id: &'a UserId,
+    /// With which device. Its own transaction IDs are shown to it.
+    pub device_id: Option<&'a DeviceId>,
+    /// Milliseconds since the epoch.
+    pub now_ms: u64,
+}
+
+/// An event and what it refers to.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The event.
+    pub event: Arc<Event>,
+    version: RoomVersion,
+    /// The state event that it replaced.
+    replaced: Option<Arc<Event>>,
+    /// The redaction that emptied it.
+    redaction: Option<Arc<Event>>,
+    /// The reader's membership at the event.
+    membership: Option<Membership>,
+    /// The aggregated relations, as JSON.
+    pub relations: Option<Box<str>>,
+}
+
+impl Shown {
+    /// Append the event's JSON.
+    pub fn write(&self, out: &mut String, format: Format, reader: &Reader<'_>) {
+        let age = |event: &Event| Some(reader.now_ms.saturating_sub(event.origin_server_ts));
+        let transaction = self.event.transaction.as_ref().filter(|transaction| {
+            self.event.sender == reader.user_id && Some(&*transaction.device_id) == reader.device_id
+        });
+        let redaction = self.redaction.as_ref().map(|redaction| {
+            let unsigned = Unsigned { age: age(redaction), ..Unsigned::default() };
+            event_json(redaction, self.version, format, &unsigned)
+        });
+        let prev_content =
+            self.replaced.as_ref().map(|event| content_for_clients(event, self.version));
+        let unsigned = Unsigned {
+            age: age(&self.event),
+            transaction_id: transaction.map(|transaction| &*transaction.txn_id),
+            prev_content: prev_content.as_deref(),
+            prev_sender: self.replaced.as_ref().map(|event| &*event.sender),
+            replaces_state: self.replaced.as_ref().map(|event| &*event.event_id),
+            redacted_because: redaction.as_deref(),
+            membership: self.membership,
+            relations: self.relations.as_deref(),
+            ..Unsigned::default()
+        };
+        write_event(out, &self.event, self.version, format, &unsigned);
+    }
+
+    /// The event's content, as JSON.
+    pub fn content(&self) -> std::borrow::Cow<'_, str> {
+        content_for_clients(&self.event, self.version)
+    }
+
+    /// The event's JSON.
+    pub fn to_json(&self, format: Format, reader: &Reader<'_>) -> String {
+        let mut out = String::new();
+        self.write(&mut out, format, reader);
+        out
+    }
+
+    /// Append a JSON array of events.
+    pub fn write_all(out: &mut String, events: &[Self], format: Format, reader: &Reader<'_>) {
+        out.push('[');
+        for (at, event) in events.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            event.write(out, format, reader);
+        }
+        out.push(']');
+    }
+}
+
+impl Rooms {
+    /// Get what events refer to, and other events with the same query: `others`. At most one query.
+    pub(crate) async fn show_with(
+        &self,
+        view: &RoomView,
+        events: Vec<Arc<Event>>,
+        others: &[EventNid],
+    ) -> Result<(Vec<Shown>, HashMap<EventNid, Arc<Event>>), StorageError> {
+        let mut nids: Vec<EventNid> = events
+            .iter()
+            .flat_map(|event| event.replaces.into_iter().chain(event.redacted_by))
+            .collect();
+        nids.extend(others);
+        nids.sort_unstable();
+        nids.dedup();
+        let found = self.db().events().find_many(&nids).await?;
+        let shown = events
+            .into_iter()
+            .map(|event| Shown {
+                version: view.version,
+                replaced: event.replaces.and_then(|nid| found.get(&nid).cloned()),
+                redaction: event.redacted_by.and_then(|nid| found.get(&nid).cloned()),
+                membership: event
+                    .pos
+                    .map(|pos| view.sight.membership_at(pos).unwrap_or(Membership::Leave)),
+                event,
+                relations: None,
+            })
+            .collect();
+        Ok((shown, found))
+    }
+
+    /// State as it stands, without what it replaced.
+    pub(crate) fn show_state(&self, view: &RoomView, events: Vec<Arc<Event>>) -> Vec<Shown> {
+        events
+            .into_iter()
+            .map(|event| Shown {
+                version: view.version,
+                replaced: None,
+                redaction: None,
+                membership: None,
+                event,
+                relations: None,
+            })
+            .collect()
+    }
+}

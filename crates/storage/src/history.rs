@@ -1,0 +1,158 @@
+//! Pages of a room's history.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventFlags, RoomNid, StateNid, StreamPos};
+
+use crate::{Db, StorageError, events::EventRow};
+
+/// Which events of a page are wanted. Empty: all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageFilter {
+    /// Types as `LIKE` patterns; `None`: all.
+    pub types: Option<Vec<String>>,
+    /// Types that are not wanted, as `LIKE` patterns.
+    pub not_types: Vec<String>,
+    /// Senders; `None`: all.
+    pub senders: Option<Vec<String>>,
+    /// Senders that are not wanted.
+    pub not_senders: Vec<String>,
+    /// Only events whose content has `url`, or only those without.
+    pub contains_url: Option<bool>,
+}
+
+impl PageFilter {
+    /// A pattern of the specification, with `*` for anything, as a `LIKE` pattern.
+    pub fn like(pattern: &str) -> String {
+        let mut like = String::with_capacity(pattern.len());
+        for c in pattern.chars() {
+            match c {
+                '*' => like.push('%'),
+                '%' | '_' | '\\' => {
+                    like.push('\\');
+                    like.push(c);
+                }
+                c => like.push(c),
+            }
+        }
+        like
+    }
+}
+
+/// A page to be read: events after `after` up to `upto`.
+#[derive(Debug, Clone)]
+pub struct Page<'a> {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// Not including it.
+    pub after: StreamPos,
+    /// Including it.
+    pub upto: StreamPos,
+    /// Newest first.
+    pub backward: bool,
+    /// At most so many.
+    pub limit: usize,
+    /// Which.
+    pub filter: &'a PageFilter,
+}
+
+const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
+
+/// The query; only its order differs.
+macro_rules! rows {
+    ($order:tt, $page:expr, $pool:expr) => {
+        sqlx::query_as!(
+            EventRow,
+            r#"
+        SELECT e.event_nid AS "event_nid!", e.room_nid AS "room_nid!", r.room_id AS "room_id!", e.pos,
+            e.depth AS "depth!", e.origin_server_ts AS "origin_server_ts!", e.state_key_nid, k.state_key AS "state_key?",
+            e.state_before, e.state_after, e.replaces, e.redacts, e.redacted_by,
+            e.notify_ordinal AS "notify_ordinal!", e.flags AS "flags!", e.membership, e.event_id AS "event_id!",
+            e.event_type AS "event_type!", e.sender AS "sender!", e.json AS "json!",
+            t.device_id AS "txn_device_id?", t.txn_id AS "txn_id?"
+        FROM events e
+        JOIN rooms r USING (room_nid)
+        LEFT JOIN state_keys k USING (state_key_nid)
+        LEFT JOIN transactions t ON t.event_nid = e.event_nid
+        WHERE e.room_nid = $1 AND e.pos > $2 AND e.pos <= $3 AND e.flags & $4 = 0
+            AND ($5::text[] IS NULL OR e.event_type LIKE ANY ($5)) AND NOT e.event_type LIKE ANY ($6)
+            AND ($7::text[] IS NULL OR e.sender = ANY ($7)) AND NOT e.sender = ANY ($8)
+            AND ($9::boolean IS NULL OR (e.json::json -> 'content' -> 'url' IS NOT NULL) = $9)
+        ORDER BY e.pos "# + $order + r#" LIMIT $10
+        "#,
+            $page.room_nid.0,
+            $page.after.0,
+            $page.upto.0,
+            HIDDEN,
+            $page.filter.types.as_deref() as Option<&[String]>,
+            &$page.filter.not_types,
+            $page.filter.senders.as_deref() as Option<&[String]>,
+            &$page.filter.not_senders,
+            $page.filter.contains_url,
+            i64::try_from($page.limit).unwrap_or(i64::MAX),
+        )
+        .fetch_all($pool)
+        .await?
+    };
+}
+
+impl Db {
+    /// A page of a room's history, without rejected and soft-failed events. One query.
+    #[tracing::instrument(name = "db.history.list", skip_all, fields(room.nid = %page.room_nid), err)]
+    pub async fn list_history(&self, page: &Page<'_>) -> Result<Vec<Arc<Event>>, StorageError> {
+        let token = self.event_cache().begin_read();
+        let rows = if page.backward {
+            rows!("DESC", page, self.pool())
+        } else {
+            rows!("ASC", page, self.pool())
+        };
+        rows.into_iter()
+            .map(|row| {
+                let event = Event::try_from(row)?;
+                // What is in memory already has its client form made.
+                if let Some(known) = self.event_cache().find(event.nid)
+                    && known.redacted_by == event.redacted_by
+                {
+                    return Ok(known);
+                }
+                let event = Arc::new(event);
+                self.event_cache().insert_read(&token, &event);
+                Ok(event)
+            })
+            .collect()
+    }
+}
+
+impl Db {
+    /// The snapshot of a room's state after its last event at or before a position. `None` before its first event.
+    #[tracing::instrument(name = "db.history.find_state", skip_all, fields(room.nid = %room_nid), err)]
+    pub async fn find_state_nid_at(
+        &self,
+        room_nid: RoomNid,
+        pos: StreamPos,
+    ) -> Result<Option<StateNid>, StorageError> {
+        let nid = sqlx::query_scalar!(
+            r#"SELECT state_after AS "state_after!" FROM events
+               WHERE room_nid = $1 AND pos <= $2 AND state_after IS NOT NULL ORDER BY pos DESC LIMIT 1"#,
+            room_nid.0,
+            pos.0
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(nid.map(StateNid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_escaped() {
+        for (pattern, expect) in
+            [("m.room.*", "m.room.%"), ("a_b%c\\", r"a\_b\%c\\"), ("*", "%"), ("plain", "plain")]
+        {
+            assert_eq!(PageFilter::like(pattern), expect);
+        }
+    }
+}
