@@ -183,6 +183,19 @@ impl Db {
         state::read_map(self.pool(), state_nid).await
     }
 
+    /// The whole states of many snapshots. One query, however many.
+    #[tracing::instrument(name = "db.state.list", skip_all, err)]
+    pub async fn states(
+        &self,
+        state_nids: &[myelin_model::StateNid],
+    ) -> Result<std::collections::HashMap<myelin_model::StateNid, StateMap>, StorageError> {
+        if state_nids.is_empty() {
+            return Ok(std::collections::HashMap::new());
+        }
+        let chains = state::read_chains(self.pool(), state_nids).await?;
+        Ok(chains.into_iter().map(|(nid, (state, _))| (nid, state)).collect())
+    }
+
     /// The pool, for reads outside of a transaction.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.inner.pool

@@ -19,6 +19,7 @@ mod memberships;
 mod nids;
 mod room_reads;
 mod state;
+mod sync_reads;
 mod transactions;
 mod tx;
 mod visibility;
@@ -42,6 +43,9 @@ pub use self::{
     nids::Nids,
     room_reads::RoomReads,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
+    sync_reads::{
+        AccountDataRow, MembershipRow, ReceiptRow, Stretch, StretchRow, SummaryRow, SyncReads,
+    },
     tx::Tx,
     visibility::VisibilityHistory,
     writer::{Append, AppendError, Appended, Writer},

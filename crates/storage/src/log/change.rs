@@ -223,6 +223,16 @@ pub(crate) fn decode(row: Row) -> Result<Option<Change>, StorageError> {
     }))
 }
 
+/// Read the columns of a row of `log`. What this version of the server has no use for is [`Change::Other`].
+pub(crate) fn decode_row(
+    kind: i16,
+    room_nid: Option<i64>,
+    user_id: Option<String>,
+    payload: String,
+) -> Result<Change, StorageError> {
+    Ok(decode(Row { kind, room_nid, user_id, payload })?.unwrap_or(Change::Other))
+}
+
 fn to_json(payload: &impl Serialize) -> Result<String, StorageError> {
     serde_json::to_string(payload).map_err(StorageError::inconsistent("log.payload"))
 }

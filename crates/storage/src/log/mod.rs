@@ -8,7 +8,10 @@ mod follow;
 mod listen;
 mod read;
 
-pub(crate) use self::{change::encode, follow::Feed};
+pub(crate) use self::{
+    change::{decode_row, encode},
+    follow::Feed,
+};
 pub use self::{
     change::{Change, LogEntry},
     follow::{Log, LogSubscriber},

@@ -1,0 +1,421 @@
+//! What `/sync` reads of many rooms at once: every function is one query, however many rooms.
+
+use std::sync::Arc;
+
+use myelin_model::{EventFlags, EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
+
+use crate::{
+    Db, StorageError,
+    log::{LogEntry, decode_row},
+};
+
+/// Events that failed the checks are in no timeline.
+const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
+
+/// How many own membership changes in one room are followed back.
+const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
+
+/// A user's relation to a room.
+#[derive(Debug, Clone, Copy)]
+pub struct MembershipRow {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// What it is.
+    pub membership: Membership,
+    /// The member event.
+    pub event_nid: EventNid,
+    /// Where the member event stands.
+    pub pos: StreamPos,
+    /// The user forgot the room.
+    pub forgotten: bool,
+}
+
+/// An account data entry.
+#[derive(Debug, Clone)]
+pub struct AccountDataRow {
+    /// The room, or `None` for global account data.
+    pub room_nid: Option<RoomNid>,
+    /// The type.
+    pub data_type: Box<str>,
+    /// The content, as JSON.
+    pub content: Box<str>,
+}
+
+/// A receipt.
+#[derive(Debug, Clone)]
+pub struct ReceiptRow {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// Who has read.
+    pub user_id: OwnedUserId,
+    /// `m.read` or `m.read.private`.
+    pub receipt_type: Box<str>,
+    /// The thread: empty for the unthreaded receipt.
+    pub thread_id: Box<str>,
+    /// The event read.
+    pub event_id: OwnedEventId,
+    /// Where it stands.
+    pub event_pos: StreamPos,
+    /// Its [`myelin_model::Event::notify_ordinal`].
+    pub notify_ordinal: i64,
+    /// When, in milliseconds since the epoch.
+    pub ts: u64,
+}
+
+/// A stretch of a room's history that is asked for: its newest events.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// Events after this position,
+    pub after: StreamPos,
+    /// up to this one.
+    pub upto: StreamPos,
+    /// At most so many, the newest.
+    pub limit: usize,
+}
+
+/// An event in a stretch, before it is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct StretchRow {
+    /// Which of the stretches asked for, by its index.
+    pub stretch: usize,
+    /// The event.
+    pub event_nid: EventNid,
+    /// Where it stands.
+    pub pos: StreamPos,
+    /// Which state it sets.
+    pub state_key_nid: Option<StateKeyNid>,
+    /// The state event that it took the place of.
+    pub replaces: Option<EventNid>,
+}
+
+/// How many joined and invited members a room has, and who describes it.
+#[derive(Debug, Clone, Default)]
+pub struct SummaryRow {
+    /// Joined members.
+    pub joined: i64,
+    /// Invited members.
+    pub invited: i64,
+    /// Some of those joined or invited, in the order they came.
+    pub here: Vec<(OwnedUserId, EventNid)>,
+    /// Some of those who left or were banned, when few are here.
+    pub gone: Vec<(OwnedUserId, EventNid)>,
+}
+
+/// Reads for `/sync`.
+#[derive(Debug, Clone, Copy)]
+pub struct SyncReads<'db> {
+    db: &'db Db,
+}
+
+impl Db {
+    /// Reads for `/sync`.
+    pub fn sync_reads(&self) -> SyncReads<'_> {
+        SyncReads { db: self }
+    }
+}
+
+impl SyncReads<'_> {
+    /// All rooms that a user has anything to do with.
+    pub async fn list_memberships(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Vec<MembershipRow>, StorageError> {
+        let rows = sqlx::query!(
+            "SELECT room_nid, membership, event_nid, pos, forgotten FROM memberships WHERE user_id = $1",
+            user_id.as_str()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(MembershipRow {
+                    room_nid: RoomNid(row.room_nid),
+                    membership: Membership::from_i16(row.membership).ok_or_else(|| {
+                        StorageError::inconsistent("memberships.membership")("unknown")
+                    })?,
+                    event_nid: EventNid(row.event_nid),
+                    pos: StreamPos(row.pos),
+                    forgotten: row.forgotten,
+                })
+            })
+            .collect()
+    }
+
+    /// A user's account data: global, and of all rooms.
+    pub async fn list_account_data(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Vec<AccountDataRow>, StorageError> {
+        let rows = sqlx::query!(
+            "SELECT room_nid, data_type, content FROM account_data WHERE user_id = $1 ORDER BY room_nid, data_type",
+            user_id.as_str()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().map(|row| AccountDataRow {
+            room_nid: (row.room_nid != 0).then_some(RoomNid(row.room_nid)),
+            data_type: row.data_type.into(),
+            content: row.content.into(),
+        });
+        Ok(rows.collect())
+    }
+
+    /// A filter that the user stored, as JSON.
+    pub async fn find_filter(
+        &self,
+        user_id: &UserId,
+        filter_id: i64,
+    ) -> Result<Option<String>, StorageError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT content FROM filters WHERE user_id = $1 AND filter_id = $2",
+            user_id.as_str(),
+            filter_id
+        )
+        .fetch_optional(self.db.pool())
+        .await?)
+    }
+
+    /// The receipts in rooms: everybody's public ones and the user's own, or only the user's own.
+    pub async fn list_receipts(
+        &self,
+        room_nids: &[RoomNid],
+        user_id: &UserId,
+        only_own: bool,
+    ) -> Result<Vec<ReceiptRow>, StorageError> {
+        let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            "SELECT r.room_nid, r.user_id, r.receipt_type, r.thread_id, r.event_pos, r.ts, e.event_id, e.notify_ordinal
+             FROM receipts r JOIN events e USING (event_nid)
+             WHERE r.room_nid = ANY ($1)
+                AND (r.user_id = $2 OR NOT $3 AND r.receipt_type <> 'm.read.private')",
+            &room_nids,
+            user_id.as_str(),
+            only_own
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(ReceiptRow {
+                    room_nid: RoomNid(row.room_nid),
+                    user_id: OwnedUserId::try_from(row.user_id)
+                        .map_err(StorageError::inconsistent("receipts.user_id"))?,
+                    receipt_type: row.receipt_type.into(),
+                    thread_id: row.thread_id.into(),
+                    event_id: OwnedEventId::try_from(row.event_id)
+                        .map_err(StorageError::inconsistent("events.event_id"))?,
+                    event_pos: StreamPos(row.event_pos),
+                    notify_ordinal: row.notify_ordinal,
+                    ts: u64::try_from(row.ts).unwrap_or_default(),
+                })
+            })
+            .collect()
+    }
+
+    /// The entries of the log, room events aside, that concern a user or one of the rooms.
+    pub async fn list_entries(
+        &self,
+        user_id: &UserId,
+        room_nids: &[RoomNid],
+        after: StreamPos,
+        upto: StreamPos,
+    ) -> Result<Vec<Arc<LogEntry>>, StorageError> {
+        let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            "SELECT pos, kind, room_nid, user_id, payload FROM log
+             WHERE pos > $3 AND pos <= $4 AND (user_id = $1 OR room_nid = ANY ($2)) ORDER BY pos",
+            user_id.as_str(),
+            &room_nids,
+            after.0,
+            upto.0
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let change = decode_row(row.kind, row.room_nid, row.user_id, row.payload)?;
+                Ok(Arc::new(LogEntry { pos: StreamPos(row.pos), change }))
+            })
+            .collect()
+    }
+
+    /// Which of the rooms have events after a position.
+    pub async fn list_changed(
+        &self,
+        room_nids: &[RoomNid],
+        after: StreamPos,
+    ) -> Result<Vec<RoomNid>, StorageError> {
+        let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query_scalar!(
+            "SELECT room_nid FROM rooms WHERE room_nid = ANY ($1) AND last_pos > $2",
+            &room_nids,
+            after.0
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(rows.into_iter().map(RoomNid).collect())
+    }
+
+    /// The events of stretches of history, oldest first.
+    pub async fn list_stretches(
+        &self,
+        stretches: &[Stretch],
+    ) -> Result<Vec<StretchRow>, StorageError> {
+        let rooms: Vec<i64> = stretches.iter().map(|stretch| stretch.room_nid.0).collect();
+        let after: Vec<i64> = stretches.iter().map(|stretch| stretch.after.0).collect();
+        let upto: Vec<i64> = stretches.iter().map(|stretch| stretch.upto.0).collect();
+        let limits: Vec<i64> = stretches
+            .iter()
+            .map(|stretch| i64::try_from(stretch.limit).unwrap_or(i64::MAX))
+            .collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.state_key_nid, e.replaces
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+                AS s (room_nid, after, upto, count, ord)
+            CROSS JOIN LATERAL (
+                SELECT event_nid, pos, state_key_nid, replaces FROM events
+                WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 = 0
+                ORDER BY pos DESC LIMIT s.count
+            ) AS e
+            ORDER BY e.pos
+            "#,
+            &rooms,
+            &after,
+            &upto,
+            &limits,
+            HIDDEN
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().map(|row| StretchRow {
+            stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
+            event_nid: EventNid(row.event_nid),
+            pos: StreamPos(row.pos),
+            state_key_nid: row.state_key_nid.map(StateKeyNid),
+            replaces: row.replaces.map(EventNid),
+        });
+        Ok(rows.collect())
+    }
+
+    /// The last state events of each state key in stretches of history; their limits are not looked at.
+    pub async fn list_state_changes(
+        &self,
+        stretches: &[Stretch],
+    ) -> Result<Vec<StretchRow>, StorageError> {
+        let rooms: Vec<i64> = stretches.iter().map(|stretch| stretch.room_nid.0).collect();
+        let after: Vec<i64> = stretches.iter().map(|stretch| stretch.after.0).collect();
+        let upto: Vec<i64> = stretches.iter().map(|stretch| stretch.upto.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT DISTINCT ON (s.ord, e.state_key_nid)
+                s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.state_key_nid, e.replaces
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            JOIN events e ON e.room_nid = s.room_nid AND e.pos > s.after AND e.pos <= s.upto
+            WHERE e.state_key_nid IS NOT NULL AND e.flags & $4 = 0
+            ORDER BY s.ord, e.state_key_nid, e.pos DESC
+            "#,
+            &rooms,
+            &after,
+            &upto,
+            HIDDEN
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().map(|row| StretchRow {
+            stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
+            event_nid: EventNid(row.event_nid),
+            pos: StreamPos(row.pos),
+            state_key_nid: row.state_key_nid.map(StateKeyNid),
+            replaces: row.replaces.map(EventNid),
+        });
+        Ok(rows.collect())
+    }
+
+    /// From member events back through those they took the place of, down to and including the first at or before
+    /// `after`: room, event, position, membership; newest first within a room.
+    pub async fn list_member_chain(
+        &self,
+        event_nids: &[EventNid],
+        after: StreamPos,
+    ) -> Result<Vec<MembershipRow>, StorageError> {
+        let nids: Vec<i64> = event_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE chain AS (
+                SELECT event_nid, room_nid, pos, replaces, membership, 1 AS depth FROM events WHERE event_nid = ANY ($1)
+                UNION ALL
+                SELECT e.event_nid, e.room_nid, e.pos, e.replaces, e.membership, chain.depth + 1
+                FROM chain JOIN events e ON e.event_nid = chain.replaces
+                WHERE chain.pos > $2 AND chain.depth < $3
+            )
+            SELECT event_nid AS "event_nid!", room_nid AS "room_nid!", pos, membership FROM chain ORDER BY depth
+            "#,
+            &nids,
+            after.0,
+            MEMBERSHIP_CHANGES_MAX
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().filter_map(|row| {
+            Some(MembershipRow {
+                room_nid: RoomNid(row.room_nid),
+                membership: Membership::from_i16(row.membership?)?,
+                event_nid: EventNid(row.event_nid),
+                pos: StreamPos(row.pos.unwrap_or(0)),
+                forgotten: false,
+            })
+        });
+        Ok(rows.collect())
+    }
+
+    /// How many members rooms have, and who came first.
+    pub async fn list_summaries(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<(RoomNid, SummaryRow)>, StorageError> {
+        let nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT r.room_nid AS "room_nid!",
+                (SELECT count(*) FROM memberships m WHERE m.room_nid = r.room_nid AND m.membership = 2) AS "joined!",
+                (SELECT count(*) FROM memberships m WHERE m.room_nid = r.room_nid AND m.membership = 1) AS "invited!",
+                f.user_id AS "user_id?", f.event_nid AS "event_nid?", f.here AS "here?"
+            FROM unnest($1::bigint[]) AS r (room_nid)
+            LEFT JOIN LATERAL (
+                SELECT user_id, event_nid, membership IN (1, 2) AS here, pos FROM memberships m
+                WHERE m.room_nid = r.room_nid AND membership <> 3
+                ORDER BY membership NOT IN (1, 2), pos LIMIT 6
+            ) AS f ON true
+            ORDER BY r.room_nid, f.here DESC, f.pos
+            "#,
+            &nids
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let mut summaries: Vec<(RoomNid, SummaryRow)> = Vec::with_capacity(room_nids.len());
+        for row in rows {
+            let room_nid = RoomNid(row.room_nid);
+            if summaries.last().is_none_or(|(last, _)| *last != room_nid) {
+                let summary =
+                    SummaryRow { joined: row.joined, invited: row.invited, ..SummaryRow::default() };
+                summaries.push((room_nid, summary));
+            }
+            if let (Some((_, summary)), Some(user_id), Some(event_nid), Some(here)) =
+                (summaries.last_mut(), row.user_id, row.event_nid, row.here)
+            {
+                let user_id = OwnedUserId::try_from(user_id)
+                    .map_err(StorageError::inconsistent("memberships.user_id"))?;
+                if here {
+                    summary.here.push((user_id, EventNid(event_nid)));
+                } else {
+                    summary.gone.push((user_id, EventNid(event_nid)));
+                }
+            }
+        }
+        Ok(summaries)
+    }
+}

@@ -1,0 +1,165 @@
+//! What a filter says of one kind of event.
+
+use std::collections::HashSet;
+
+use myelin_events::pdu::content_of;
+use myelin_model::Event;
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// The format in which events are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventFormat {
+    /// As clients know them.
+    #[default]
+    Client,
+    /// As servers exchange them.
+    Federation,
+}
+
+/// A filter for one kind of event.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EventFilter {
+    /// How many events at most.
+    #[serde(deserialize_with = "limit")]
+    pub limit: Option<usize>,
+    /// The senders that are wanted.
+    pub senders: Option<HashSet<OwnedUserId>>,
+    /// The senders that are not.
+    pub not_senders: HashSet<OwnedUserId>,
+    /// The types that are wanted; `*` stands for anything.
+    pub types: Option<Vec<String>>,
+    /// The types that are not.
+    pub not_types: Vec<String>,
+    /// The rooms that are wanted.
+    pub rooms: Option<HashSet<OwnedRoomId>>,
+    /// The rooms that are not.
+    pub not_rooms: HashSet<OwnedRoomId>,
+    /// Whether the content must have a `url`, or must not.
+    pub contains_url: Option<bool>,
+    /// Members come only when they are needed.
+    pub lazy_load_members: bool,
+    /// Members come again although the client was told of them.
+    pub include_redundant_members: bool,
+    /// Unread counts are wanted by thread.
+    pub unread_thread_notifications: bool,
+    /// Only events that events of these senders relate to.
+    pub related_by_senders: Option<Vec<OwnedUserId>>,
+    /// Only events that events relate to with one of these types.
+    pub related_by_rel_types: Option<Vec<String>>,
+}
+
+/// JSON knows no integers: `10.0` is ten.
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let number = Option::<f64>::deserialize(deserializer)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "casts from floats saturate"
+    )]
+    Ok(number.map(|number| number as usize))
+}
+
+impl EventFilter {
+    /// Whether nothing at all can pass.
+    pub fn blocks_all(&self) -> bool {
+        self.types.as_ref().is_some_and(Vec::is_empty)
+            || self.senders.as_ref().is_some_and(HashSet::is_empty)
+            || self.rooms.as_ref().is_some_and(HashSet::is_empty)
+            || self.not_types.iter().any(|glob| glob == "*")
+            || self.limit == Some(0)
+    }
+
+    /// Whether everything passes, whatever the room.
+    pub fn allows_all(&self) -> bool {
+        self.types.is_none()
+            && self.senders.is_none()
+            && self.rooms.is_none()
+            && self.not_types.is_empty()
+            && self.not_senders.is_empty()
+            && self.not_rooms.is_empty()
+            && self.contains_url.is_none()
+    }
+
+    /// Whether something of a room can pass.
+    pub fn allows_room(&self, room_id: &RoomId) -> bool {
+        !self.not_rooms.contains(room_id)
+            && self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room_id))
+    }
+
+    /// Whether this type passes.
+    pub fn allows_type(&self, event_type: &str) -> bool {
+        !self.not_types.iter().any(|glob| matches(glob, event_type))
+            && self.types.as_ref().is_none_or(|globs| {
+                globs.iter().any(|glob| matches(glob, event_type))
+            })
+    }
+
+    /// Whether this sender passes.
+    pub fn allows_sender(&self, sender: &UserId) -> bool {
+        !self.not_senders.contains(sender)
+            && self.senders.as_ref().is_none_or(|senders| senders.contains(sender))
+    }
+
+    /// Whether an event of a room passes.
+    pub fn allows_event(&self, event: &Event) -> bool {
+        self.allows_type(&event.event_type)
+            && self.allows_sender(&event.sender)
+            && self.allows_room(&event.room_id)
+            && self.contains_url.is_none_or(|wanted| has_url(event) == wanted)
+    }
+}
+
+fn has_url(event: &Event) -> bool {
+    #[derive(Deserialize)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        url: Option<&'a RawValue>,
+    }
+    let content = content_of(&event.json).unwrap_or("{}");
+    serde_json::from_str::<Content<'_>>(content)
+        .is_ok_and(|content| content.url.is_some_and(|url| url.get().starts_with('"')))
+}
+
+/// Whether a text has the form of a pattern, in which `*` stands for any characters.
+fn matches(glob: &str, text: &str) -> bool {
+    let mut parts = glob.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (glob, text, expect) in [
+            ("m.room.message", "m.room.message", true),
+            ("m.room.message", "m.room.messages", false),
+            ("m.room.*", "m.room.name", true),
+            ("m.room.*", "m.roo", false),
+            ("*", "anything", true),
+            ("*.name", "m.room.name", true),
+            ("m.*.name", "m.room.name", true),
+            ("m.*.name", "m.name", false),
+            ("a*a", "a", false),
+            ("m.*.*e", "m.room.name", true),
+        ] {
+            assert_eq!(matches(glob, text), expect, "{glob} {text}");
+        }
+    }
+}

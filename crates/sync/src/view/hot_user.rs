@@ -1,0 +1,115 @@
+//! A user who syncs on this node.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use myelin_model::{Membership, RoomNid, StreamPos};
+use myelin_storage::{Change, LogEntry, MembershipRow};
+use ruma::{OwnedUserId, UserId, push::Ruleset};
+use tokio::sync::watch;
+
+/// A short name for a hot user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct UserKey(pub(super) u64);
+
+/// What `/sync` needs to know of a user's account data.
+#[derive(Debug)]
+pub(crate) struct Personal {
+    /// Whom the user ignores.
+    pub(crate) ignored: HashSet<OwnedUserId>,
+    /// The user's push rules.
+    pub(crate) rules: Ruleset,
+    /// They are the default ones.
+    pub(crate) rules_are_default: bool,
+}
+
+/// A user's rooms, kept in line by the log.
+#[derive(Debug)]
+pub(super) struct HotUser {
+    user_id: OwnedUserId,
+    /// By room; without those forgotten.
+    pub(super) rooms: HashMap<RoomNid, MembershipRow>,
+    pub(super) wake: watch::Sender<StreamPos>,
+    pub(super) used: u64,
+    pub(super) personal: Option<Arc<Personal>>,
+    /// Grows when `personal` changes in the database.
+    pub(super) personal_version: u64,
+}
+
+impl HotUser {
+    pub(super) fn new(
+        user_id: OwnedUserId,
+        rows: &[MembershipRow],
+        pos: StreamPos,
+        used: u64,
+    ) -> Self {
+        Self {
+            user_id,
+            rooms: rows.iter().map(|row| (row.room_nid, *row)).collect(),
+            wake: watch::Sender::new(pos),
+            used,
+            personal: None,
+            personal_version: 0,
+        }
+    }
+
+    pub(super) fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    pub(super) fn joined(&self) -> impl Iterator<Item = RoomNid> {
+        self.rooms.values().filter(|row| row.membership == Membership::Join).map(|row| row.room_nid)
+    }
+
+    pub(super) fn is_joined(&self, room_nid: RoomNid) -> bool {
+        self.rooms.get(&room_nid).is_some_and(|row| row.membership == Membership::Join)
+    }
+
+    /// Whether a request waits for this user's news.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.wake.receiver_count() > 0
+    }
+
+    pub(super) fn wake(&self, pos: StreamPos) {
+        if self.is_waiting() {
+            metrics::counter!("myelin_sync_wakeups_total").increment(1);
+            self.wake.send_replace(pos);
+        }
+    }
+
+    /// Take up an entry that concerns the user.
+    pub(super) fn follow(&mut self, entry: &LogEntry) {
+        match &entry.change {
+            Change::Event(event) => {
+                let Some(membership) = event.membership else { return };
+                let row = MembershipRow {
+                    room_nid: event.room_nid,
+                    membership,
+                    event_nid: event.nid,
+                    pos: entry.pos,
+                    forgotten: false,
+                };
+                let known = self.rooms.entry(event.room_nid).or_insert(row);
+                if known.pos <= entry.pos {
+                    *known = row;
+                }
+            }
+            Change::Forgotten { room_nid, .. } => {
+                if let Some(known) = self.rooms.get_mut(room_nid)
+                    && known.pos <= entry.pos
+                {
+                    known.forgotten = true;
+                }
+            }
+            Change::AccountData { room_nid: None, data_type, .. }
+                if matches!(&**data_type, "m.ignored_user_list" | "m.push_rules") =>
+            {
+                self.personal = None;
+                self.personal_version += 1;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The newest entries of the log, by room and by user.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use myelin_model::{RoomNid, StreamPos};
+use myelin_storage::{Change, LogEntry};
+use ruma::{OwnedUserId, UserId};
+
+/// What an entry takes besides its event, in bytes.
+const ENTRY_SIZE_BYTES: usize = 200;
+
+/// All entries of the log after some position, bounded. Nothing is loaded: who asks for what is older must ask the database.
+#[derive(Debug)]
+pub(super) struct Ring {
+    entries: VecDeque<Arc<LogEntry>>,
+    size_bytes: usize,
+    complete_after: StreamPos,
+    last: StreamPos,
+    rooms: HashMap<RoomNid, VecDeque<Arc<LogEntry>>>,
+    rooms_by_last: BTreeMap<StreamPos, RoomNid>,
+    users: HashMap<OwnedUserId, VecDeque<Arc<LogEntry>>>,
+    entries_max: usize,
+    size_bytes_max: usize,
+}
+
+impl Ring {
+    /// A ring that knows nothing of what stands before and at `start`.
+    pub(super) fn new(start: StreamPos, entries_max: usize, size_bytes_max: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            size_bytes: 0,
+            complete_after: start,
+            last: start,
+            rooms: HashMap::new(),
+            rooms_by_last: BTreeMap::new(),
+            users: HashMap::new(),
+            entries_max,
+            size_bytes_max,
+        }
+    }
+
+    /// Every entry after this position is here.
+    pub(super) fn complete_after(&self) -> StreamPos {
+        self.complete_after
+    }
+
+    /// The newest entry.
+    pub(super) fn last(&self) -> StreamPos {
+        self.last
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The memory of the events, in bytes.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// Add the next entry of the log.
+    pub(super) fn push(&mut self, entry: &Arc<LogEntry>) {
+        if entry.pos <= self.last {
+            return;
+        }
+        self.last = entry.pos;
+        if let Some(room_nid) = room_of(&entry.change) {
+            let room = self.rooms.entry(room_nid).or_default();
+            if let Some(before) = room.back() {
+                self.rooms_by_last.remove(&before.pos);
+            }
+            room.push_back(Arc::clone(entry));
+            self.rooms_by_last.insert(entry.pos, room_nid);
+        }
+        if let Some(user_id) = user_of(&entry.change) {
+            self.users.entry(user_id).or_default().push_back(Arc::clone(entry));
+        }
+        self.size_bytes += size_bytes(entry);
+        self.entries.push_back(Arc::clone(entry));
+        while self.entries.len() > self.entries_max || self.size_bytes > self.size_bytes_max {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        self.complete_after = entry.pos;
+        self.size_bytes = self.size_bytes.saturating_sub(size_bytes(&entry));
+        if let Some(room_nid) = room_of(&entry.change)
+            && let Some(room) = self.rooms.get_mut(&room_nid)
+        {
+            room.pop_front();
+            if room.is_empty() {
+                self.rooms.remove(&room_nid);
+                self.rooms_by_last.remove(&entry.pos);
+            }
+        }
+        if let Some(user_id) = user_of(&entry.change)
+            && let Some(user) = self.users.get_mut(&user_id)
+        {
+            user.pop_front();
+            if user.is_empty() {
+                self.users.remove(&user_id);
+            }
+        }
+    }
+
+    /// What happened in a room after a position: events, resets and receipts, oldest first.
+    pub(super) fn room_since(&self, room_nid: RoomNid, since: StreamPos) -> Vec<Arc<LogEntry>> {
+        self.rooms.get(&room_nid).map_or_else(Vec::new, |entries| since_in(entries, since))
+    }
+
+    /// Whether anything happened in a room after a position.
+    pub(super) fn has_room_changed(&self, room_nid: RoomNid, since: StreamPos) -> bool {
+        let last = self.rooms.get(&room_nid).and_then(VecDeque::back);
+        last.is_some_and(|entry| entry.pos > since)
+    }
+
+    /// What happened to a user after a position, oldest first.
+    pub(super) fn user_since(&self, user_id: &UserId, since: StreamPos) -> Vec<Arc<LogEntry>> {
+        self.users.get(user_id).map_or_else(Vec::new, |entries| since_in(entries, since))
+    }
+
+    /// The rooms in which anything happened after a position, those of the newest entries first.
+    pub(super) fn rooms_since(&self, since: StreamPos) -> impl Iterator<Item = RoomNid> {
+        self.rooms_by_last.range(since.next()..).rev().map(|(_, room_nid)| *room_nid)
+    }
+}
+
+fn since_in(entries: &VecDeque<Arc<LogEntry>>, since: StreamPos) -> Vec<Arc<LogEntry>> {
+    let first = entries.partition_point(|entry| entry.pos <= since);
+    entries.range(first..).cloned().collect()
+}
+
+fn size_bytes(entry: &LogEntry) -> usize {
+    ENTRY_SIZE_BYTES
+        + match &entry.change {
+            Change::Event(event) => event.size_bytes(),
+            Change::AccountData { content, .. } => content.get().len(),
+            _ => 0,
+        }
+}
+
+/// The room whose members an entry concerns.
+pub(super) fn room_of(change: &Change) -> Option<RoomNid> {
+    match change {
+        Change::Event(event) => Some(event.room_nid),
+        Change::StateReset { room_nid, .. } | Change::Receipt { room_nid, .. } => Some(*room_nid),
+        _ => None,
+    }
+}
+
+/// The user whom an entry concerns beyond the rooms that the user is in.
+pub(super) fn user_of(change: &Change) -> Option<OwnedUserId> {
+    match change {
+        Change::Event(event) if event.membership.is_some() && event.is_visible() => {
+            event.state_key.as_deref().and_then(|key| OwnedUserId::try_from(key).ok())
+        }
+        Change::AccountData { user_id, .. }
+        | Change::Profile { user_id }
+        | Change::DeviceList { user_id }
+        | Change::Forgotten { user_id, .. } => Some(user_id.clone()),
+        _ => None,
+    }
+}
