@@ -372,6 +372,30 @@ impl SyncReads<'_> {
         Ok(rows.collect())
     }
 
+    /// Those of the users who are joined to one of the rooms.
+    pub async fn list_joined(
+        &self,
+        user_ids: &[OwnedUserId],
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<OwnedUserId>, StorageError> {
+        let users: Vec<String> = user_ids.iter().map(ToString::to_string).collect();
+        let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query_scalar!(
+            "SELECT DISTINCT user_id FROM memberships
+             WHERE user_id = ANY ($1) AND room_nid = ANY ($2) AND membership = 2",
+            &users,
+            &rooms
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|user_id| {
+                OwnedUserId::try_from(user_id)
+                    .map_err(StorageError::inconsistent("memberships.user_id"))
+            })
+            .collect()
+    }
+
     /// How many members rooms have, and who came first.
     pub async fn list_summaries(
         &self,
@@ -400,8 +424,11 @@ impl SyncReads<'_> {
         for row in rows {
             let room_nid = RoomNid(row.room_nid);
             if summaries.last().is_none_or(|(last, _)| *last != room_nid) {
-                let summary =
-                    SummaryRow { joined: row.joined, invited: row.invited, ..SummaryRow::default() };
+                let summary = SummaryRow {
+                    joined: row.joined,
+                    invited: row.invited,
+                    ..SummaryRow::default()
+                };
                 summaries.push((room_nid, summary));
             }
             if let (Some((_, summary)), Some(user_id), Some(event_nid), Some(here)) =

@@ -8,11 +8,11 @@ mod follow;
 mod listen;
 mod read;
 
-pub(crate) use self::{
-    change::{decode_row, encode},
-    follow::Feed,
-};
 pub use self::{
     change::{Change, LogEntry},
     follow::{Log, LogSubscriber},
+};
+pub(crate) use self::{
+    change::{decode_row, encode},
+    follow::Feed,
 };

@@ -93,9 +93,10 @@ impl EventFilter {
     /// Whether this type passes.
     pub fn allows_type(&self, event_type: &str) -> bool {
         !self.not_types.iter().any(|glob| matches(glob, event_type))
-            && self.types.as_ref().is_none_or(|globs| {
-                globs.iter().any(|glob| matches(glob, event_type))
-            })
+            && self
+                .types
+                .as_ref()
+                .is_none_or(|globs| globs.iter().any(|glob| matches(glob, event_type)))
     }
 
     /// Whether this sender passes.

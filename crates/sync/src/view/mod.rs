@@ -19,11 +19,11 @@ use parking_lot::Mutex;
 use ruma::{OwnedUserId, UserId};
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use self::hot_user::Personal;
 use self::{
     hot_user::{HotUser, UserKey},
     ring::Ring,
 };
-pub(crate) use self::hot_user::Personal;
 
 /// How much the view may keep.
 #[derive(Debug, Clone)]
@@ -52,7 +52,9 @@ pub(crate) struct View {
 
 impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("View").field("entries", &self.state.lock().ring.len()).finish_non_exhaustive()
+        f.debug_struct("View")
+            .field("entries", &self.state.lock().ring.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,6 +106,11 @@ impl View {
             uses: 0,
         };
         Self { state: Mutex::new(state), users_max: settings.users_max, strangers }
+    }
+
+    /// Know nothing of what stands before and at `start`.
+    pub(crate) fn start_at(&self, start: StreamPos) {
+        self.state.lock().ring.start_at(start);
     }
 
     /// The position of the newest entry here: where to start from before reading a user's rooms.
@@ -194,6 +201,13 @@ impl View {
     ) -> Option<MembershipRow> {
         let state = self.state.lock();
         state.users.get(state.keys.get(user_id)?)?.rooms.get(&room_nid).copied()
+    }
+
+    /// The rooms that a hot user is joined to.
+    pub(crate) fn joined_rooms(&self, user_id: &UserId) -> Vec<RoomNid> {
+        let state = self.state.lock();
+        let user = state.keys.get(user_id).and_then(|key| state.users.get(key));
+        user.map_or_else(Vec::new, |user| user.joined().collect())
     }
 
     /// Whether two users are joined to one room. `None` if one of them is not hot.

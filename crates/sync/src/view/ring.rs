@@ -42,6 +42,15 @@ impl Ring {
         }
     }
 
+    /// Know nothing of what stands before and at `start`.
+    pub(super) fn start_at(&mut self, start: StreamPos) {
+        while self.entries.front().is_some_and(|entry| entry.pos <= start) {
+            self.pop();
+        }
+        self.complete_after = self.complete_after.max(start);
+        self.last = self.last.max(start);
+    }
+
     /// Every entry after this position is here.
     pub(super) fn complete_after(&self) -> StreamPos {
         self.complete_after

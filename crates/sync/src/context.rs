@@ -1,0 +1,258 @@
+//! What everything on the read side needs.
+
+use std::sync::{Arc, Weak};
+
+use myelin_model::{Clock, StateKeyNid, StreamPos};
+use myelin_storage::{Db, EphemeralSubscriber, LogSubscriber, StateKey, StorageError};
+use ruma::{OwnedUserId, UserId, push::Ruleset};
+use serde::Deserialize;
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    unread::UnreadCounts,
+    v3::SentMembers,
+    view::{Personal, Sample, View, ViewSettings},
+};
+
+/// How many users with news of their presence may wait for their rooms to be read.
+const STRANGERS_MAX: usize = 1_024;
+
+/// How often a user's rooms are read again when the log runs ahead of the database.
+const LOAD_ATTEMPTS_MAX: usize = 5;
+
+/// How `/sync` is to be run.
+#[derive(Debug, Clone)]
+pub struct SyncSettings {
+    /// What is kept in memory.
+    pub view: ViewSettings,
+    /// How many events a timeline has at most, whatever the filter says.
+    pub timeline_events_max: usize,
+    /// How long a request may wait for news at most, in milliseconds.
+    pub wait_millis_max: u64,
+    /// Whether users who are offline stand in the presence of an initial sync.
+    pub presence_includes_offline: bool,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            view: ViewSettings::default(),
+            timeline_events_max: 100,
+            wait_millis_max: 600_000,
+            presence_includes_offline: false,
+        }
+    }
+}
+
+/// The read side of a node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    settings: SyncSettings,
+    view: Arc<View>,
+    sent_members: SentMembers,
+    unread: UnreadCounts,
+    keys: OnceCell<KnownKeys>,
+    stop: CancellationToken,
+}
+
+/// The numbers of the state keys that every room's answer looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownKeys {
+    pub(crate) create: StateKeyNid,
+    pub(crate) name: StateKeyNid,
+    pub(crate) canonical_alias: StateKeyNid,
+    pub(crate) avatar: StateKeyNid,
+    pub(crate) topic: StateKeyNid,
+    pub(crate) join_rules: StateKeyNid,
+    pub(crate) encryption: StateKeyNid,
+    pub(crate) history_visibility: StateKeyNid,
+    pub(crate) power_levels: StateKeyNid,
+}
+
+impl Sync {
+    /// Start to follow the log. Requests that wait are answered at once when `stop` is canceled.
+    pub fn start(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        settings: SyncSettings,
+        stop: CancellationToken,
+    ) -> Self {
+        let (strangers, unknown) = mpsc::channel(STRANGERS_MAX);
+        let view = Arc::new(View::new(db.log().applied(), &settings.view, strangers));
+        db.log().subscribe(Arc::clone(&view) as Arc<dyn LogSubscriber>);
+        db.ephemeral().subscribe(Arc::clone(&view) as Arc<dyn EphemeralSubscriber>);
+        // What was applied between the look at the log and the subscription is not in the view.
+        view.start_at(db.log().applied());
+        let (sent_members, unread) = (SentMembers::default(), UnreadCounts::default());
+        let keys = OnceCell::new();
+        let inner = Inner { db, clock, settings, view, sent_members, unread, keys, stop };
+        let inner = Arc::new(inner);
+        tokio::spawn(meet_strangers(Arc::downgrade(&inner), unknown));
+        Self { inner }
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &SyncSettings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.inner.view
+    }
+
+    pub(crate) fn sent_members(&self) -> &SentMembers {
+        &self.inner.sent_members
+    }
+
+    pub(crate) fn unread(&self) -> &UnreadCounts {
+        &self.inner.unread
+    }
+
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.inner.stop
+    }
+
+    /// The numbers of well-known state keys. Asked of the database once.
+    pub(crate) async fn keys(&self) -> Result<&KnownKeys, StorageError> {
+        self.inner.keys.get_or_try_init(|| known_keys(self.db())).await
+    }
+
+    /// Read a user's rooms into the view, if they are not there. At most one query.
+    pub(crate) async fn warm(&self, user_id: &UserId) -> Result<(), StorageError> {
+        for _ in 0..LOAD_ATTEMPTS_MAX {
+            if self.view().is_hot(user_id) {
+                return Ok(());
+            }
+            let read_at = self.view().last();
+            let rows = self.db().sync_reads().list_memberships(user_id).await?;
+            if self.view().add_user(user_id, &rows, read_at) {
+                return Ok(());
+            }
+        }
+        Err(StorageError::foreign("sync view")("the log runs ahead of what is read"))
+    }
+
+    /// A user at this moment, with what happened after `since`.
+    pub(crate) async fn sample(
+        &self,
+        user_id: &UserId,
+        since: Option<StreamPos>,
+        all_rooms: bool,
+    ) -> Result<Sample, StorageError> {
+        for _ in 0..LOAD_ATTEMPTS_MAX {
+            self.warm(user_id).await?;
+            let least = self.db().log().applied();
+            // Between the two calls the user may have been let go again.
+            if let Some(sample) = self.view().sample(user_id, since, least, all_rooms) {
+                return Ok(sample);
+            }
+        }
+        Err(StorageError::foreign("sync view")("a user is let go at once"))
+    }
+
+    /// What `/sync` needs to know of a user's account data. At most one query.
+    pub(crate) async fn personal(&self, user_id: &UserId) -> Result<Arc<Personal>, StorageError> {
+        match self.view().find_personal(user_id) {
+            Ok(personal) => Ok(personal),
+            Err(version) => {
+                let rows = self.db().sync_reads().list_account_data(user_id).await?;
+                let content = |wanted: &str| {
+                    rows.iter()
+                        .find(|row| row.room_nid.is_none() && &*row.data_type == wanted)
+                        .map(|row| &*row.content)
+                };
+                let personal =
+                    read_personal(user_id, content("m.ignored_user_list"), content("m.push_rules"));
+                let personal = Arc::new(personal);
+                self.view().set_personal(user_id, version, &personal);
+                Ok(personal)
+            }
+        }
+    }
+}
+
+async fn known_keys(db: &Db) -> Result<KnownKeys, StorageError> {
+    let key = |event_type| StateKey::new(event_type, "");
+    let types = [
+        "m.room.create",
+        "m.room.name",
+        "m.room.canonical_alias",
+        "m.room.avatar",
+        "m.room.topic",
+        "m.room.join_rules",
+        "m.room.encryption",
+        "m.room.history_visibility",
+        "m.room.power_levels",
+    ];
+    // Given numbers if they have none, so that they never need be asked for again.
+    let found = db.state_keys().get_or_add(&types.map(key)).await?;
+    let get = |event_type| {
+        let nid = found.get(&key(event_type)).copied();
+        nid.ok_or_else(|| StorageError::foreign("state_keys.event_type")("missing"))
+    };
+    Ok(KnownKeys {
+        create: get("m.room.create")?,
+        name: get("m.room.name")?,
+        canonical_alias: get("m.room.canonical_alias")?,
+        avatar: get("m.room.avatar")?,
+        topic: get("m.room.topic")?,
+        join_rules: get("m.room.join_rules")?,
+        encryption: get("m.room.encryption")?,
+        history_visibility: get("m.room.history_visibility")?,
+        power_levels: get("m.room.power_levels")?,
+    })
+}
+
+/// Read a user's account data; what is malformed counts as absent.
+pub(crate) fn read_personal(
+    user_id: &UserId,
+    ignored: Option<&str>,
+    push_rules: Option<&str>,
+) -> Personal {
+    #[derive(Deserialize)]
+    struct Ignored {
+        ignored_users: std::collections::HashMap<OwnedUserId, serde::de::IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct PushRules {
+        global: Ruleset,
+    }
+    let ignored = ignored.and_then(|json| serde_json::from_str::<Ignored>(json).ok());
+    let ignored = ignored.map(|list| list.ignored_users.into_keys().collect()).unwrap_or_default();
+    let rules = push_rules
+        .and_then(|json| serde_json::from_str::<PushRules>(json).ok())
+        .map_or_else(|| myelin_events::push::default_rules(user_id), |content| content.global);
+    let rules_are_default = myelin_events::push::are_default(&rules, user_id);
+    Personal { ignored, rules, rules_are_default }
+}
+
+/// Read the rooms of users whose presence changed and who do not sync on this node, to wake who shares a room with them.
+async fn meet_strangers(sync: Weak<Inner>, mut strangers: mpsc::Receiver<OwnedUserId>) {
+    while let Some(user_id) = strangers.recv().await {
+        let Some(inner) = sync.upgrade() else { return };
+        let sync = Sync { inner };
+        match sync.warm(&user_id).await {
+            Ok(()) => drop(sync.view().wake_sharers(&user_id)),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not read the rooms of a user whose presence changed"
+            ),
+        }
+    }
+}

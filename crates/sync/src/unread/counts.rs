@@ -1,0 +1,205 @@
+//! What one user has not read in one room.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use myelin_model::{EventNid, StreamPos};
+
+use crate::view::Personal;
+
+/// How many unread events are kept one by one. Older ones are only counted.
+const ITEMS_MAX: usize = 500;
+
+/// Unread events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Those that notify.
+    pub(crate) notifications: u64,
+    /// Those of them that are highlighted.
+    pub(crate) highlights: u64,
+}
+
+/// What a user has not read in a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// In the main timeline.
+    pub(crate) main: Count,
+    /// In threads, by their roots.
+    pub(crate) threads: Vec<(Box<str>, Count)>,
+}
+
+impl Unread {
+    /// All together.
+    pub(crate) fn all(&self) -> Count {
+        self.threads.iter().fold(self.main, |sum, (_, count)| Count {
+            notifications: sum.notifications + count.notifications,
+            highlights: sum.highlights + count.highlights,
+        })
+    }
+}
+
+/// An unread event that notifies.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) nid: EventNid,
+    pub(super) pos: StreamPos,
+    /// The thread's root; `None` in the main timeline.
+    pub(super) thread: Option<Box<str>>,
+    pub(super) highlight: bool,
+}
+
+/// The unread events of one user in one room.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    /// They hold at this position.
+    pub(super) upto: StreamPos,
+    /// The rules they were judged by.
+    pub(super) personal: Arc<Personal>,
+    /// Everything up to here is read.
+    read: StreamPos,
+    /// By thread, `main` among them.
+    threads_read: HashMap<Box<str>, StreamPos>,
+    /// Unread events before the items, by the default rules.
+    older: u64,
+    items: VecDeque<Item>,
+}
+
+impl Counts {
+    /// Nothing is known to be unread after `read`.
+    pub(super) fn new(
+        upto: StreamPos,
+        personal: Arc<Personal>,
+        read: StreamPos,
+        threads_read: HashMap<Box<str>, StreamPos>,
+    ) -> Self {
+        let items = VecDeque::new();
+        Self { upto, personal, read, threads_read, older: 0, items }
+    }
+
+    /// So many events before the first item are unread.
+    pub(super) fn set_older(&mut self, older: u64) {
+        self.older = older;
+    }
+
+    /// An event notifies.
+    pub(super) fn add(&mut self, item: Item) {
+        let thread = item.thread.as_deref().unwrap_or("main");
+        let read = self.threads_read.get(thread).copied().unwrap_or_default().max(self.read);
+        if item.pos <= read {
+            return;
+        }
+        self.items.push_back(item);
+        if self.items.len() > ITEMS_MAX {
+            self.items.pop_front();
+            self.older += 1;
+        }
+    }
+
+    /// An event was redacted.
+    pub(super) fn delete(&mut self, nid: EventNid) {
+        self.items.retain(|item| item.nid != nid);
+    }
+
+    /// Whether a receipt is for what is only counted: then the counts must be made again.
+    pub(super) fn is_unclear(&self, thread: &str, pos: StreamPos) -> bool {
+        self.older > 0
+            && (thread == "main" || self.items.front().is_none_or(|first| pos < first.pos))
+    }
+
+    /// The user has read up to a position: everything if `thread` is empty, else only there.
+    pub(super) fn read(&mut self, thread: &str, pos: StreamPos) {
+        if thread.is_empty() {
+            if pos > self.read {
+                self.read = pos;
+                self.older = 0;
+                self.items.retain(|item| item.pos > pos);
+            }
+            return;
+        }
+        let read = self.threads_read.entry(thread.into()).or_default();
+        *read = pos.max(*read);
+        self.items
+            .retain(|item| item.pos > pos || item.thread.as_deref().unwrap_or("main") != thread);
+    }
+
+    /// The sums.
+    pub(super) fn sum(&self) -> Unread {
+        let mut unread = Unread::default();
+        unread.main.notifications = self.older;
+        for item in &self.items {
+            let count = match &item.thread {
+                None => &mut unread.main,
+                Some(thread) => {
+                    let known = unread.threads.iter().position(|(known, _)| known == thread);
+                    let at = known.unwrap_or_else(|| {
+                        unread.threads.push((thread.clone(), Count::default()));
+                        unread.threads.len() - 1
+                    });
+                    match unread.threads.get_mut(at) {
+                        Some((_, count)) => count,
+                        None => continue,
+                    }
+                }
+            };
+            count.notifications += 1;
+            count.highlights += u64::from(item.highlight);
+        }
+        unread
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use ruma::push::Ruleset;
+
+    use super::*;
+
+    fn counts() -> Counts {
+        let personal =
+            Personal { ignored: HashSet::new(), rules: Ruleset::new(), rules_are_default: true };
+        Counts::new(StreamPos(10), Arc::new(personal), StreamPos(1), HashMap::new())
+    }
+
+    fn item(pos: i64, thread: Option<&str>, highlight: bool) -> Item {
+        Item { nid: EventNid(pos), pos: StreamPos(pos), thread: thread.map(Into::into), highlight }
+    }
+
+    #[test]
+    fn receipts_read_the_room_or_a_thread() {
+        let mut counts = counts();
+        for (pos, thread, highlight) in
+            [(2, None, false), (3, Some("$a"), false), (4, Some("$a"), true), (5, None, true)]
+        {
+            counts.add(item(pos, thread, highlight));
+        }
+        let all = Count { notifications: 4, highlights: 2 };
+        assert_eq!(counts.sum().all(), all);
+        counts.read("main", StreamPos(2));
+        assert_eq!(counts.sum().main, Count { notifications: 1, highlights: 1 });
+        counts.read("$a", StreamPos(3));
+        assert_eq!(counts.sum().all(), Count { notifications: 2, highlights: 2 });
+        counts.delete(EventNid(5));
+        assert_eq!(counts.sum().main, Count::default());
+        counts.add(item(1, None, true));
+        assert_eq!(counts.sum().main, Count::default(), "it is read already");
+        counts.read("", StreamPos(9));
+        assert_eq!(counts.sum(), Unread::default());
+    }
+
+    #[test]
+    fn what_is_only_counted_cannot_be_read_in_part() {
+        let mut counts = counts();
+        counts.set_older(7);
+        counts.add(item(8, None, false));
+        assert_eq!(counts.sum().all().notifications, 8);
+        assert!(counts.is_unclear("", StreamPos(3)));
+        assert!(!counts.is_unclear("", StreamPos(8)));
+        assert!(counts.is_unclear("main", StreamPos(8)));
+        counts.read("", StreamPos(8));
+        assert_eq!(counts.sum().all().notifications, 0);
+    }
+}

@@ -1,0 +1,323 @@
+//! Making counts, and carrying them on.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use myelin_model::{Event, EventNid, RoomNid, StreamPos};
+use myelin_storage::{
+    Change, LogEntry, MembershipRow, ReceiptRow, RoomHead, StateMap, Stretch, StretchRow,
+    SummaryRow,
+};
+use parking_lot::Mutex;
+use ruma::UserId;
+
+use super::{
+    Unread,
+    counts::{Counts, Item},
+    verdict::{Judge, RoomView, thread_of},
+};
+use crate::v3::{Pass, SyncError};
+
+/// How many unread events of a room are looked at.
+const WINDOW_EVENTS_MAX: usize = 100;
+/// And at least, when many rooms are looked at together.
+const WINDOW_EVENTS_MIN: usize = 10;
+/// How many unread events are looked at for all rooms together.
+const WINDOWS_EVENTS_MAX: usize = 5_000;
+/// Users with rules of their own need a longer look: for them the default count means little.
+const OWN_RULES_FACTOR: usize = 5;
+
+/// A room whose counts are wanted.
+pub(crate) enum UnreadLoad {
+    /// They are known, and these entries came since.
+    Known { row: MembershipRow, counts: Arc<Mutex<Counts>>, entries: Vec<Arc<LogEntry>> },
+    /// They are to be made.
+    New { row: MembershipRow, points: ReadPoints, stretch: Option<Stretch> },
+}
+
+/// How far a user has read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadPoints {
+    pos: StreamPos,
+    /// The ordinal of the event at `pos`; `None` if it is the own member event.
+    ordinal: Option<i64>,
+    threads: HashMap<Box<str>, StreamPos>,
+}
+
+impl UnreadLoad {
+    /// The events to read.
+    pub(crate) fn stretch(&self) -> Option<Stretch> {
+        match self {
+            Self::Known { .. } => None,
+            Self::New { stretch, .. } => *stretch,
+        }
+    }
+
+    fn row(&self) -> &MembershipRow {
+        match self {
+            Self::Known { row, .. } | Self::New { row, .. } => row,
+        }
+    }
+
+    fn needs_rules(&self) -> bool {
+        match self {
+            Self::Known { entries, .. } => {
+                entries.iter().any(|entry| matches!(entry.change, Change::Event(_)))
+            }
+            Self::New { stretch, .. } => stretch.is_some(),
+        }
+    }
+}
+
+/// Find the counts that are known, and how far the user has read in the other rooms. At most one query.
+pub(crate) async fn begin(
+    pass: &Pass<'_>,
+    rows: &[MembershipRow],
+    heads: &HashMap<RoomNid, Arc<RoomHead>>,
+    receipts: &[ReceiptRow],
+) -> Result<Vec<UnreadLoad>, SyncError> {
+    let (mut loads, mut unknown) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match find_known(pass, row) {
+            Some(load) => loads.push(load),
+            None => unknown.push(*row),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(loads);
+    }
+    let given: HashSet<RoomNid> = receipts.iter().map(|receipt| receipt.room_nid).collect();
+    let missing: Vec<RoomNid> =
+        unknown.iter().map(|row| row.room_nid).filter(|nid| !given.contains(nid)).collect();
+    let read = if pass.since.is_none() || missing.is_empty() {
+        Vec::new()
+    } else {
+        pass.sync.db().sync_reads().list_receipts(&missing, pass.user_id(), true).await?
+    };
+    let mut points: HashMap<RoomNid, ReadPoints> = HashMap::new();
+    for receipt in receipts.iter().chain(&read) {
+        if receipt.user_id == *pass.user_id() {
+            points.entry(receipt.room_nid).or_default().add(receipt);
+        }
+    }
+    let limit = window_limit(pass, unknown.len());
+    for row in unknown {
+        let mut points = points.remove(&row.room_nid).unwrap_or_default();
+        if row.pos > points.pos {
+            (points.pos, points.ordinal) = (row.pos, None);
+        }
+        let head = heads.get(&row.room_nid);
+        let is_read = head.is_none_or(|head| {
+            head.last_pos <= points.pos
+                || pass.personal.rules_are_default && points.ordinal == Some(head.notify_ordinal)
+        });
+        let stretch = (!is_read).then_some(Stretch {
+            room_nid: row.room_nid,
+            after: points.pos,
+            upto: pass.upto,
+            limit,
+        });
+        loads.push(UnreadLoad::New { row, points, stretch });
+    }
+    Ok(loads)
+}
+
+impl ReadPoints {
+    fn add(&mut self, receipt: &ReceiptRow) {
+        if !receipt.thread_id.is_empty() {
+            let read = self.threads.entry(receipt.thread_id.clone()).or_default();
+            *read = receipt.event_pos.max(*read);
+        } else if receipt.event_pos > self.pos {
+            (self.pos, self.ordinal) = (receipt.event_pos, Some(receipt.notify_ordinal));
+        }
+    }
+}
+
+fn window_limit(pass: &Pass<'_>, rooms: usize) -> usize {
+    let limit = (WINDOWS_EVENTS_MAX / rooms.max(1)).clamp(WINDOW_EVENTS_MIN, WINDOW_EVENTS_MAX);
+    if pass.personal.rules_are_default { limit } else { limit * OWN_RULES_FACTOR }
+}
+
+fn find_known(pass: &Pass<'_>, row: &MembershipRow) -> Option<UnreadLoad> {
+    let key = (pass.user_id().to_owned(), row.room_nid);
+    let counts = pass.sync.unread().counts.get(&key)?;
+    let known = counts.lock();
+    if !Arc::ptr_eq(&known.personal, &pass.personal) {
+        return None;
+    }
+    let entries = pass.sync.view().room_since(row.room_nid, known.upto)?;
+    let is_unclear = entries.iter().any(|entry| match own_receipt(entry, pass.user_id()) {
+        Some((thread, pos)) => known.is_unclear(thread, pos),
+        None => false,
+    });
+    drop(known);
+    (!is_unclear).then_some(UnreadLoad::Known { row: *row, counts, entries })
+}
+
+fn own_receipt<'e>(entry: &'e LogEntry, user_id: &UserId) -> Option<(&'e str, StreamPos)> {
+    match &entry.change {
+        Change::Receipt { user_id: reader, thread_id, event_pos, .. } if *reader == *user_id => {
+            Some((thread_id, *event_pos))
+        }
+        _ => None,
+    }
+}
+
+/// Collect the events that the rules ask for.
+pub(crate) fn want(
+    pass: &Pass<'_>,
+    loads: &[UnreadLoad],
+    ends: &HashMap<RoomNid, StateMap>,
+    wanted: &mut HashSet<EventNid>,
+) {
+    for load in loads.iter().filter(|load| load.needs_rules()) {
+        wanted.insert(load.row().event_nid);
+        if let Some(end) = ends.get(&load.row().room_nid) {
+            wanted.extend(end.get(&pass.keys.create));
+            wanted.extend(end.get(&pass.keys.power_levels));
+        }
+    }
+}
+
+/// What was loaded for the rooms.
+pub(crate) struct Seen<'a> {
+    pub(crate) heads: &'a HashMap<RoomNid, Arc<RoomHead>>,
+    pub(crate) ends: &'a HashMap<RoomNid, StateMap>,
+    pub(crate) events: &'a HashMap<EventNid, Arc<Event>>,
+    pub(crate) summaries: &'a HashMap<RoomNid, SummaryRow>,
+    /// The events of each stretch.
+    pub(crate) rows: &'a [Vec<StretchRow>],
+}
+
+/// The counts. At most one query, for users with rules of their own.
+pub(crate) async fn finish(
+    pass: &Pass<'_>,
+    loads: Vec<UnreadLoad>,
+    seen: &Seen<'_>,
+) -> Result<HashMap<RoomNid, Unread>, SyncError> {
+    let members = member_counts(pass, &loads, seen).await?;
+    let mut unread = HashMap::with_capacity(loads.len());
+    let mut stretches = 0;
+    for load in loads {
+        let row = *load.row();
+        let judge = match (seen.heads.get(&row.room_nid), seen.ends.get(&row.room_nid)) {
+            (Some(head), Some(end)) if load.needs_rules() => {
+                let joined = members.get(&row.room_nid).copied();
+                let (events, keys, own_member) = (seen.events, &pass.keys, row.event_nid);
+                let room = RoomView { head, end, events, keys, own_member, joined };
+                Some(Judge::new(pass.sync.unread(), pass.user_id(), &pass.personal, &room))
+            }
+            _ => None,
+        };
+        let sum = match load {
+            UnreadLoad::Known { counts, entries, .. } => {
+                let mut counts = counts.lock();
+                carry_on(pass, &mut counts, &entries, judge.as_ref());
+                counts.sum()
+            }
+            UnreadLoad::New { points, stretch, .. } => {
+                let mut rows: &[StretchRow] = &[];
+                if stretch.is_some() {
+                    rows = seen.rows.get(stretches).map_or(&[], Vec::as_slice);
+                    stretches += 1;
+                }
+                let events: Vec<&Arc<Event>> =
+                    rows.iter().filter_map(|row| seen.events.get(&row.event_nid)).collect();
+                let member = seen.events.get(&row.event_nid);
+                let full = stretch.is_some_and(|stretch| rows.len() >= stretch.limit);
+                let counts = make(pass, points, member, &events, full, judge.as_ref());
+                let sum = counts.sum();
+                let key = (pass.user_id().to_owned(), row.room_nid);
+                pass.sync.unread().counts.insert(key, Arc::new(Mutex::new(counts)));
+                sum
+            }
+        };
+        unread.insert(row.room_nid, sum);
+    }
+    Ok(unread)
+}
+
+async fn member_counts(
+    pass: &Pass<'_>,
+    loads: &[UnreadLoad],
+    seen: &Seen<'_>,
+) -> Result<HashMap<RoomNid, u64>, SyncError> {
+    let count = |summary: &SummaryRow| u64::try_from(summary.joined).unwrap_or_default();
+    let mut counts: HashMap<RoomNid, u64> =
+        seen.summaries.iter().map(|(nid, summary)| (*nid, count(summary))).collect();
+    if pass.personal.rules_are_default {
+        return Ok(counts);
+    }
+    let missing: Vec<RoomNid> = loads
+        .iter()
+        .filter(|load| load.needs_rules())
+        .map(|load| load.row().room_nid)
+        .filter(|nid| !counts.contains_key(nid))
+        .collect();
+    if !missing.is_empty() {
+        let summaries = pass.sync.db().sync_reads().list_summaries(&missing).await?;
+        counts.extend(summaries.iter().map(|(nid, summary)| (*nid, count(summary))));
+    }
+    Ok(counts)
+}
+
+/// Make counts from the newest unread events.
+fn make(
+    pass: &Pass<'_>,
+    points: ReadPoints,
+    member: Option<&Arc<Event>>,
+    events: &[&Arc<Event>],
+    is_full: bool,
+    judge: Option<&Judge<'_>>,
+) -> Counts {
+    let read_ordinal = points.ordinal.or(member.map(|event| event.notify_ordinal));
+    let personal = Arc::clone(&pass.personal);
+    let mut counts = Counts::new(pass.upto, personal, points.pos, points.threads);
+    if let (true, Some(first), Some(read)) = (is_full, events.first(), read_ordinal) {
+        let before = first.notify_ordinal - i64::from(pass.sync.unread().class_verdict(first));
+        counts.set_older(u64::try_from(before - read).unwrap_or_default());
+    }
+    for event in events {
+        take_up(&mut counts, event, judge);
+    }
+    counts
+}
+
+/// Carry counts on by what the log brought.
+fn carry_on(
+    pass: &Pass<'_>,
+    counts: &mut Counts,
+    entries: &[Arc<LogEntry>],
+    judge: Option<&Judge<'_>>,
+) {
+    // Another request of the user may have been quicker.
+    let from = counts.upto;
+    for entry in entries.iter().filter(|entry| entry.pos > from && entry.pos <= pass.upto) {
+        if let Change::Event(event) = &entry.change {
+            if event.is_visible() {
+                take_up(counts, event, judge);
+            }
+        } else if let Some((thread, pos)) = own_receipt(entry, pass.user_id()) {
+            counts.read(thread, pos);
+        }
+    }
+    counts.upto = counts.upto.max(pass.upto);
+}
+
+fn take_up(counts: &mut Counts, event: &Event, judge: Option<&Judge<'_>>) {
+    let (Some(judge), Some(pos)) = (judge, event.pos) else { return };
+    if let Some(redacted) = event.redacts {
+        counts.delete(redacted);
+    }
+    if judge.is_own(event) {
+        counts.read("", pos);
+        return;
+    }
+    let verdict = judge.judge(event);
+    if verdict.notify {
+        let (nid, thread, highlight) = (event.nid, thread_of(event), verdict.highlight);
+        counts.add(Item { nid, pos, thread, highlight });
+    }
+}

@@ -1,0 +1,57 @@
+//! How many events a user has not read: counts without a row per member per event.
+//!
+//! Every event carries its `notify_ordinal`: how many events of the room up to it notify under the default push rules. For a user
+//! with the default rules, the difference between the newest ordinal and that of the event read last is the number of unread
+//! notifications, however many there are. It holds for everybody at once and nothing is written for it.
+//!
+//! What the difference cannot tell is told by looking at the newest unread events, at most some hundred a room: highlights, threads,
+//! and users with rules of their own. So beyond that window the count goes by the default rules and belongs to the main timeline.
+//!
+//! A user has read up to the newest of: the unthreaded receipts, the newest own event, the own member event. A receipt in a thread
+//! reads that thread only.
+//!
+//! Counts are made when a room is first told to a user, kept with the position that they hold at, and carried on by what the log
+//! brought since: an event is judged once for each user who syncs, and events that mention nobody are judged once for all users
+//! with default rules. What is evicted is made again.
+
+mod counts;
+mod load;
+mod verdict;
+
+use std::sync::Arc;
+
+use myelin_model::{EventNid, RoomNid};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use ruma::OwnedUserId;
+
+use self::counts::Counts;
+pub(crate) use self::{
+    counts::Unread,
+    load::{Seen, UnreadLoad, begin, finish, want},
+};
+
+/// How many pairs of user and room have their counts in memory.
+const COUNTS_MAX: usize = 50_000;
+
+/// For how many events it is remembered whether they notify those with default rules.
+const VERDICTS_MAX: usize = 50_000;
+
+/// The counts in memory.
+pub(crate) struct UnreadCounts {
+    counts: Cache<(OwnedUserId, RoomNid), Arc<Mutex<Counts>>>,
+    /// Whether an event notifies those with default rules whom it does not mention.
+    class_verdicts: Cache<EventNid, bool>,
+}
+
+impl std::fmt::Debug for UnreadCounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnreadCounts").field("counts", &self.counts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for UnreadCounts {
+    fn default() -> Self {
+        Self { counts: Cache::new(COUNTS_MAX), class_verdicts: Cache::new(VERDICTS_MAX) }
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether an event notifies a user.
+
+use std::{collections::HashMap, sync::Arc};
+
+use myelin_events::{
+    RoomVersion,
+    auth::{Create, PowerLevels},
+    pdu::content_of,
+    push::{PushEvent, PushRoom, PushVerdict, default_rules, evaluate},
+};
+use myelin_model::{Event, EventNid};
+use myelin_storage::{RoomHead, StateMap};
+use ruma::{UserId, push::PushConditionRoomCtx};
+use serde::Deserialize;
+
+use super::UnreadCounts;
+use crate::{context::KnownKeys, view::Personal};
+
+/// The members of a room whose number is not known: more than two, as rules for two are about direct chats.
+const MEMBERS_UNKNOWN: u64 = 3;
+
+/// One user in one room.
+pub(super) struct Judge<'a> {
+    counts: &'a UnreadCounts,
+    user_id: &'a UserId,
+    personal: &'a Personal,
+    /// What an event must contain to be about the user, in lower case. `None`: everything may be.
+    hints: Option<Vec<String>>,
+    context: Option<PushConditionRoomCtx>,
+}
+
+impl<'a> Judge<'a> {
+    /// The user in a room whose state is `end`. `events` has the events that [`super::want`] names.
+    pub(super) fn new(
+        counts: &'a UnreadCounts,
+        user_id: &'a UserId,
+        personal: &'a Personal,
+        room: &RoomView<'_>,
+    ) -> Self {
+        let display_name = room.display_name().unwrap_or_default();
+        let hints = personal.rules_are_default.then(|| hints(user_id, &display_name)).flatten();
+        let context = room.push_room().map(|room| room.for_user(user_id.to_owned(), display_name));
+        Self { counts, user_id, personal, hints, context }
+    }
+
+    /// Whether an event notifies the user.
+    pub(super) fn judge(&self, event: &Event) -> PushVerdict {
+        if event.redacted_by.is_some() || self.personal.ignored.contains(&event.sender) {
+            return PushVerdict::default();
+        }
+        let is_about_user = match &self.hints {
+            None => true,
+            Some(hints) => {
+                let json = event.json.to_lowercase();
+                hints.iter().any(|hint| json.contains(hint))
+            }
+        };
+        if !is_about_user {
+            return PushVerdict { notify: self.counts.class_verdict(event), highlight: false };
+        }
+        let (Some(context), Ok(event)) = (&self.context, PushEvent::new(&event.json)) else {
+            return PushVerdict::default();
+        };
+        evaluate(&self.personal.rules, &event, context)
+    }
+
+    /// Whether the user sent it.
+    pub(super) fn is_own(&self, event: &Event) -> bool {
+        event.sender == *self.user_id
+    }
+}
+
+/// What the default rules look for in an event that is about a user. `None` if it cannot be said.
+fn hints(user_id: &UserId, display_name: &str) -> Option<Vec<String>> {
+    let mut hints = vec![
+        user_id.localpart().to_lowercase(),
+        // Mentions of the room, and events that make a room obsolete.
+        "@room".to_owned(),
+        "\"room\":true".to_owned(),
+        "m.room.tombstone".to_owned(),
+    ];
+    if !display_name.is_empty() {
+        // In JSON it looks different.
+        if display_name.chars().any(|char| char.is_control() || matches!(char, '"' | '\\')) {
+            return None;
+        }
+        hints.push(display_name.to_lowercase());
+    }
+    Some(hints)
+}
+
+impl UnreadCounts {
+    /// Whether an event notifies those with default rules whom it is not about.
+    pub(super) fn class_verdict(&self, event: &Event) -> bool {
+        if let Some(notifies) = self.class_verdicts.get(&event.nid) {
+            return notifies;
+        }
+        // Nobody can have this name.
+        let nobody = ruma::user_id!("@:invalid");
+        let context = PushConditionRoomCtx::new(
+            event.room_id.clone(),
+            MEMBERS_UNKNOWN.try_into().unwrap_or_default(),
+            nobody.to_owned(),
+            String::new(),
+        );
+        let notifies = PushEvent::new(&event.json)
+            .is_ok_and(|event| evaluate(&default_rules(nobody), &event, &context).notify);
+        self.class_verdicts.insert(event.nid, notifies);
+        notifies
+    }
+}
+
+/// What rules ask about a room.
+pub(super) struct RoomView<'a> {
+    pub(super) head: &'a RoomHead,
+    pub(super) end: &'a StateMap,
+    pub(super) events: &'a HashMap<EventNid, Arc<Event>>,
+    pub(super) keys: &'a KnownKeys,
+    pub(super) own_member: EventNid,
+    pub(super) joined: Option<u64>,
+}
+
+impl RoomView<'_> {
+    fn push_room(&self) -> Option<PushRoom> {
+        let version = RoomVersion::try_from(&self.head.room_version).ok()?;
+        let find = |key| self.events.get(self.end.get(key)?);
+        let create = Create::parse(version, &**find(&self.keys.create)?).ok()?;
+        let levels = find(&self.keys.power_levels);
+        let levels = levels.map(|event| content_of(&event.json).unwrap_or("{}"));
+        let levels = PowerLevels::new(Arc::new(create), levels);
+        Some(PushRoom::new(&self.head.room_id, self.joined.unwrap_or(MEMBERS_UNKNOWN), &levels))
+    }
+
+    fn display_name(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Content {
+            displayname: Option<String>,
+        }
+        let event = self.events.get(&self.own_member)?;
+        let content = content_of(&event.json)?;
+        serde_json::from_str::<Content>(content).ok()?.displayname
+    }
+}
+
+/// The thread that an event belongs to, by its root. `None`: the main timeline.
+pub(super) fn thread_of(event: &Event) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Relation,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: Box<str>,
+        event_id: Box<str>,
+    }
+    let content = content_of(&event.json).filter(|content| content.contains("m.thread"))?;
+    let relation = serde_json::from_str::<Content>(content).ok()?.relates_to;
+    (&*relation.rel_type == "m.thread").then_some(relation.event_id)
+}

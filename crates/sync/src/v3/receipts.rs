@@ -1,0 +1,94 @@
+//! Who has read how far, as an `m.receipt` event.
+
+use std::collections::BTreeMap;
+
+use myelin_events::canonical::write_string;
+use myelin_storage::{Change, LogEntry, ReceiptRow};
+
+/// Receipts in the form of the event: by event, type and user.
+#[derive(Default)]
+pub(super) struct Receipts<'a> {
+    events: BTreeMap<&'a str, BTreeMap<&'a str, BTreeMap<&'a str, (u64, &'a str)>>>,
+}
+
+impl<'a> Receipts<'a> {
+    /// Add a receipt from the database.
+    pub(super) fn add_row(&mut self, row: &'a ReceiptRow) {
+        self.add(
+            row.event_id.as_str(),
+            &row.receipt_type,
+            row.user_id.as_str(),
+            row.ts,
+            &row.thread_id,
+        );
+    }
+
+    /// Add a receipt from the log, if `user_id` may hear of it.
+    pub(super) fn add_entry(&mut self, entry: &'a LogEntry, user_id: &ruma::UserId) {
+        if let Change::Receipt { user_id: reader, receipt_type, thread_id, event_id, ts, .. } =
+            &entry.change
+            && (&**receipt_type != "m.read.private" || *reader == *user_id)
+        {
+            self.add(event_id.as_str(), receipt_type, reader.as_str(), *ts, thread_id);
+        }
+    }
+
+    fn add(
+        &mut self,
+        event_id: &'a str,
+        receipt_type: &'a str,
+        user_id: &'a str,
+        ts: u64,
+        thread_id: &'a str,
+    ) {
+        let users = self.events.entry(event_id).or_default().entry(receipt_type).or_default();
+        let known = users.entry(user_id).or_insert((ts, thread_id));
+        // The event has room for one of them: the unthreaded one says more (MSC4102).
+        if known.1.is_empty() && !thread_id.is_empty() {
+            return;
+        }
+        *known = (ts, thread_id);
+    }
+
+    /// Write the event, if there are any receipts. Whether there are.
+    pub(super) fn write(&self, out: &mut String) -> bool {
+        if self.events.is_empty() {
+            return false;
+        }
+        out.push_str("{\"content\":{");
+        write_members(out, &self.events, |out, types| {
+            out.push('{');
+            write_members(out, types, |out, users| {
+                out.push('{');
+                write_members(out, users, |out, (ts, thread_id)| {
+                    out.push('{');
+                    if !thread_id.is_empty() {
+                        out.push_str("\"thread_id\":");
+                        write_string(out, thread_id);
+                        out.push(',');
+                    }
+                    out.push_str(&format!("\"ts\":{ts}}}"));
+                });
+                out.push('}');
+            });
+            out.push('}');
+        });
+        out.push_str("},\"type\":\"m.receipt\"}");
+        true
+    }
+}
+
+fn write_members<V>(
+    out: &mut String,
+    members: &BTreeMap<&str, V>,
+    write: impl Fn(&mut String, &V),
+) {
+    for (at, (key, value)) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(out, key);
+        out.push(':');
+        write(out, value);
+    }
+}

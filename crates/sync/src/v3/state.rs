@@ -1,0 +1,228 @@
+//! The state that stands beside a timeline: what the client must know before it, or after it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use myelin_model::{Event, EventNid, StateKeyNid};
+use myelin_storage::{Change, StateMap};
+use ruma::UserId;
+
+use super::{
+    Pass,
+    load::{Loaded, undo},
+    plan::RoomTask,
+    timeline::{Timeline, Window},
+};
+
+/// State events by key.
+type Picked = HashMap<StateKeyNid, EventNid>;
+
+/// What a room's answer is made from.
+pub(super) struct Room<'a> {
+    pub(super) pass: &'a Pass<'a>,
+    pub(super) task: &'a RoomTask,
+    pub(super) window: &'a Window,
+    pub(super) timeline: &'a Timeline,
+    pub(super) loaded: &'a Loaded,
+    /// Members that the client needs to name the room.
+    pub(super) heroes: &'a [EventNid],
+}
+
+/// The state events to tell, in no order.
+pub(super) fn events(room: &Room<'_>) -> Vec<Arc<Event>> {
+    if room.task.bare {
+        return Vec::new();
+    }
+    let contained: HashSet<EventNid> =
+        room.timeline.events.iter().map(|(event, _)| event.nid).collect();
+    let picked = if room.task.full { whole(room, &contained) } else { changed(room, &contained) };
+    let nids = only_new_members(room, picked);
+    let filter = &room.pass.filter().room.state;
+    let find = |nid: &EventNid| {
+        let loaded = room.loaded.events.get(nid);
+        loaded.or_else(|| room.window.events.iter().find(|event| event.nid == *nid)).cloned()
+    };
+    nids.iter().filter_map(find).filter(|event| filter.allows_event(event)).collect()
+}
+
+fn wants_after(room: &Room<'_>) -> bool {
+    room.pass.request.state_after.is_some()
+}
+
+/// The whole state: at the end, or at the start together with what changed out of sight.
+fn whole(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, EventNid)> {
+    let Some(end) = room.loaded.ends.get(&room.task.row.room_nid) else { return Vec::new() };
+    let mut start = end.clone();
+    for event in room.window.events.iter().skip(room.timeline.start).rev() {
+        undo(&mut start, event.state_key_nid, event.replaces);
+    }
+    let members = Members::needed(room, &start, end);
+    let mut picked = Vec::with_capacity(end.len());
+    let mut add = |key: StateKeyNid, nid: EventNid| {
+        if members.allow(room, key, nid) {
+            picked.push((key, nid));
+        }
+    };
+    if wants_after(room) {
+        end.iter().for_each(|(key, nid)| add(*key, *nid));
+        return picked;
+    }
+    for (key, nid) in &start {
+        if !contained.contains(nid) {
+            add(*key, *nid);
+        }
+    }
+    for (key, nid) in end {
+        if !contained.contains(nid) && start.get(key) != Some(nid) {
+            add(*key, *nid);
+        }
+    }
+    picked
+}
+
+/// Which members are told of a whole state.
+enum Members {
+    All,
+    Only(HashSet<EventNid>),
+}
+
+impl Members {
+    fn needed(room: &Room<'_>, start: &StateMap, end: &StateMap) -> Self {
+        if !room.pass.filter().lazy_load_members() {
+            return Self::All;
+        }
+        let mut needed: HashSet<EventNid> = room.heroes.iter().copied().collect();
+        needed.extend(speakers(room, if wants_after(room) { end } else { start }));
+        // One's own, so that the client knows whether it is in the room.
+        let own = StateKeyOf(room.pass.user_id());
+        for state in [start, end] {
+            needed.extend(own.in_state(room, state));
+        }
+        Self::Only(needed)
+    }
+
+    fn allow(&self, room: &Room<'_>, key: StateKeyNid, nid: EventNid) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(needed) => {
+                let key = room.loaded.keys.get(&key);
+                key.is_none_or(|key| &*key.event_type != "m.room.member") || needed.contains(&nid)
+            }
+        }
+    }
+}
+
+/// The member events of a user.
+struct StateKeyOf<'a>(&'a UserId);
+
+impl StateKeyOf<'_> {
+    fn in_state(&self, room: &Room<'_>, state: &StateMap) -> Option<EventNid> {
+        let key = room.loaded.member_keys.get(self.0).copied().or_else(|| {
+            let own = room.loaded.events.get(&room.task.row.event_nid)?;
+            (own.state_key.as_deref() == Some(self.0.as_str())).then_some(own.state_key_nid?)
+        })?;
+        state.get(&key).copied()
+    }
+}
+
+/// The member events of those who speak in the timeline before it shows who they are.
+fn speakers(room: &Room<'_>, state: &StateMap) -> Vec<EventNid> {
+    let mut introduced: HashSet<&str> = HashSet::new();
+    let mut needed = Vec::new();
+    for (event, _) in &room.timeline.events {
+        let sender = event.sender.as_str();
+        if introduced.insert(sender) || wants_after(room) {
+            needed.extend(StateKeyOf(&event.sender).in_state(room, state));
+        }
+        if &*event.event_type == "m.room.member"
+            && let Some(state_key) = event.state_key.as_deref()
+        {
+            introduced.insert(state_key);
+        }
+    }
+    needed
+}
+
+/// What changed since the client last heard, and does not stand in the timeline.
+fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, EventNid)> {
+    let mut picked = Picked::new();
+    for row in &room.window.gap {
+        if let Some(key) = row.state_key_nid {
+            picked.insert(key, row.event_nid);
+        }
+    }
+    let mut last = Picked::new();
+    for (at, event) in room.window.events.iter().enumerate() {
+        let Some(key) = event.state_key_nid else { continue };
+        last.insert(key, event.nid);
+        if at < room.timeline.start || wants_after(room) {
+            picked.insert(key, event.nid);
+        }
+    }
+    // What the filter kept out of the timeline, and still holds.
+    for (key, nid) in last {
+        if !contained.contains(&nid) {
+            picked.insert(key, nid);
+        }
+    }
+    for entry in &room.task.entries {
+        if let Change::StateReset { state_key_nid, event_nid: Some(nid), .. } = &entry.change
+            && !contained.contains(nid)
+        {
+            picked.insert(*state_key_nid, *nid);
+        }
+    }
+    let mut picked: Vec<_> = picked.into_iter().collect();
+    if room.pass.filter().lazy_load_members()
+        && let Some(end) = room.loaded.ends.get(&room.task.row.room_nid)
+    {
+        let mut start = end.clone();
+        if !wants_after(room) {
+            for event in room.window.events.iter().skip(room.timeline.start).rev() {
+                undo(&mut start, event.state_key_nid, event.replaces);
+            }
+        }
+        let heroes = room.heroes.iter().copied();
+        for nid in speakers(room, &start).into_iter().chain(heroes) {
+            let key = room.loaded.events.get(&nid).and_then(|event| event.state_key_nid);
+            if let Some(key) = key
+                && !picked.iter().any(|(_, known)| *known == nid)
+                && (!contained.contains(&nid) || wants_after(room))
+            {
+                picked.push((key, nid));
+            }
+        }
+    }
+    picked
+}
+
+/// Leave out the members that the device was told of before, and remember the others.
+fn only_new_members(room: &Room<'_>, picked: Vec<(StateKeyNid, EventNid)>) -> Vec<EventNid> {
+    let filter = &room.pass.filter().room.state;
+    if !filter.lazy_load_members || filter.include_redundant_members {
+        return picked.into_iter().map(|(_, nid)| nid).collect();
+    }
+    let (session, room_nid) = (room.pass.session, room.task.row.room_nid);
+    let sent = room.pass.sync.sent_members();
+    if room.task.since.is_some() && room.timeline.limited {
+        sent.clear_room(session, room_nid);
+    }
+    let is_member = |nid: &EventNid| {
+        let event = room.loaded.events.get(nid);
+        event.is_some_and(|event| event.membership.is_some())
+    };
+    let new: Vec<_> = picked
+        .into_iter()
+        .filter(|(key, nid)| {
+            room.task.full || !is_member(nid) || !sent.contains(session, room_nid, *key, *nid)
+        })
+        .collect();
+    let told = new.iter().copied().filter(|(_, nid)| is_member(nid));
+    let shown = room.timeline.events.iter().filter_map(|(event, _)| {
+        event.membership.and(event.state_key_nid).map(|key| (key, event.nid))
+    });
+    sent.add(session, room_nid, told.chain(shown));
+    new.into_iter().map(|(_, nid)| nid).collect()
+}

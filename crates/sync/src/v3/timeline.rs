@@ -1,0 +1,201 @@
+//! A room's timeline: which events of a stretch of history stand in it, and what the user was when they happened.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use myelin_events::visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see};
+use myelin_model::{Event, EventNid, Membership, StreamPos};
+use myelin_storage::{Change, StretchRow};
+
+use super::{
+    Pass,
+    load::{Loaded, timeline_limit},
+    plan::RoomTask,
+};
+
+/// An unbroken stretch of a room's history up to the end of what is told.
+#[derive(Default)]
+pub(super) struct Window {
+    /// The events, oldest first.
+    pub(super) events: Vec<Arc<Event>>,
+    /// The same by number, until they are loaded.
+    rows: Vec<StretchRow>,
+    /// Nothing stands between what the client heard last and the first event.
+    pub(super) complete: bool,
+    /// The last state events of each key before the first event.
+    pub(super) gap: Vec<StretchRow>,
+}
+
+impl Window {
+    /// The events that a task has in memory.
+    pub(super) fn in_memory(task: &RoomTask) -> Self {
+        let events = task.entries.iter().filter_map(|entry| match &entry.change {
+            Change::Event(event) if entry.pos <= task.end && event.is_visible() => {
+                Some(Arc::clone(event))
+            }
+            _ => None,
+        });
+        let rows = if task.bare {
+            vec![StretchRow {
+                stretch: 0,
+                event_nid: task.row.event_nid,
+                pos: task.row.pos,
+                state_key_nid: None,
+                replaces: None,
+            }]
+        } else {
+            Vec::new()
+        };
+        let events = if task.bare { Vec::new() } else { events.collect() };
+        Self { events, rows, complete: true, gap: Vec::new() }
+    }
+
+    /// Events that will be loaded.
+    pub(super) fn to_be_filled(rows: Vec<StretchRow>, complete: bool) -> Self {
+        Self { events: Vec::new(), rows, complete, gap: Vec::new() }
+    }
+
+    /// Put the loaded events in.
+    pub(super) fn fill(&mut self, events: &HashMap<EventNid, Arc<Event>>) {
+        // What is in memory may have been redacted since.
+        for event in &mut self.events {
+            if let Some(fresh) = events.get(&event.nid) {
+                *event = Arc::clone(fresh);
+            }
+        }
+        let rows = std::mem::take(&mut self.rows);
+        self.events.extend(rows.iter().filter_map(|row| events.get(&row.event_nid)).cloned());
+        self.gap.retain(|row| events.contains_key(&row.event_nid));
+    }
+
+    /// What is to be loaded.
+    pub(super) fn want(&self, wanted: &mut HashSet<EventNid>) {
+        for row in self.rows.iter().chain(&self.gap) {
+            wanted.insert(row.event_nid);
+        }
+        for row in self.rows.iter().filter(|row| row.state_key_nid.is_some()) {
+            wanted.extend(row.replaces);
+        }
+        for event in &self.events {
+            wanted.extend(event.redacts);
+            if event.is_state() {
+                wanted.extend(event.replaces);
+            }
+        }
+    }
+
+    /// Whether members may have come or gone.
+    pub(super) fn may_change_members(&self) -> bool {
+        self.events.iter().any(|event| event.membership.is_some())
+            || self.rows.iter().chain(&self.gap).any(|row| row.state_key_nid.is_some())
+    }
+
+    /// Who spoke, as far as the events are in memory or their senders are known.
+    pub(super) fn senders(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().map(|event| event.sender.as_str())
+    }
+}
+
+/// A room's timeline.
+pub(super) struct Timeline {
+    /// The events, oldest first, with what the user was when they happened.
+    pub(super) events: Vec<(Arc<Event>, Option<Membership>)>,
+    /// Where in the window the timeline starts: what stands before it is told by the state.
+    pub(super) start: usize,
+    /// There is more before the first event that the client has not heard of.
+    pub(super) limited: bool,
+    /// The events up to this position stand before the timeline.
+    pub(super) before: StreamPos,
+}
+
+/// Cut a timeline from a window.
+pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded) -> Timeline {
+    let limit = timeline_limit(pass);
+    let seen = viewpoints(pass, task, window, loaded);
+    let filter = &pass.filter().room.timeline;
+    let mut events = Vec::new();
+    let (mut start, mut limited) = (window.events.len(), false);
+    for (at, (event, seen)) in window.events.iter().zip(&seen).enumerate().rev() {
+        let passes = seen.visible && filter.allows_event(event);
+        if events.len() == limit {
+            if passes || limit == 0 {
+                limited = true;
+                break;
+            }
+        } else if passes {
+            events.push((Arc::clone(event), seen.membership));
+            start = at;
+        }
+    }
+    events.reverse();
+    limited |= !window.complete;
+    if task.newly_joined {
+        limited = true;
+    }
+    let first = window.events.get(start);
+    let before = match first.and_then(|event| event.pos) {
+        Some(pos) => StreamPos(pos.0 - 1),
+        None => task.end,
+    };
+    Timeline { events, start, limited, before }
+}
+
+/// What the user sees of an event.
+#[derive(Clone, Copy)]
+struct Seen {
+    visible: bool,
+    membership: Option<Membership>,
+}
+
+/// What the user was at each event of a window, and whether the user may see it.
+fn viewpoints(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded) -> Vec<Seen> {
+    let ignored = &pass.personal.ignored;
+    let hears =
+        |event: &Event| !is_ignored(event.is_state(), &event.sender, |id| ignored.contains(id));
+    if task.since.is_some() && task.own.was_joined_throughout() {
+        let membership = Some(Membership::Join);
+        return window
+            .events
+            .iter()
+            .map(|event| Seen { visible: hears(event), membership })
+            .collect();
+    }
+    let mut seen = Vec::with_capacity(window.events.len());
+    let mut membership = Some(task.row.membership);
+    let mut joined_since = task.is_joined();
+    let mut visibility = visibility_at_end(pass, task, loaded);
+    for event in window.events.iter().rev() {
+        let mut view = Viewpoint::at(visibility, membership, joined_since);
+        let replaced = event.replaces.and_then(|nid| loaded.events.get(&nid));
+        let is_own = event.is_state_of("m.room.member", pass.user_id().as_str());
+        if is_own {
+            view.membership_after = event.membership;
+            view.membership_before = replaced.and_then(|event| event.membership);
+        } else if event.is_state_of("m.room.history_visibility", "") {
+            view.visibility_before = replaced
+                .map_or_else(Default::default, |event| HistoryVisibility::parse(content(event)));
+        }
+        // One's own coming and going is never a secret.
+        let visible = (is_own || may_see(&view)) && hears(event);
+        seen.push(Seen { visible, membership: view.membership_after });
+        membership = view.membership_before;
+        visibility = view.visibility_before;
+        joined_since |= membership == Some(Membership::Join);
+    }
+    seen.reverse();
+    seen
+}
+
+fn visibility_at_end(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded) -> HistoryVisibility {
+    let Some(end) = loaded.ends.get(&task.row.room_nid) else {
+        return HistoryVisibility::Joined;
+    };
+    let event = end.get(&pass.keys.history_visibility).and_then(|nid| loaded.events.get(nid));
+    event.map_or_else(Default::default, |event| HistoryVisibility::parse(content(event)))
+}
+
+fn content(event: &Event) -> &str {
+    myelin_events::pdu::content_of(&event.json).unwrap_or("{}")
+}
