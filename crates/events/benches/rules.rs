@@ -212,9 +212,8 @@ fn resolving(version: RoomVersion) {
     }
     // One side bans three and sets a topic; on the other these rename themselves, and the moderator sets another topic.
     let (mut one, mut two) = (state.clone(), state);
-    for number in 1..4_usize {
+    for (number, own) in joins.iter().copied().enumerate().take(4).skip(1) {
         let user = format!("@user{number}:h");
-        let own = joins[number];
         one = maker
             .push(
                 admin,

@@ -39,7 +39,7 @@ pub struct NewEvent<'a> {
     /// For versions 1 and 2 only: the reference hashes of `prev_events` and `auth_events` ([`Pdu::reference_hash`]). References to events
     /// that are not in it go out without a hash, which servers accept.
     pub reference_hashes: Option<&'a BTreeMap<OwnedEventId, String>>,
-    /// One more than the greatest depth of `prev_events`.
+    /// One more than the greatest depth of `prev_events`. Cut off at what canonical JSON can say.
     pub depth: i64,
     /// The time, in milliseconds since the Unix epoch.
     pub origin_server_ts: u64,
@@ -73,9 +73,11 @@ impl NewEvent<'_> {
         server_name: &ServerName,
         key: &SigningKey,
     ) -> Result<Pdu, BuildError> {
+        // A remote event may have the greatest depth there is; ours upon it must still be canonical JSON.
+        let new = &NewEvent { depth: self.depth.clamp(0, canonical::INTEGER_MAX), ..*self };
         let content = self.canonical_content(version)?;
         let chosen_id = version.has_chosen_event_ids().then(|| EventId::new_v1(server_name));
-        let envelope = Envelope { new: self, version, event_id: chosen_id.as_deref() };
+        let envelope = Envelope { new, version, event_id: chosen_id.as_deref() };
 
         let mut buffer = String::with_capacity(content.len() + 1024);
         envelope.write(&mut buffer, &content, None, None, true);
@@ -108,7 +110,7 @@ impl NewEvent<'_> {
             }
             None => return Err(PduError::BadField { field: "room_id", reason: "missing" }.into()),
         };
-        let pdu = Pdu::from_parts(version, event_id, room_id, self, buffer, content_span);
+        let pdu = Pdu::from_parts(version, event_id, room_id, new, buffer, content_span);
         pdu.check_fields()?;
         Ok(pdu)
     }
@@ -388,6 +390,15 @@ mod tests {
         let pdu = new.build(RoomVersion::V2, server_name!("h"), &key()).unwrap();
         assert!(pdu.json().contains(r#""prev_events":[["$a:h",{"sha256":"abc"}],["$b:h",{}]]"#));
         assert_eq!(pdu.event_id.server_name(), Some(server_name!("h")));
+    }
+
+    #[test]
+    fn depth_ends_where_integers_do() {
+        let pdu = NewEvent { depth: i64::MAX, ..message("{}", &[]) }
+            .build(RoomVersion::V11, server_name!("h"), &key())
+            .unwrap();
+        assert_eq!(pdu.depth, canonical::INTEGER_MAX);
+        assert!(Pdu::from_foreign(pdu.json(), RoomVersion::V11).is_ok());
     }
 
     #[test]

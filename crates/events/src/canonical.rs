@@ -35,15 +35,16 @@ pub fn to_canonical(json: &str, strict: bool) -> Result<String, CanonicalError> 
 
 /// Write a string as canonical JSON does, quotes included.
 pub fn write_string(out: &mut String, value: &str) {
-    // serde_json escapes exactly what canonical JSON asks for: quote, backslash, and control characters in their shortest form.
-    match serde_json::to_string(value) {
-        Ok(quoted) if needs_escape(value) => out.push_str(&quoted),
-        _ => {
-            out.push('"');
-            out.push_str(value);
-            out.push('"');
-        }
+    if needs_escape(value)
+        // serde_json escapes exactly what canonical JSON asks for: quote, backslash, and control characters in their shortest form.
+        && let Ok(quoted) = serde_json::to_string(value)
+    {
+        out.push_str(&quoted);
+        return;
     }
+    out.push('"');
+    out.push_str(value);
+    out.push('"');
 }
 
 fn needs_escape(value: &str) -> bool {

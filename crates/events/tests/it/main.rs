@@ -11,6 +11,7 @@ mod auth_rules;
 mod forks;
 mod histories;
 mod history;
+mod hostile;
 mod redaction;
 mod room;
 mod ruma_twin;
