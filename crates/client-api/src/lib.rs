@@ -3,12 +3,16 @@
 //! Each section of the specification is a module with a `routes()` that says what it mounts.
 
 mod account;
+mod alias;
 mod context;
 mod membership;
 mod message;
 mod reply;
 mod room;
+mod room_error;
+mod room_input;
 mod room_state;
+mod send;
 mod state;
 #[cfg(test)]
 mod test_server;
@@ -26,4 +30,6 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(message::routes())
         .merge(room::routes())
         .merge(room_state::routes())
+        .merge(alias::routes())
+        .merge(send::routes())
 }

@@ -1,0 +1,21 @@
+//! `POST /_matrix/client/v3/join/{roomIdOrAlias}` (client-server API, "Joining rooms").
+
+use axum::{Json, extract::State};
+use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_rooms::Rooms;
+use serde_json::Value;
+
+use super::{join::join, resolve::resolve};
+
+#[tracing::instrument(name = "client.membership.join_by_alias", skip_all, fields(user.id = %req.requester.user_id))]
+pub(crate) async fn handler(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
+    let room_id = resolve(&rooms, req.path_arg(0)?).await?;
+    // The whole body becomes the member event's content, as Synapse has it.
+    let mut content = req.json_object(true)?;
+    content.remove("third_party_signed");
+    join(&rooms, &limits, &req.requester, &room_id, content).await
+}

@@ -1,0 +1,31 @@
+//! `POST /_matrix/client/v3/knock/{roomIdOrAlias}` (client-server API, "Knocking on rooms").
+
+use axum::{Json, extract::State};
+use myelin_http::{ApiError, Raw};
+use myelin_rooms::{
+    Rooms,
+    membership::{Action, MembershipUpdate, update},
+};
+use serde_json::{Value, json};
+
+use super::resolve::resolve;
+use crate::{
+    room_error::membership_error,
+    room_input::{not_suspended, reason_of},
+};
+
+#[tracing::instrument(name = "client.membership.knock", skip_all, fields(user.id = %req.requester.user_id))]
+pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
+    not_suspended(&req.requester, "Knocking on rooms")?;
+    let room_id = resolve(&rooms, req.path_arg(0)?).await?;
+    let body = req.json_object(true)?;
+    let change = MembershipUpdate {
+        room_id: &room_id,
+        target: &req.requester.user_id,
+        action: Action::Knock,
+        content: reason_of(&body),
+        origin_server_ts: None,
+    };
+    update(&rooms, &req.requester, change).await.map_err(membership_error)?;
+    Ok(Json(json!({"room_id": room_id})))
+}

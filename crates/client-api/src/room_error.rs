@@ -1,0 +1,95 @@
+//! What the errors of room use cases are over HTTP.
+
+use http::StatusCode;
+use myelin_events::auth::AuthError;
+use myelin_http::ApiError;
+use myelin_rooms::{
+    EventError, SendError,
+    alias::{add::AddAliasError, canonical::CanonicalAliasError},
+    membership::MembershipError,
+    set_state::SetStateError,
+};
+use ruma::api::error::ErrorKind;
+
+pub(crate) fn event_error(error: EventError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        EventError::UnknownRoom => ApiError::forbidden(text),
+        EventError::Forbidden(
+            AuthError::Malformed(_)
+            | AuthError::MalformedMember(_)
+            | AuthError::CreatorInPowerLevels
+            | AuthError::CreateNotFirst
+            | AuthError::CreateRoomId
+            | AuthError::CreateRoomVersion,
+        ) => ApiError::bad_json(text),
+        EventError::Forbidden(_) => ApiError::forbidden(text),
+        EventError::TooLarge(_) => ApiError::too_large(text),
+        EventError::BadContent(_) => ApiError::bad_json(text),
+        EventError::RedactedNotFound => ApiError::not_found(text),
+        EventError::RedactionForbidden(_) => ApiError::forbidden(text),
+        EventError::RedactedElsewhere => ApiError::unknown(text),
+        EventError::Busy | EventError::Storage(_) => ApiError::internal(error),
+    }
+}
+
+pub(crate) fn send_error(error: SendError) -> ApiError {
+    match error {
+        SendError::TxnIdTooLong => ApiError::invalid_param(error.to_string()),
+        SendError::Event(error) => event_error(error),
+    }
+}
+
+pub(crate) fn set_state_error(error: SetStateError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        SetStateError::Create | SetStateError::AclDeniesSelf => ApiError::bad_json(text),
+        SetStateError::CanonicalAlias(CanonicalAliasError::Invalid(_)) => {
+            ApiError::invalid_param(text)
+        }
+        SetStateError::CanonicalAlias(CanonicalAliasError::NotOfRoom(_)) => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::BadAlias, text)
+        }
+        SetStateError::CanonicalAlias(CanonicalAliasError::Event(error))
+        | SetStateError::Event(error) => event_error(error),
+    }
+}
+
+pub(crate) fn membership_error(error: MembershipError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        MembershipError::NoServers | MembershipError::NotKnownRoom => {
+            ApiError::client(StatusCode::NOT_FOUND, ErrorKind::Unknown, text)
+        }
+        MembershipError::TargetNotInRoom
+        | MembershipError::GuestsForbidden
+        | MembershipError::NotInAllowedRooms
+        | MembershipError::InvitesDisabled => ApiError::forbidden(text),
+        MembershipError::NotBanned { .. } | MembershipError::Banned { .. } => {
+            ApiError::client(StatusCode::FORBIDDEN, ErrorKind::BadState, text)
+        }
+        MembershipError::NoAuthoriser => {
+            ApiError::client(StatusCode::FORBIDDEN, ErrorKind::Forbidden, text)
+        }
+        MembershipError::RemoteUser(_) => {
+            ApiError::client(StatusCode::BAD_GATEWAY, ErrorKind::Unknown, text)
+        }
+        MembershipError::DisplayNameTooLong | MembershipError::AvatarUrlTooLong => {
+            ApiError::bad_json(text)
+        }
+        MembershipError::Event(error) => event_error(error),
+    }
+}
+
+pub(crate) fn add_alias_error(error: AddAliasError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        AddAliasError::Remote | AddAliasError::BadCharacters | AddAliasError::TooLong => {
+            ApiError::invalid_param(text)
+        }
+        AddAliasError::UnknownRoom => ApiError::unknown(text),
+        AddAliasError::NotInRoom | AddAliasError::NotAllowed => ApiError::forbidden(text),
+        AddAliasError::Taken(_) => ApiError::client(StatusCode::CONFLICT, ErrorKind::Unknown, text),
+        AddAliasError::Storage(error) => error.into(),
+    }
+}

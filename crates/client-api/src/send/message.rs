@@ -1,0 +1,119 @@
+//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}` (client-server API, "Sending events to a room"), and the
+//! same by `POST` without a transaction ID, as older clients have it.
+
+use axum::{Json, extract::State};
+use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_rooms::{
+    Rooms,
+    send::{NewMessage, send},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    room_error::send_error,
+    room_input::{json_text, not_suspended, room_id_at, timestamp},
+};
+
+#[tracing::instrument(name = "client.message.send", skip_all, fields(user.id = %req.requester.user_id))]
+pub(crate) async fn put(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
+    let txn_id = req.path_arg(2)?;
+    send_event(&rooms, &limits, &req, Some(txn_id)).await
+}
+
+#[tracing::instrument(name = "client.message.send", skip_all, fields(user.id = %req.requester.user_id))]
+pub(crate) async fn post(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
+    send_event(&rooms, &limits, &req, None).await
+}
+
+async fn send_event(
+    rooms: &Rooms,
+    limits: &RateLimits,
+    req: &Raw,
+    txn_id: Option<&str>,
+) -> Result<Json<Value>, ApiError> {
+    let room_id = room_id_at(req, 0)?;
+    not_suspended(&req.requester, "Sending messages")?;
+    let content = json_text(req, false)?;
+    limits.message.check_caller(&req.requester)?;
+    let new = NewMessage {
+        room_id: &room_id,
+        event_type: req.path_arg(1)?,
+        content,
+        txn_id,
+        origin_server_ts: timestamp(req)?,
+    };
+    let event_id = send(rooms, &req.requester, new).await.map_err(send_error)?;
+    Ok(Json(json!({"event_id": event_id})))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::test_server;
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_transaction_holds_for_a_room_and_a_type(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let send = async |room: &str, kind: &str, body: &str| {
+            let path = format!("/_matrix/client/v3/rooms/{room}/send/{kind}/t1");
+            let answer = server.put(&path, Some(&alice), json!({"body": body})).await.ok();
+            answer["event_id"].as_str().unwrap().to_owned()
+        };
+        let create = async || {
+            let answer =
+                server.post("/_matrix/client/v3/createRoom", Some(&alice), json!({})).await.ok();
+            answer["room_id"].as_str().unwrap().to_owned()
+        };
+        let (here, there) = (create().await, create().await);
+
+        let first = send(&here, "m.room.message", "one").await;
+        assert_eq!(send(&here, "m.room.message", "two").await, first);
+        assert_ne!(send(&here, "m.reaction", "one").await, first);
+        assert_ne!(send(&there, "m.room.message", "one").await, first);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn bad_events_are_refused(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = server.post("/_matrix/client/v3/createRoom", Some(&alice), json!({})).await.ok();
+        let room = room["room_id"].as_str().unwrap();
+        let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/t");
+        let send = async |content: &str| {
+            let request = http::Request::put(&path)
+                .header("Authorization", format!("Bearer {}", alice.token))
+                .body(content.to_owned().into());
+            let answer = server.send(request.unwrap()).await;
+            (answer.status.as_u16(), answer.body["errcode"].as_str().unwrap_or_default().to_owned())
+        };
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        for (content, expect) in [
+            ("", (400, "M_NOT_JSON")),
+            ("{", (400, "M_NOT_JSON")),
+            ("[]", (400, "M_BAD_JSON")),
+            ("1", (400, "M_BAD_JSON")),
+            (r#"{"a":1.5}"#, (400, "M_BAD_JSON")),
+            (r#"{"a":9007199254740992}"#, (400, "M_BAD_JSON")),
+            (&deep, (400, "M_NOT_JSON")),
+            (&format!(r#"{{"a":"{}"}}"#, "x".repeat(66_000)), (413, "M_TOO_LARGE")),
+        ] {
+            let answer = send(content).await;
+            assert_eq!((answer.0, &*answer.1), expect, "{:.40}", content);
+        }
+        let answer = server.put(&path, Some(&bob), json!({})).await;
+        assert_eq!(answer.error(), (403, "M_FORBIDDEN"));
+        let path = "/_matrix/client/v3/rooms/!no:example.org/send/m.room.message/t";
+        assert_eq!(server.put(path, Some(&bob), json!({})).await.error(), (403, "M_FORBIDDEN"));
+    }
+}

@@ -1,0 +1,58 @@
+//! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}` (client-server API, "Redactions"), and the same by `POST`
+//! without a transaction ID, as older clients have it.
+
+use axum::{Json, extract::State};
+use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_rooms::{
+    Rooms,
+    redact::{RedactError, redact},
+};
+use ruma::EventId;
+use serde_json::{Value, json};
+
+use crate::{
+    room_error::send_error,
+    room_input::{json_text, room_id_at},
+};
+
+#[tracing::instrument(name = "client.redact", skip_all, fields(user.id = %req.requester.user_id))]
+pub(crate) async fn put(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
+    let txn_id = req.path_arg(2)?;
+    redact_event(&rooms, &limits, &req, Some(txn_id)).await
+}
+
+#[tracing::instrument(name = "client.redact", skip_all, fields(user.id = %req.requester.user_id))]
+pub(crate) async fn post(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
+    redact_event(&rooms, &limits, &req, None).await
+}
+
+async fn redact_event(
+    rooms: &Rooms,
+    limits: &RateLimits,
+    req: &Raw,
+    txn_id: Option<&str>,
+) -> Result<Json<Value>, ApiError> {
+    let room_id = room_id_at(req, 0)?;
+    let event_id = <&EventId>::try_from(req.path_arg(1)?)
+        .map_err(|_| ApiError::invalid_param("The event ID is not valid"))?;
+    let content = json_text(req, true)?;
+    limits.message.check_caller(&req.requester)?;
+    let redaction = redact(rooms, &req.requester, &room_id, event_id, content, txn_id);
+    let event_id = redaction.await.map_err(to_api_error)?;
+    Ok(Json(json!({"event_id": event_id})))
+}
+
+fn to_api_error(error: RedactError) -> ApiError {
+    match error {
+        RedactError::Suspended => ApiError::user_suspended(error.to_string()),
+        RedactError::Send(error) => send_error(error),
+    }
+}
