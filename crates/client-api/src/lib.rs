@@ -5,17 +5,23 @@
 mod account;
 mod alias;
 mod context;
+mod directory;
 mod membership;
 mod message;
+mod presence;
+mod read_marker;
+mod receipt;
 mod reply;
 mod room;
 mod room_error;
 mod room_input;
 mod room_state;
 mod send;
+mod space;
 mod state;
 #[cfg(test)]
 mod test_server;
+mod typing;
 
 use myelin_http::RumaRouter;
 
@@ -32,4 +38,10 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(room_state::routes())
         .merge(alias::routes())
         .merge(send::routes())
+        .merge(typing::routes())
+        .merge(space::routes())
+        .merge(receipt::routes())
+        .merge(read_marker::routes())
+        .merge(presence::routes())
+        .merge(directory::routes())
 }

@@ -34,6 +34,8 @@ pub struct RoomSettings {
     pub only_admins_invite: bool,
     /// Who leaves a room forgets it too.
     pub forget_on_leave: bool,
+    /// Whoever is not logged in may see the public list too.
+    pub public_rooms_without_auth: bool,
 }
 
 /// Which new rooms are encrypted when their maker does not say.
@@ -60,6 +62,7 @@ impl Default for RoomSettings {
             profiles_in_invites: true,
             only_admins_invite: false,
             forget_on_leave: false,
+            public_rooms_without_auth: false,
         }
     }
 }

@@ -7,11 +7,15 @@ pub mod create;
 mod engine;
 pub mod history;
 mod joined;
+pub mod listing;
 pub mod membership;
+pub mod presence;
+pub mod receipts;
 pub mod redact;
 mod rules;
 pub mod send;
 pub mod set_state;
+pub mod typing;
 
 pub use self::{
     context::{EncryptedByDefault, RoomSettings, Rooms},

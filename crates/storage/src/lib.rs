@@ -17,6 +17,7 @@ mod ignored;
 pub mod log;
 mod memberships;
 mod nids;
+mod read_markers;
 mod room_reads;
 mod state;
 mod sync_reads;
@@ -41,6 +42,7 @@ pub use self::{
     history::{Page, PageFilter},
     log::{Change, Log, LogEntry, LogSubscriber},
     nids::Nids,
+    read_markers::ReadMarkers,
     room_reads::RoomReads,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
     sync_reads::{

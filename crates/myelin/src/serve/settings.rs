@@ -144,6 +144,7 @@ pub fn rooms(config: &Config) -> anyhow::Result<RoomSettings> {
         profiles_in_invites: rooms.include_profile_data_on_invite,
         only_admins_invite: rooms.block_non_admin_invites,
         forget_on_leave: rooms.forget_rooms_on_leave,
+        public_rooms_without_auth: rooms.allow_public_rooms_without_auth,
     })
 }
 

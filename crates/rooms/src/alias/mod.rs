@@ -3,3 +3,4 @@
 pub mod add;
 pub mod canonical;
 pub mod delete;
+pub mod find;

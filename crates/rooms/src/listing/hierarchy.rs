@@ -1,0 +1,219 @@
+//! The rooms of a space (client-server API, "Querying rooms within spaces").
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use myelin_events::client::content_for_clients;
+use myelin_model::{Event, EventNid};
+use myelin_storage::{RoomHead, StorageError};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde_json::{Map, Value};
+
+use super::RoomInfo;
+use crate::Rooms;
+
+/// How many rooms a page has at most, whatever is asked for.
+const PAGE_ROOMS_MAX: usize = 50;
+
+/// How many rooms of a tree are looked at in all. What lies behind is not shown.
+const TREE_ROOMS_MAX: usize = 5_000;
+
+/// The length of `order`.
+const ORDER_LENGTH_BYTES_MAX: usize = 50;
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct HierarchyQuery {
+    /// Only children that are suggested.
+    pub suggested_only: bool,
+    /// How deep to go; 0 is the room alone. `None`: all the way.
+    pub max_depth: Option<u64>,
+    /// At most so many rooms.
+    pub limit: Option<usize>,
+    /// Where to go on, as a page before said.
+    pub from: Option<String>,
+}
+
+/// Why nothing is shown.
+#[derive(Debug, thiserror::Error)]
+pub enum HierarchyError {
+    /// The user may not know what the room is, or there is no such room here.
+    #[error("User not in room, and room previews are disabled")]
+    NotAllowed,
+    /// The page to go on from is not one of ours.
+    #[error("Unknown pagination token")]
+    BadToken,
+    /// The database failed.
+    #[error("could not read the space")]
+    Storage(#[from] StorageError),
+}
+
+/// A room of the tree.
+#[derive(Debug)]
+pub struct SpaceRoom {
+    /// What it is.
+    pub info: RoomInfo,
+    /// What it has as children, in their order.
+    pub children: Vec<Child>,
+}
+
+/// An `m.space.child` event.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// The child.
+    pub room_id: String,
+    /// The event's content.
+    pub content: Map<String, Value>,
+    /// Who sent it.
+    pub sender: OwnedUserId,
+    /// When, in milliseconds since the epoch.
+    pub origin_server_ts: u64,
+}
+
+/// A page of the tree.
+#[derive(Debug)]
+pub struct Hierarchy {
+    /// The rooms, parents before their children.
+    pub rooms: Vec<SpaceRoom>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+}
+
+/// A page of the rooms below a room, as far as this server knows them and the user may know what they are.
+pub async fn hierarchy(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    query: &HierarchyQuery,
+) -> Result<Hierarchy, HierarchyError> {
+    let skip: usize = match query.from.as_deref() {
+        None => 0,
+        Some(from) => from
+            .strip_prefix('h')
+            .and_then(|number| number.parse().ok())
+            .ok_or(HierarchyError::BadToken)?,
+    };
+    let limit = query.limit.unwrap_or(PAGE_ROOMS_MAX).clamp(1, PAGE_ROOMS_MAX);
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut pending: Vec<(OwnedRoomId, u64)> = vec![(room_id.to_owned(), 0)];
+    let mut shown = 0;
+    // The tree is walked anew for each page: it may have changed, and nothing is kept.
+    while let Some((room_id, depth)) = pending.pop() {
+        if found.len() == limit || seen.len() == TREE_ROOMS_MAX {
+            pending.push((room_id, depth));
+            break;
+        }
+        if !seen.insert(room_id.clone()) {
+            continue;
+        }
+        let Some(room) = find_room(rooms, user_id, &room_id, query.suggested_only).await? else {
+            if depth == 0 {
+                return Err(HierarchyError::NotAllowed);
+            }
+            continue;
+        };
+        if query.max_depth.is_none_or(|max| depth < max) {
+            let children = room.children.iter().rev();
+            let children = children.filter_map(|child| OwnedRoomId::try_from(&*child.room_id).ok());
+            pending.extend(children.map(|room_id| (room_id, depth.saturating_add(1))));
+        }
+        shown += 1;
+        if shown > skip {
+            found.push(room);
+        }
+    }
+    pending.retain(|(room_id, _)| !seen.contains(room_id));
+    let has_more = !pending.is_empty() && seen.len() < TREE_ROOMS_MAX;
+    let counted: HashMap<_, _> = count(rooms, &found).await?;
+    for room in &mut found {
+        room.info.joined_members = counted.get(&room.info.room_id).copied().unwrap_or_default();
+    }
+    Ok(Hierarchy { next: has_more.then(|| format!("h{shown}")), rooms: found })
+}
+
+/// A room with its children, if this server knows it and the user may know what it is.
+async fn find_room(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    suggested_only: bool,
+) -> Result<Option<SpaceRoom>, StorageError> {
+    let Some(head) = rooms.db().heads().find(room_id).await? else { return Ok(None) };
+    let Some(info) = rooms.room_infos(std::slice::from_ref(&head)).await?.pop() else {
+        return Ok(None);
+    };
+    let membership = rooms.membership(&head, user_id).await?;
+    if !rooms.may_preview(&info, membership, Some(user_id)).await? {
+        return Ok(None);
+    }
+    let children = if info.room_type.as_deref() == Some("m.space") {
+        list_children(rooms, &head, suggested_only).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(SpaceRoom { info, children }))
+}
+
+/// The children of a space, in their order.
+async fn list_children(
+    rooms: &Rooms,
+    head: &Arc<RoomHead>,
+    suggested_only: bool,
+) -> Result<Vec<Child>, StorageError> {
+    let version = rooms.version_of(head)?;
+    let nids: Vec<_> = head.state.keys().copied().collect();
+    let keys = rooms.db().state_keys().list(&nids).await?;
+    let is_child = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.space.child");
+    let nids: Vec<EventNid> =
+        head.state.iter().filter(|(key, _)| is_child(*key)).map(|(_, nid)| *nid).collect();
+    let events: Vec<Arc<Event>> = rooms.db().events().in_order(&nids).await?;
+    let mut children: Vec<Child> = events
+        .iter()
+        .filter_map(|event| {
+            let content: Map<String, Value> =
+                serde_json::from_str(&content_for_clients(event, version)).ok()?;
+            // Without servers to join through a child is no child any more.
+            content.get("via")?.as_array().filter(|via| !via.is_empty())?;
+            Some(Child {
+                room_id: event.state_key.as_deref()?.to_owned(),
+                content,
+                sender: event.sender.clone(),
+                origin_server_ts: event.origin_server_ts,
+            })
+        })
+        .filter(|child| {
+            !suggested_only || child.content.get("suggested").and_then(Value::as_bool) == Some(true)
+        })
+        .collect();
+    children.sort_by(|a, b| a.place().cmp(&b.place()));
+    Ok(children)
+}
+
+impl Child {
+    /// Children with a valid `order` come first, by it; then by age, then by ID.
+    fn place(&self) -> (bool, &str, u64, &str) {
+        let order = self.content.get("order").and_then(Value::as_str).filter(|order| {
+            order.len() <= ORDER_LENGTH_BYTES_MAX
+                && order.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
+        });
+        (order.is_none(), order.unwrap_or_default(), self.origin_server_ts, &self.room_id)
+    }
+}
+
+async fn count(
+    rooms: &Rooms,
+    found: &[SpaceRoom],
+) -> Result<HashMap<OwnedRoomId, i64>, StorageError> {
+    let mut nids = HashMap::new();
+    for room in found {
+        if let Some(nid) = rooms.db().heads().find_nid(&room.info.room_id).await? {
+            nids.insert(nid, room.info.room_id.clone());
+        }
+    }
+    let list: Vec<_> = nids.keys().copied().collect();
+    let counts = rooms.db().room_reads().count_joined(&list).await?;
+    Ok(counts.into_iter().filter_map(|(nid, count)| Some((nids.remove(&nid)?, count))).collect())
+}

@@ -1,0 +1,102 @@
+//! What a room is, for who thinks of joining it (client-server API, "Room summaries").
+
+use std::sync::Arc;
+
+use myelin_model::Membership;
+use myelin_storage::{RoomHead, StorageError};
+use ruma::{OwnedRoomId, RoomId, RoomOrAliasId, UserId};
+
+use super::RoomInfo;
+use crate::Rooms;
+
+/// Why a summary is not given.
+#[derive(Debug, thiserror::Error)]
+pub enum SummaryError {
+    /// There is no such room here, or it is none of the user's business.
+    #[error("Unknown room")]
+    NotFound,
+    /// The database failed.
+    #[error("could not read the room")]
+    Storage(#[from] StorageError),
+}
+
+/// A room, and what the user is to it.
+#[derive(Debug, Clone)]
+pub struct RoomSummary {
+    /// What the room says of itself.
+    pub info: RoomInfo,
+    /// The user's membership, if the user ever had one.
+    pub membership: Option<Membership>,
+}
+
+/// What a room is. Shown to members, to who may join, and to everybody if the room is world-readable. `user_id` is `None` for who
+/// is not logged in.
+pub async fn summary(
+    rooms: &Rooms,
+    user_id: Option<&UserId>,
+    room: &RoomOrAliasId,
+) -> Result<RoomSummary, SummaryError> {
+    let room_id = resolve(rooms, room).await?;
+    let head = rooms.db().heads().find(&room_id).await?.ok_or(SummaryError::NotFound)?;
+    let mut infos = rooms.room_infos(std::slice::from_ref(&head)).await?;
+    let mut info = infos.pop().ok_or(SummaryError::NotFound)?;
+    let membership = match user_id {
+        Some(user_id) => rooms.membership(&head, user_id).await?,
+        None => None,
+    };
+    if !rooms.may_preview(&info, membership, user_id).await? {
+        return Err(SummaryError::NotFound);
+    }
+    let counts = rooms.db().room_reads().count_joined(&[head.room_nid]).await?;
+    info.joined_members = counts.first().map_or(0, |(_, count)| *count);
+    Ok(RoomSummary { info, membership })
+}
+
+async fn resolve(rooms: &Rooms, room: &RoomOrAliasId) -> Result<OwnedRoomId, SummaryError> {
+    if let Ok(room_id) = <&RoomId>::try_from(room) {
+        return Ok(room_id.to_owned());
+    }
+    let alias = <&ruma::RoomAliasId>::try_from(room).map_err(|_| SummaryError::NotFound)?;
+    let found = rooms.db().aliases().find(alias).await?;
+    found.map(|alias| alias.room_id).ok_or(SummaryError::NotFound)
+}
+
+impl Rooms {
+    /// A user's membership in a room, if the user ever had one.
+    pub(crate) async fn membership(
+        &self,
+        head: &Arc<RoomHead>,
+        user_id: &UserId,
+    ) -> Result<Option<Membership>, StorageError> {
+        let Some(key) = self.db().state_keys().find("m.room.member", user_id.as_str()).await?
+        else {
+            return Ok(None);
+        };
+        let Some(nid) = head.state.get(&key) else { return Ok(None) };
+        Ok(self.db().events().find(*nid).await?.and_then(|event| event.membership))
+    }
+
+    /// Whether a user may know what the room is: members and who is invited, everybody if anybody may join, knock or read, and
+    /// members of a room whose members may join.
+    pub(super) async fn may_preview(
+        &self,
+        info: &RoomInfo,
+        membership: Option<Membership>,
+        user_id: Option<&UserId>,
+    ) -> Result<bool, StorageError> {
+        let is_open = info.world_readable
+            || matches!(&*info.join_rule, "public" | "knock" | "knock_restricted");
+        if is_open || matches!(membership, Some(Membership::Join | Membership::Invite)) {
+            return Ok(true);
+        }
+        let Some(user_id) = user_id else { return Ok(false) };
+        for room_id in &info.allowed_room_ids {
+            if let Ok(room_id) = <&RoomId>::try_from(&**room_id)
+                && self.is_joined_to(room_id, user_id).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

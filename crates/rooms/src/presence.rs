@@ -1,0 +1,55 @@
+//! Whether users are there.
+
+use myelin_storage::StorageError;
+pub use myelin_storage::{Presence, PresenceState};
+use ruma::UserId;
+
+use crate::Rooms;
+
+/// The length of what a user says of being there.
+const STATUS_LENGTH_BYTES_MAX: usize = 1_024;
+
+/// Why presence is not shown or set.
+#[derive(Debug, thiserror::Error)]
+pub enum PresenceError {
+    /// The users share no room.
+    #[error("You are not allowed to see their presence.")]
+    NotShared,
+    /// The status is too long.
+    #[error("status_msg is longer than {STATUS_LENGTH_BYTES_MAX} bytes")]
+    StatusTooLong,
+    /// The database failed.
+    #[error("could not read rooms")]
+    Storage(#[from] StorageError),
+}
+
+/// A user's presence, for another who shares a room. `None`: nothing is known, so the user counts as offline.
+pub async fn find_presence(
+    rooms: &Rooms,
+    reader: &UserId,
+    user_id: &UserId,
+) -> Result<Option<Presence>, PresenceError> {
+    let hub = rooms.db().ephemeral();
+    if !hub.is_presence_enabled() {
+        return Ok(None);
+    }
+    if reader != user_id && !rooms.db().room_reads().share(reader, user_id).await? {
+        return Err(PresenceError::NotShared);
+    }
+    Ok(hub.presence(user_id))
+}
+
+/// Set a user's own presence. Nothing happens when presence is disabled.
+pub fn set_presence(
+    rooms: &Rooms,
+    user_id: &UserId,
+    state: PresenceState,
+    status_msg: Option<String>,
+) -> Result<(), PresenceError> {
+    if status_msg.as_ref().is_some_and(|status| status.len() > STATUS_LENGTH_BYTES_MAX) {
+        return Err(PresenceError::StatusTooLong);
+    }
+    let status_msg = status_msg.filter(|status| !status.is_empty());
+    rooms.db().ephemeral().set_presence(user_id, state, status_msg);
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Noting that a user has read up to an event.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, StreamPos};
+use myelin_storage::{AppendError, StorageError, writer::NewReceipt};
+use ruma::{EventId, RoomId, UserId};
+
+use super::thread;
+use crate::Rooms;
+
+/// Who hears of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptKind {
+    /// Everybody in the room.
+    Public,
+    /// The user's own devices only.
+    Private,
+}
+
+impl ReceiptKind {
+    /// The receipt type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "m.read",
+            Self::Private => "m.read.private",
+        }
+    }
+}
+
+/// Why nothing is noted.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// The user is not in the room.
+    #[error("User {0} not in room")]
+    NotInRoom(ruma::OwnedUserId),
+    /// The room has no such event.
+    #[error("Event not found.")]
+    UnknownEvent,
+    /// The event is of another thread.
+    #[error("event_id {event_id} is not related to thread {thread_id}")]
+    OtherThread {
+        /// The event.
+        event_id: ruma::OwnedEventId,
+        /// The thread that was given.
+        thread_id: String,
+    },
+    /// The database failed.
+    #[error("could not write the receipt")]
+    Storage(#[source] Arc<StorageError>),
+}
+
+impl From<StorageError> for ReceiptError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(Arc::new(error))
+    }
+}
+
+/// Note that a user has read a thread of a room, or all of it, up to an event. Receipts only move forward. Returns when it is
+/// flushed.
+pub async fn set_receipt(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    event_id: &EventId,
+    kind: ReceiptKind,
+    thread_id: Option<&str>,
+) -> Result<(), ReceiptError> {
+    let (event, pos) = get_event(rooms, user_id, room_id, event_id).await?;
+    if let Some(thread_id) = thread_id
+        && !thread::contains(rooms, &event, thread_id).await?
+    {
+        return Err(ReceiptError::OtherThread {
+            event_id: event_id.to_owned(),
+            thread_id: thread_id.to_owned(),
+        });
+    }
+    rooms.db().ephemeral().set_active(user_id);
+    let receipt = NewReceipt {
+        room_nid: event.room_nid,
+        user_id: user_id.to_owned(),
+        receipt_type: kind.as_str().into(),
+        thread_id: thread_id.unwrap_or_default().into(),
+        event_nid: event.nid,
+        event_id: event_id.to_owned(),
+        event_pos: pos,
+        ts: rooms.now_ms(),
+    };
+    rooms.db().writer().set_receipt(receipt).await.map_err(|error| match error {
+        AppendError::Storage(error) => ReceiptError::Storage(error),
+        // Receipts are built upon nothing that could move on.
+        AppendError::Conflict => ReceiptError::Storage(Arc::new(StorageError::Stopping)),
+    })
+}
+
+/// Note where a user wants to go on reading a room. It only moves forward.
+pub async fn set_fully_read(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<(), ReceiptError> {
+    let (event, pos) = get_event(rooms, user_id, room_id, event_id).await?;
+    rooms.db().ephemeral().set_active(user_id);
+    let mut tx = rooms.db().begin().await?;
+    if let Some(known) = tx.read_markers().find_for_update(user_id, event.room_nid).await?
+        && let Some(before) = rooms.db().events().find_by_id(&known).await?
+        && before.pos.is_some_and(|before| before >= pos)
+    {
+        return Ok(());
+    }
+    tx.read_markers().set(user_id, &event).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// An event of a room that the user is in.
+async fn get_event(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<(Arc<Event>, StreamPos), ReceiptError> {
+    let not_in_room = || ReceiptError::NotInRoom(user_id.to_owned());
+    let head = rooms.db().heads().find(room_id).await?.ok_or_else(not_in_room)?;
+    if !rooms.is_joined(&head, user_id).await? {
+        return Err(not_in_room());
+    }
+    let event =
+        rooms.db().events().find_by_id(event_id).await?.ok_or(ReceiptError::UnknownEvent)?;
+    match event.pos {
+        Some(pos) if event.room_nid == head.room_nid => Ok((event, pos)),
+        Some(_) | None => Err(ReceiptError::UnknownEvent),
+    }
+}
