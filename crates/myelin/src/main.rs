@@ -2,6 +2,7 @@
 
 mod cli;
 mod embedded_postgres;
+mod http_client;
 mod listeners;
 mod pages;
 mod serve;

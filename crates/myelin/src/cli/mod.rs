@@ -3,7 +3,6 @@
 mod check_config;
 mod generate;
 mod hash_password;
-mod http_client;
 mod register_user;
 mod signing_key;
 mod synapse;

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use hmac::{Hmac, KeyInit, Mac};
+use http::{Method, Request, StatusCode, header};
 use myelin_config::{
     Config, Sources,
     sections::listeners::{ListenAddress, Listener, ListenerKind, Resource},
@@ -16,7 +17,7 @@ use myelin_config::{
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-use super::http_client::{self, Answer};
+use crate::http_client;
 
 const SERVER_URL_DEFAULT: &str = "http://localhost:8008";
 
@@ -180,8 +181,8 @@ async fn register(
     admin: bool,
 ) -> anyhow::Result<()> {
     let url = format!("{url}/_synapse/admin/v1/register");
-    let answer = http_client::get(&url).await?;
-    if answer.status != 200 {
+    let answer = send(Method::GET, &url, "").await?;
+    if answer.status != StatusCode::OK {
         return Err(refused(&answer));
     }
     let nonce = answer
@@ -199,8 +200,8 @@ async fn register(
         "user_type": args.user_type,
     });
     println!("Sending registration request...");
-    let answer = http_client::post(&url, &body).await?;
-    if answer.status == 200 {
+    let answer = send(Method::POST, &url, &body.to_string()).await?;
+    if answer.status == StatusCode::OK {
         println!("Success!");
         return Ok(());
     }
@@ -212,8 +213,27 @@ async fn register(
     Err(refused(&answer))
 }
 
+/// What the server said.
+struct Answer {
+    status: StatusCode,
+    /// The JSON; null if it is none.
+    body: Value,
+}
+
+async fn send(method: Method, url: &str, body: &str) -> anyhow::Result<Answer> {
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body.to_owned().into())
+        .with_context(|| format!("{url:?} is no URL"))?;
+    let response = http_client::send(request).await?;
+    let body = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
+    Ok(Answer { status: response.status(), body })
+}
+
 fn refused(answer: &Answer) -> anyhow::Error {
-    println!("ERROR! Received {} {}", answer.status, answer.reason);
+    println!("ERROR! Received {}", answer.status);
     let error =
         answer.body.get("error").and_then(Value::as_str).unwrap_or("the server gave no reason");
     println!("{error}");

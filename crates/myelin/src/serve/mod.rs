@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     listeners::{self, Socket, TlsFiles, TlsReloader},
-    telemetry::{logs, metrics::Metrics},
+    telemetry::{logs, metrics::Metrics, traces::Traces},
 };
 
 /// How often histograms are tidied.
@@ -47,7 +47,8 @@ pub fn serve(sources: &Sources) -> anyhow::Result<()> {
 
 async fn run(sources: Sources, loaded: Loaded) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config.clone());
-    let log_handle = logs::start(&config, None)?;
+    let traces = config.own.otlp.as_ref().map(Traces::start).transpose()?;
+    let log_handle = logs::start(&config, traces.as_ref().map(Traces::layer))?;
     tell_config(&loaded);
     raise_file_limit();
     let mut signals = signals::Signals::listen()?;
@@ -87,6 +88,9 @@ async fn run(sources: Sources, loaded: Loaded) -> anyhow::Result<()> {
         _ = std::fs::remove_file(file);
     }
     tracing::info!("stopped");
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     Ok(())
 }
 

@@ -28,7 +28,9 @@ pub struct LogHandle {
 /// A log layer of any kind.
 pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-type Filtered = tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+/// What log layers stand on.
+pub type Filtered =
+    tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 
 /// Starts the logs as the config says. `traces` is one more receiver of spans.
 ///

@@ -1,16 +1,15 @@
-//! A small HTTP client: one JSON request, over TLS if the URL says so.
+//! A small HTTP client for the little that is sent out: one request a connection, over TLS if the URL says so.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{Method, Request, Uri, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
-use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -21,53 +20,36 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer, in bytes.
 const ANSWER_SIZE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What the server said.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// Its words.
-    pub reason: String,
-    /// The JSON; null if it is none.
-    pub body: Value,
+/// Sends a request whose URI is a whole URL, and gives the whole answer.
+///
+/// # Errors
+///
+/// Why there is no answer, for people to read.
+pub async fn send(request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
+    let url = request.uri().to_string();
+    let exchange = tokio::time::timeout(TIMEOUT, exchange(request));
+    exchange.await.with_context(|| format!("{url} did not answer in time"))?
 }
 
-/// GET.
-pub async fn get(url: &str) -> anyhow::Result<Answer> {
-    send(Method::GET, url, Bytes::new()).await
-}
-
-/// POST of JSON.
-pub async fn post(url: &str, body: &Value) -> anyhow::Result<Answer> {
-    send(Method::POST, url, serde_json::to_vec(body)?.into()).await
-}
-
-async fn send(method: Method, url: &str, body: Bytes) -> anyhow::Result<Answer> {
-    let exchange = exchange(method, url, body);
-    tokio::time::timeout(TIMEOUT, exchange)
-        .await
-        .with_context(|| format!("{url} did not answer in time"))?
-}
-
-async fn exchange(method: Method, url: &str, body: Bytes) -> anyhow::Result<Answer> {
-    let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
-    let host = uri.host().with_context(|| format!("{url:?} names no server"))?;
+async fn exchange(request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
+    let (mut head, body) = request.into_parts();
+    let uri = std::mem::take(&mut head.uri);
+    let host = uri.host().with_context(|| format!("the URL {uri} names no server"))?;
     let is_tls = match uri.scheme_str() {
         Some("https") => true,
         Some("http") => false,
-        _ => bail!("{url:?} must start with http:// or https://"),
+        _ => bail!("the URL {uri} must start with http:// or https://"),
     };
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((address, port))
         .await
         .with_context(|| format!("no server answers at {host}:{port}; is it running?"))?;
-    let request = Request::builder()
-        .method(method)
-        .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
-        .header(header::HOST, uri.authority().map_or(host, |authority| authority.as_str()))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))?;
+    stream.set_nodelay(true)?;
+    let authority = uri.authority().map_or(host, |authority| authority.as_str());
+    head.headers.insert(header::HOST, HeaderValue::from_str(authority)?);
+    head.uri = uri.path_and_query().map_or("/", |path| path.as_str()).parse::<Uri>()?;
+    let request = Request::from_parts(head, Full::new(body));
     if is_tls {
         let name = ServerName::try_from(address.to_owned()).context("the URL's host is no name")?;
         let stream = tokio_rustls::TlsConnector::from(tls_config()?).connect(name, stream).await;
@@ -86,21 +68,17 @@ fn tls_config() -> anyhow::Result<Arc<ClientConfig>> {
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-async fn talk<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Answer>
+async fn talk<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let response = sender.send_request(request).await.context("the server did not answer")?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_SIZE_BYTES_MAX).collect().await;
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, ANSWER_SIZE_BYTES_MAX).collect().await;
     connection.abort();
     let body =
         body.map_err(|error| anyhow::anyhow!("the answer cannot be read: {error}"))?.to_bytes();
-    Ok(Answer {
-        status: status.as_u16(),
-        reason: status.canonical_reason().unwrap_or_default().to_owned(),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-    })
+    Ok(Response::from_parts(head, body))
 }
