@@ -351,6 +351,7 @@ fn the_first_algorithm() {
     lines.extend([
         ("early", ALICE, "m.room.topic", "", json!({"topic": "1"}), &["levels", "alice"] as &[_]),
         ("late", BOB, "m.room.topic", "", json!({"topic": "2"}), &["levels", "bob"]),
+        ("later", BOB, "m.room.topic", "", json!({"topic": "3"}), &["levels", "bob"]),
         (
             "demote",
             ALICE,
