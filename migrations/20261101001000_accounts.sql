@@ -47,7 +47,8 @@ CREATE TABLE access_tokens (
     created_ts  bigint NOT NULL,
     expires_ts  bigint,
     refresh_nid bigint,                   -- the refresh token that was issued with it
-    used        boolean NOT NULL DEFAULT false
+    used        boolean NOT NULL DEFAULT false,
+    validated_ts bigint                   -- when its user last authenticated again through it
 );
 CREATE INDEX access_tokens_device ON access_tokens (user_id, device_id);
 CREATE INDEX access_tokens_refresh ON access_tokens (refresh_nid) WHERE refresh_nid IS NOT NULL;

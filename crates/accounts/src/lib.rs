@@ -3,8 +3,19 @@
 //! One file a use case: its error enum and a function that takes [`Accounts`] first.
 
 mod context;
+pub mod deactivate;
+pub mod devices;
+pub mod filters;
+pub mod openid;
+pub mod password;
+pub mod profile;
+pub mod push_rules;
+mod random;
+pub mod registration;
 pub mod session;
 mod settings;
+pub mod uia;
+pub mod user_data;
 
 pub use self::{
     context::Accounts,

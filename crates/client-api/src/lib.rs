@@ -5,10 +5,13 @@
 mod account;
 mod alias;
 mod context;
+mod device;
 mod directory;
 mod membership;
 mod message;
 mod presence;
+mod profile;
+mod push;
 mod read_marker;
 mod receipt;
 mod reply;
@@ -17,31 +20,45 @@ mod room_error;
 mod room_input;
 mod room_state;
 mod send;
+mod server;
+mod session;
 mod space;
 mod state;
 #[cfg(test)]
 mod test_server;
 mod typing;
+mod uia;
+mod user_data;
 
-use myelin_http::RumaRouter;
+use myelin_http::{ApiError, RumaRouter};
 
-pub use self::state::ClientApi;
+pub use self::state::{ClientApi, ClientApiSettings, TurnSettings};
+
+/// What a handler that writes its JSON itself answers.
+type Answer = Result<axum::Json<serde_json::Value>, ApiError>;
 
 /// Every endpoint of the client-server API.
 pub fn routes() -> RumaRouter<ClientApi> {
     RumaRouter::new()
         .merge(account::routes())
+        .merge(alias::routes())
         .merge(context::routes())
+        .merge(device::routes())
+        .merge(directory::routes())
         .merge(membership::routes())
         .merge(message::routes())
+        .merge(presence::routes())
+        .merge(profile::routes())
+        .merge(push::routes())
+        .merge(read_marker::routes())
+        .merge(receipt::routes())
         .merge(room::routes())
         .merge(room_state::routes())
-        .merge(alias::routes())
         .merge(send::routes())
-        .merge(typing::routes())
+        .merge(server::routes())
+        .merge(session::routes())
         .merge(space::routes())
-        .merge(receipt::routes())
-        .merge(read_marker::routes())
-        .merge(presence::routes())
-        .merge(directory::routes())
+        .merge(typing::routes())
+        .merge(uia::routes())
+        .merge(user_data::routes())
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use myelin_events::SigningKey;
 use myelin_http::{RateLimitSettings, RateLimits};
 use myelin_rooms::{RoomSettings, Rooms};
-use myelin_testing::{TestParts, TestServer};
+use myelin_testing::{TestParts, TestServer, TestUser};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::ClientApi;
+use crate::{ClientApi, ClientApiSettings};
 
 /// The state of this surface over the parts of a test server.
 pub(crate) fn state(parts: &TestParts) -> ClientApi {
@@ -23,10 +24,33 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
             RoomSettings::default(),
         ),
         rate_limits: RateLimits::new(&RateLimitSettings::unlimited()),
+        settings: ClientApiSettings::default(),
     }
 }
 
 /// Start the client-server API over a database of the test's own.
 pub(crate) async fn open(pool: PgPool) -> TestServer {
     TestServer::open(pool, |parts| crate::routes().with_state(state(parts)).finish()).await
+}
+
+/// Register a user with a password.
+pub(crate) async fn register(server: &TestServer, username: &str, password: &str) -> TestUser {
+    let auth = json!({ "type": "m.login.dummy" });
+    let body = json!({ "username": username, "password": password, "auth": auth });
+    user(server.post("/_matrix/client/v3/register", None, body).await.ok())
+}
+
+/// Log a user in on a new device.
+pub(crate) async fn log_in(server: &TestServer, username: &str, password: &str) -> TestUser {
+    let body = json!({ "type": "m.login.password", "user": username, "password": password });
+    user(server.post("/_matrix/client/v3/login", None, body).await.ok())
+}
+
+fn user(body: Value) -> TestUser {
+    let text = |key: &str| body[key].as_str().unwrap().to_owned();
+    TestUser {
+        user_id: text("user_id").try_into().unwrap(),
+        device_id: text("device_id").into(),
+        token: text("access_token"),
+    }
 }

@@ -1,7 +1,19 @@
-//! Sessions: who an access token stands for, and how one comes by it.
+//! Sessions: who an access token stands for, and how one comes by it and loses it.
 
 mod authenticate;
 mod cache;
+mod identify;
+mod log_in;
+mod log_out;
+mod refresh;
+mod start;
 
-pub use self::authenticate::{AuthenticateError, Credentials, authenticate};
 pub(crate) use self::cache::SessionCache;
+pub use self::{
+    authenticate::{AuthenticateError, Credentials, authenticate},
+    identify::{IdentifyError, identify},
+    log_in::{LogInError, add_login_token, log_in_as, log_in_by_password, log_in_by_token},
+    log_out::{log_out, log_out_everywhere},
+    refresh::{RefreshError, refresh},
+    start::{NewSession, StartedSession, start},
+};

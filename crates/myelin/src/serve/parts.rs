@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use myelin_accounts::Accounts;
+use myelin_admin_api::AdminApi;
 use myelin_client_api::ClientApi;
 use myelin_config::Config;
 use myelin_http::RateLimits;
@@ -18,6 +19,8 @@ use super::{database::Database, settings};
 pub struct Parts {
     /// What the client-server API works with.
     pub client_api: ClientApi,
+    /// What the admin API works with.
+    pub admin_api: AdminApi,
     storage_stop: CancellationToken,
 }
 
@@ -52,7 +55,10 @@ impl Parts {
         );
         let rooms = Rooms::new(db.clone(), clock, server_name, key, settings::rooms(config)?);
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
-        Ok(Parts { client_api: ClientApi { db, accounts, rooms, rate_limits }, storage_stop })
+        let settings = settings::client_api(config);
+        let admin_api = AdminApi::new(accounts.clone());
+        let client_api = ClientApi { db, accounts, rooms, rate_limits, settings };
+        Ok(Parts { client_api, admin_api, storage_stop })
     }
 
     /// Stops what runs in the background.

@@ -27,7 +27,9 @@ pub fn for_listener(
     }
     let mut matrix = RumaRouter::new();
     if listener.serves(Resource::Client) {
-        matrix = matrix.merge(myelin_client_api::routes().with_state(parts.client_api.clone()));
+        matrix = matrix
+            .merge(myelin_client_api::routes().with_state(parts.client_api.clone()))
+            .merge(myelin_admin_api::routes().with_state(parts.admin_api.clone()));
     }
     // Answers what is not there with the errors that Matrix asks for.
     let mut router = matrix.finish().merge(health_routes());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use myelin_accounts::{AccountsSettings, LoginTokenSettings, PasswordPolicy};
+use myelin_client_api::{ClientApiSettings, TurnSettings};
 use myelin_config::{
     Config,
     sections::{
@@ -90,6 +91,25 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         password_hashes_concurrent_max: std::thread::available_parallelism()
             .map_or(1, |count| count.get()),
         ..AccountsSettings::default()
+    }
+}
+
+/// Of the client-server API alone.
+pub fn client_api(config: &Config) -> ClientApiSettings {
+    let turn = &config.turn;
+    let expose = |secret: &Option<myelin_config::Secret>| {
+        secret.as_ref().map(|secret| secret.expose().to_owned())
+    };
+    ClientApiSettings {
+        public_baseurl: config.server.public_baseurl.as_deref().map(Into::into),
+        turn: Arc::new(TurnSettings {
+            uris: turn.uris.clone(),
+            shared_secret: expose(&turn.shared_secret),
+            username: turn.username.clone(),
+            password: expose(&turn.password),
+            user_lifetime_ms: turn.user_lifetime_ms,
+            allow_guests: turn.allow_guests,
+        }),
     }
 }
 

@@ -1,12 +1,24 @@
 //! Users, their devices and tokens, and what they store about themselves.
 
+mod account_data;
 mod devices;
+mod filters;
+mod profiles;
+mod registration_tokens;
+mod threepids;
 mod tokens;
+mod uia_sessions;
 mod users;
 
 pub use self::{
+    account_data::{AccountData, AccountDataTx, StoredAccountData},
     devices::{Device, Devices},
+    filters::FiltersTx,
+    profiles::{Profile, ProfilesTx},
+    registration_tokens::RegistrationTokensTx,
+    threepids::{Threepid, ThreepidsTx},
     tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens},
+    uia_sessions::{UiaSession, UiaSessionsTx},
     users::{NewUser, StoredUser, Users},
 };
 

@@ -137,6 +137,38 @@ impl Db {
         Ok(())
     }
 
+    /// When the user of an access token last authenticated again through it, in milliseconds since the epoch.
+    #[tracing::instrument(name = "db.tokens.find_validated", skip_all, err)]
+    pub async fn find_access_token_validated(
+        &self,
+        token: &TokenHash,
+    ) -> Result<Option<u64>, StorageError> {
+        let validated = sqlx::query_scalar!(
+            "SELECT validated_ts FROM access_tokens WHERE token_hash = $1",
+            token.as_bytes()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(validated.flatten().map(from_sql_ts))
+    }
+
+    /// The user of an access token authenticated again through it.
+    #[tracing::instrument(name = "db.tokens.set_validated", skip_all, err)]
+    pub async fn set_access_token_validated(
+        &self,
+        token: &TokenHash,
+        now_ms: u64,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE access_tokens SET validated_ts = $2 WHERE token_hash = $1",
+            token.as_bytes(),
+            to_sql_ts(now_ms)
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
     /// Whose OpenID token it is, if it holds at `now_ms`.
     #[tracing::instrument(name = "db.tokens.find_openid", skip_all, err)]
     pub async fn find_openid_token(

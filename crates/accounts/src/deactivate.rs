@@ -1,0 +1,63 @@
+//! The end of an account, and a new password for it.
+
+use myelin_storage::{StorageError, accounts::Profile};
+use ruma::{DeviceId, UserId};
+
+use crate::{
+    Accounts,
+    password::{self, PasswordError},
+};
+
+/// Deactivate an account for good: no password, no sessions, no third-party identifiers; its profile is emptied if it
+/// is to be erased.
+pub async fn deactivate(
+    accounts: &Accounts,
+    user_id: &UserId,
+    erase: bool,
+) -> Result<(), StorageError> {
+    let mut tx = accounts.db().begin().await?;
+    tx.users().deactivate(user_id, erase).await?;
+    tx.devices().delete_all(user_id, None).await?;
+    tx.threepids().delete_all(user_id).await?;
+    tx.account_data().delete_all(user_id).await?;
+    if erase {
+        tx.profiles().set(user_id, &Profile::default()).await?;
+        tx.publish_profile(user_id);
+    }
+    tx.publish_device_list(user_id);
+    tx.publish_sessions(user_id);
+    tx.publish_account(user_id);
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Set a new password. If `log_out_others`, all sessions end but that of `except`.
+pub async fn set_password(
+    accounts: &Accounts,
+    user_id: &UserId,
+    new_password_hash: &str,
+    log_out_others: bool,
+    except: Option<&DeviceId>,
+) -> Result<(), PasswordError> {
+    let mut tx = accounts.db().begin().await?;
+    tx.users().set_password(user_id, Some(new_password_hash)).await?;
+    if log_out_others {
+        tx.devices().delete_all(user_id, except).await?;
+        tx.publish_device_list(user_id);
+        tx.publish_sessions(user_id);
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Set a new password in clear: see [`set_password`].
+pub async fn set_password_in_clear(
+    accounts: &Accounts,
+    user_id: &UserId,
+    new_password: &str,
+    log_out_others: bool,
+    except: Option<&DeviceId>,
+) -> Result<(), PasswordError> {
+    let hash = password::hash(accounts, new_password).await?;
+    set_password(accounts, user_id, &hash, log_out_others, except).await
+}

@@ -1,0 +1,66 @@
+//! A user's devices: naming and deleting them.
+
+use myelin_model::limits;
+use myelin_storage::StorageError;
+use ruma::{DeviceId, OwnedDeviceId, UserId};
+
+use crate::Accounts;
+
+/// The length of a device's name, as Synapse has it.
+const DISPLAY_NAME_LENGTH_CHARS_MAX: usize = 100;
+
+/// Why a device cannot be named.
+#[derive(Debug, thiserror::Error)]
+pub enum SetNameError {
+    /// There is no such device.
+    #[error("No device found")]
+    NotFound,
+    /// The name is too long.
+    #[error("Device display name is too long (max {DISPLAY_NAME_LENGTH_CHARS_MAX})")]
+    TooLong,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Name a device. Without a name nothing changes.
+pub async fn set_name(
+    accounts: &Accounts,
+    user_id: &UserId,
+    device_id: &DeviceId,
+    display_name: Option<&str>,
+) -> Result<(), SetNameError> {
+    let Some(display_name) = display_name else {
+        accounts.db().find_device(user_id, device_id).await?.ok_or(SetNameError::NotFound)?;
+        return Ok(());
+    };
+    if display_name.chars().count() > DISPLAY_NAME_LENGTH_CHARS_MAX {
+        return Err(SetNameError::TooLong);
+    }
+    let mut tx = accounts.db().begin().await?;
+    if !tx.devices().set_name(user_id, device_id, display_name).await? {
+        return Err(SetNameError::NotFound);
+    }
+    tx.publish_device_list(user_id);
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Delete devices with their tokens. Those that do not exist are passed over.
+pub async fn delete(
+    accounts: &Accounts,
+    user_id: &UserId,
+    device_ids: &[OwnedDeviceId],
+) -> Result<(), StorageError> {
+    let mut tx = accounts.db().begin().await?;
+    tx.devices().delete(user_id, device_ids).await?;
+    tx.publish_device_list(user_id);
+    tx.publish_sessions(user_id);
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Whether a client may choose this device ID.
+pub fn is_valid_id(device_id: &str) -> bool {
+    !device_id.is_empty() && device_id.len() <= limits::DEVICE_ID_LENGTH_BYTES_MAX
+}

@@ -1,0 +1,189 @@
+//! Hashing and checking passwords, off the threads that serve requests, and few at once.
+//!
+//! New hashes are argon2id. Those of bcrypt, which Synapse writes, are checked, and replaced at the next login.
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use ruma::UserId;
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::{Accounts, settings::PasswordPolicy};
+use myelin_storage::StorageError;
+
+/// The length of a password, as Synapse has it.
+pub const PASSWORD_LENGTH_CHARS_MAX: usize = 512;
+
+/// Why a password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The hash function refused its input.
+    #[error("could not hash a password: {0}")]
+    Hash(String),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What a password must be like, and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// Too short.
+    #[error("The password must be at least {0} characters long")]
+    TooShort(usize),
+    /// No digit.
+    #[error("The password must include at least one digit")]
+    NoDigit,
+    /// No symbol.
+    #[error("The password must include at least one symbol")]
+    NoSymbol,
+    /// No upper-case letter.
+    #[error("The password must include at least one uppercase letter")]
+    NoUppercase,
+    /// No lower-case letter.
+    #[error("The password must include at least one lowercase letter")]
+    NoLowercase,
+}
+
+impl WeakPassword {
+    /// The error code that the specification gives it.
+    pub fn errcode(self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "M_PASSWORD_TOO_SHORT",
+            Self::NoDigit => "M_PASSWORD_NO_DIGIT",
+            Self::NoSymbol => "M_PASSWORD_NO_SYMBOL",
+            Self::NoUppercase => "M_PASSWORD_NO_UPPERCASE",
+            Self::NoLowercase => "M_PASSWORD_NO_LOWERCASE",
+        }
+    }
+}
+
+/// Whether a new password is good enough.
+pub fn check_policy(policy: &PasswordPolicy, password: &str) -> Result<(), WeakPassword> {
+    if !policy.enabled {
+        return Ok(());
+    }
+    let has = |wanted: fn(char) -> bool| password.chars().any(wanted);
+    if password.chars().count() < policy.minimum_length {
+        return Err(WeakPassword::TooShort(policy.minimum_length));
+    }
+    if policy.require_digit && !has(|c| c.is_ascii_digit()) {
+        return Err(WeakPassword::NoDigit);
+    }
+    if policy.require_symbol && !has(|c| !c.is_ascii_alphanumeric()) {
+        return Err(WeakPassword::NoSymbol);
+    }
+    if policy.require_uppercase && !has(char::is_uppercase) {
+        return Err(WeakPassword::NoUppercase);
+    }
+    if policy.require_lowercase && !has(char::is_lowercase) {
+        return Err(WeakPassword::NoLowercase);
+    }
+    Ok(())
+}
+
+/// The hash of a password, to be stored.
+pub async fn hash(accounts: &Accounts, password: &str) -> Result<String, PasswordError> {
+    let password = prepare(accounts, password);
+    in_background(accounts, move || hash_now(&password)).await?
+}
+
+/// Hash a password at once, on this thread: for programs that serve nobody.
+pub fn hash_with_pepper(password: &str, pepper: &str) -> Result<String, PasswordError> {
+    hash_now(&normalize(password, pepper))
+}
+
+/// Whether the password is the user's. A hash that is not argon2id is replaced if it is.
+pub async fn verify(
+    accounts: &Accounts,
+    user_id: &UserId,
+    password: &str,
+    stored: &str,
+) -> Result<bool, PasswordError> {
+    let (prepared, stored) = (prepare(accounts, password), stored.to_owned());
+    let is_old = !stored.starts_with("$argon2id$");
+    let fits = in_background(accounts, move || {
+        if is_old {
+            // A hash that does not parse fits no password.
+            return bcrypt::verify(&prepared, &stored).unwrap_or(false);
+        }
+        PasswordHash::new(&stored)
+            .is_ok_and(|stored| Argon2::default().verify_password(&prepared, &stored).is_ok())
+    })
+    .await?;
+    if fits && is_old {
+        let hash = hash(accounts, password).await?;
+        let mut tx = accounts.db().begin().await?;
+        tx.users().set_password(user_id, Some(&hash)).await?;
+        tx.commit().await?;
+    }
+    Ok(fits)
+}
+
+/// Take as long as checking a password takes, so that nobody sees by the clock whether a user exists.
+pub(crate) async fn pretend_to_verify(accounts: &Accounts) -> Result<(), PasswordError> {
+    hash(accounts, "nobody").await.map(drop)
+}
+
+fn prepare(accounts: &Accounts, password: &str) -> Vec<u8> {
+    normalize(password, &accounts.settings().password_pepper)
+}
+
+/// As Synapse does it, so that its hashes hold here.
+fn normalize(password: &str, pepper: &str) -> Vec<u8> {
+    let mut text: String = password.nfkc().collect();
+    text.push_str(pepper);
+    text.into_bytes()
+}
+
+fn hash_now(password: &[u8]) -> Result<String, PasswordError> {
+    Argon2::default()
+        .hash_password(password)
+        .map(|hash: PasswordHash| hash.to_string())
+        .map_err(|error| PasswordError::Hash(error.to_string()))
+}
+
+async fn in_background<T: Send + 'static>(
+    accounts: &Accounts,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PasswordError> {
+    let _permit = accounts.hashing().acquire().await.map_err(|_| PasswordError::Stopping)?;
+    tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Stopping)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_names_what_is_missing() {
+        let policy = PasswordPolicy {
+            enabled: true,
+            minimum_length: 8,
+            require_digit: true,
+            require_symbol: true,
+            require_lowercase: true,
+            require_uppercase: true,
+        };
+        let cases = [
+            ("aB1!", Err(WeakPassword::TooShort(8))),
+            ("abcdefgH!", Err(WeakPassword::NoDigit)),
+            ("abcdefgH1", Err(WeakPassword::NoSymbol)),
+            ("abcdefg1!", Err(WeakPassword::NoUppercase)),
+            ("ABCDEFG1!", Err(WeakPassword::NoLowercase)),
+            ("aBcdefg1!", Ok(())),
+        ];
+        for (password, expected) in cases {
+            assert_eq!(check_policy(&policy, password), expected, "{password}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_argon2id() {
+        assert!(hash_with_pepper("secret", "").unwrap().starts_with("$argon2id$v=19$"));
+    }
+}

@@ -1,0 +1,246 @@
+//! Registers users: which names they may have, and what comes with an account.
+
+use myelin_storage::{
+    StorageError,
+    accounts::{NewUser, Profile},
+};
+use ruma::{OwnedUserId, UserId};
+
+use crate::{
+    Accounts,
+    session::{self, AuthenticateError, Credentials},
+};
+
+/// The length of a user ID (appendices, "User identifiers").
+const USER_ID_LENGTH_BYTES_MAX: usize = 255;
+
+/// How many numbers are tried before registration without a name gives up.
+const NUMBERS_TRIED_MAX: usize = 10;
+
+/// Why a name cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum UsernameError {
+    /// A character is not allowed.
+    #[error("User ID can only contain characters a-z, 0-9, or '=_-./+'")]
+    Characters,
+    /// Nothing at all.
+    #[error("User ID cannot be empty")]
+    Empty,
+    /// It begins with an underscore.
+    #[error("User ID may not begin with _")]
+    Underscore,
+    /// It is too long.
+    #[error("User ID may not be longer than {USER_ID_LENGTH_BYTES_MAX} characters")]
+    TooLong,
+    /// Digits only.
+    #[error("Numeric user IDs are reserved for guest users.")]
+    Numeric,
+    /// An application service has it for itself.
+    #[error("This user ID is reserved by an application service.")]
+    Exclusive,
+    /// Somebody has it.
+    #[error("User ID already taken.")]
+    InUse,
+    /// The session has registered another name already.
+    #[error("A different user ID has already been registered for this session")]
+    OtherRegistered,
+    /// A guest's name can be taken over by that guest only.
+    #[error("Cannot register taken user ID without valid guest credentials for that user.")]
+    NotThatGuest,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// How a name is to be judged.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct UsernameRules<'a> {
+    /// The token of the guest who wants to become a user.
+    pub guest_token: Option<&'a str>,
+    /// What this session has registered before.
+    pub registered: Option<&'a UserId>,
+    /// Do not say that it is taken.
+    pub inhibit_in_use: bool,
+}
+
+/// Whether a user may register under a name. Its whole user ID.
+pub async fn check_username(
+    accounts: &Accounts,
+    localpart: &str,
+    rules: &UsernameRules<'_>,
+) -> Result<OwnedUserId, UsernameError> {
+    let user_id = check_spelling(accounts, localpart)?;
+    if let Some(registered) = rules.registered {
+        return if registered == user_id {
+            Ok(user_id)
+        } else {
+            Err(UsernameError::OtherRegistered)
+        };
+    }
+    if accounts.appservices().is_user_exclusive(&user_id, None) {
+        return Err(UsernameError::Exclusive);
+    }
+    if is_taken(accounts, &user_id).await? {
+        match rules.guest_token {
+            Some(token) if is_guest(accounts, token, &user_id).await? => return Ok(user_id),
+            Some(_) => return Err(UsernameError::NotThatGuest),
+            None if !rules.inhibit_in_use => return Err(UsernameError::InUse),
+            None => {}
+        }
+    }
+    if rules.guest_token.is_none() && localpart.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(UsernameError::Numeric);
+    }
+    Ok(user_id)
+}
+
+fn check_spelling(accounts: &Accounts, localpart: &str) -> Result<OwnedUserId, UsernameError> {
+    let is_allowed = |b: u8| {
+        b.is_ascii_lowercase()
+            || b.is_ascii_digit()
+            || matches!(b, b'=' | b'_' | b'-' | b'.' | b'/' | b'+')
+    };
+    if !localpart.bytes().all(is_allowed) {
+        return Err(UsernameError::Characters);
+    }
+    if localpart.is_empty() {
+        return Err(UsernameError::Empty);
+    }
+    if localpart.starts_with('_') && !accounts.settings().allow_underscore_prefixed_registration {
+        return Err(UsernameError::Underscore);
+    }
+    let user_id = format!("@{localpart}:{}", accounts.server_name());
+    if user_id.len() > USER_ID_LENGTH_BYTES_MAX {
+        return Err(UsernameError::TooLong);
+    }
+    OwnedUserId::try_from(user_id).map_err(|_| UsernameError::Characters)
+}
+
+async fn is_taken(accounts: &Accounts, user_id: &UserId) -> Result<bool, StorageError> {
+    Ok(accounts.db().find_user(user_id).await?.is_some()
+        || accounts.db().find_user_ignoring_case(user_id).await?.is_some())
+}
+
+async fn is_guest(
+    accounts: &Accounts,
+    token: &str,
+    user_id: &UserId,
+) -> Result<bool, StorageError> {
+    let credentials = Credentials { token, ..Credentials::default() };
+    match session::authenticate(accounts, &credentials).await {
+        Ok(session) => Ok(session.is_guest && session.user_id == user_id),
+        Err(AuthenticateError::Storage(error)) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Who is to be registered. The name has been checked.
+#[derive(Debug, Default)]
+pub struct NewAccount<'a> {
+    /// The user's ID. Without one, the next free number.
+    pub user_id: Option<OwnedUserId>,
+    /// The password's hash.
+    pub password_hash: Option<String>,
+    /// The name shown. Without one, the localpart; guests and numbers have none.
+    pub displayname: Option<&'a str>,
+    /// A guest.
+    pub is_guest: bool,
+    /// May use the admin API.
+    pub is_admin: bool,
+    /// `None` for people.
+    pub user_type: Option<&'a str>,
+    /// The application service that registers it.
+    pub appservice_id: Option<&'a str>,
+    /// The account exists, as a guest's.
+    pub was_guest: bool,
+}
+
+/// Register a user.
+pub async fn register(
+    accounts: &Accounts,
+    account: NewAccount<'_>,
+) -> Result<OwnedUserId, UsernameError> {
+    if let Some(user_id) = &account.user_id {
+        return if add(accounts, user_id, &account).await? {
+            Ok(user_id.clone())
+        } else {
+            Err(UsernameError::InUse)
+        };
+    }
+    for _ in 0..NUMBERS_TRIED_MAX {
+        let number = accounts.db().next_user_number().await?;
+        let user_id = OwnedUserId::try_from(format!("@{number}:{}", accounts.server_name()))
+            .map_err(|_| UsernameError::TooLong)?;
+        if add(accounts, &user_id, &account).await? {
+            return Ok(user_id);
+        }
+    }
+    Err(UsernameError::InUse)
+}
+
+async fn add(
+    accounts: &Accounts,
+    user_id: &UserId,
+    account: &NewAccount<'_>,
+) -> Result<bool, StorageError> {
+    let mut tx = accounts.db().begin().await?;
+    if account.was_guest {
+        if !tx.users().upgrade_guest(user_id, account.password_hash.as_deref()).await? {
+            return Ok(false);
+        }
+        tx.publish_account(user_id);
+    } else {
+        let user = NewUser {
+            user_id: user_id.to_owned(),
+            password_hash: account.password_hash.clone(),
+            created_ts: accounts.now_ms(),
+            user_type: account.user_type.map(ToOwned::to_owned),
+            appservice_id: account.appservice_id.map(ToOwned::to_owned),
+            is_guest: account.is_guest,
+            is_admin: account.is_admin,
+        };
+        if !tx.users().add(&user).await? {
+            return Ok(false);
+        }
+    }
+    let named = account.user_id.is_some() && !account.is_guest;
+    let displayname = account
+        .displayname
+        .map(ToOwned::to_owned)
+        .or_else(|| named.then(|| user_id.localpart().to_owned()));
+    if displayname.is_some() {
+        tx.profiles().set(user_id, &Profile { displayname, ..Profile::default() }).await?;
+        tx.publish_profile(user_id);
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Whether an application service may register a user, and under which ID. It may use any spelling.
+pub fn check_appservice_username(
+    accounts: &Accounts,
+    appservice_id: &str,
+    localpart: &str,
+) -> Result<OwnedUserId, UsernameError> {
+    let user_id = format!("@{localpart}:{}", accounts.server_name());
+    if user_id.len() > USER_ID_LENGTH_BYTES_MAX {
+        return Err(UsernameError::TooLong);
+    }
+    let user_id = OwnedUserId::try_from(user_id).map_err(|_| UsernameError::Characters)?;
+    let may = accounts
+        .appservices()
+        .find(appservice_id)
+        .is_some_and(|appservice| appservice.may_act_as(&user_id));
+    if !may || accounts.appservices().is_user_exclusive(&user_id, Some(appservice_id)) {
+        return Err(UsernameError::Exclusive);
+    }
+    Ok(user_id)
+}
+
+/// A registration with a token is complete: the token has one use less.
+pub async fn complete_token(accounts: &Accounts, token: &str) -> Result<(), StorageError> {
+    let mut tx = accounts.db().begin().await?;
+    tx.registration_tokens().complete(token).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Who may begin a session: by password, by a token that logs in once, or as an application service's user.
+
+use myelin_model::TokenHash;
+use myelin_storage::{StorageError, accounts::StoredUser};
+use ruma::{OwnedUserId, UserId};
+
+use crate::{
+    Accounts,
+    password::{self, PasswordError},
+    random,
+};
+
+/// Why somebody may not log in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// There is no such user, or the password is not theirs.
+    #[error("Invalid username or password")]
+    Wrong,
+    /// The token is unknown, used, or has run out.
+    #[error("Invalid login token")]
+    WrongToken,
+    /// The account is deactivated.
+    #[error("This account has been deactivated")]
+    Deactivated,
+    /// The account is locked.
+    #[error("User account has been locked")]
+    Locked,
+    /// Passwords cannot be checked now.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Check a password. Returns the user's ID in its true spelling.
+pub async fn log_in_by_password(
+    accounts: &Accounts,
+    user_id: &UserId,
+    password: &str,
+) -> Result<OwnedUserId, LogInError> {
+    let Some(user) = find(accounts, user_id).await? else {
+        password::pretend_to_verify(accounts).await?;
+        return Err(LogInError::Wrong);
+    };
+    if user.deactivated {
+        return Err(LogInError::Deactivated);
+    }
+    let Some(hash) = &user.password_hash else {
+        password::pretend_to_verify(accounts).await?;
+        return Err(LogInError::Wrong);
+    };
+    if !password::verify(accounts, &user.user_id, password, hash).await? {
+        return Err(LogInError::Wrong);
+    }
+    check(user)
+}
+
+/// Take a token that logs in once.
+pub async fn log_in_by_token(accounts: &Accounts, token: &str) -> Result<OwnedUserId, LogInError> {
+    let mut tx = accounts.db().begin().await?;
+    let user_id = tx.tokens().take_login(&TokenHash::of(token), accounts.now_ms()).await?;
+    tx.commit().await?;
+    let user_id = user_id.ok_or(LogInError::WrongToken)?;
+    check(accounts.db().find_user(&user_id).await?.ok_or(LogInError::WrongToken)?)
+}
+
+/// Log in a user whom somebody else vouches for.
+pub async fn log_in_as(accounts: &Accounts, user_id: &UserId) -> Result<OwnedUserId, LogInError> {
+    check(find(accounts, user_id).await?.ok_or(LogInError::Wrong)?)
+}
+
+/// Make a token that logs in once. It, and how long it holds, in milliseconds.
+pub async fn add_login_token(
+    accounts: &Accounts,
+    user_id: &UserId,
+) -> Result<(String, u64), StorageError> {
+    let lifetime_ms = accounts.settings().login_via_existing_session.token_timeout_ms;
+    let token = random::token("myl_");
+    let mut tx = accounts.db().begin().await?;
+    tx.tokens()
+        .add_login(&TokenHash::of(&token), user_id, accounts.now_ms().saturating_add(lifetime_ms))
+        .await?;
+    tx.commit().await?;
+    Ok((token, lifetime_ms))
+}
+
+/// Names are taken as they are spelt, or else whatever the case of their letters.
+async fn find(accounts: &Accounts, user_id: &UserId) -> Result<Option<StoredUser>, StorageError> {
+    match accounts.db().find_user(user_id).await? {
+        Some(user) => Ok(Some(user)),
+        None => accounts.db().find_user_ignoring_case(user_id).await,
+    }
+}
+
+fn check(user: StoredUser) -> Result<OwnedUserId, LogInError> {
+    if user.deactivated {
+        Err(LogInError::Deactivated)
+    } else if user.locked {
+        Err(LogInError::Locked)
+    } else {
+        Ok(user.user_id)
+    }
+}

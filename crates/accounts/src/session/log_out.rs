@@ -1,0 +1,40 @@
+//! Ends sessions.
+
+use myelin_model::{DeviceSession, TokenHash};
+use myelin_storage::StorageError;
+
+use crate::Accounts;
+
+/// End the caller's session: its device goes with all its tokens. A token without a device goes alone.
+pub async fn log_out(
+    accounts: &Accounts,
+    session: &DeviceSession,
+    token: &TokenHash,
+) -> Result<(), StorageError> {
+    let user_id = &session.user_id;
+    let mut tx = accounts.db().begin().await?;
+    match &session.device_id {
+        Some(device_id) => {
+            tx.devices().delete(user_id, std::slice::from_ref(device_id)).await?;
+            tx.publish_device_list(user_id);
+        }
+        None => tx.tokens().delete_access(token).await?,
+    }
+    tx.publish_sessions(user_id);
+    tx.commit().await?;
+    Ok(())
+}
+
+/// End all of the caller's sessions.
+pub async fn log_out_everywhere(
+    accounts: &Accounts,
+    session: &DeviceSession,
+) -> Result<(), StorageError> {
+    let user_id = &session.user_id;
+    let mut tx = accounts.db().begin().await?;
+    tx.devices().delete_all(user_id, None).await?;
+    tx.publish_device_list(user_id);
+    tx.publish_sessions(user_id);
+    tx.commit().await?;
+    Ok(())
+}

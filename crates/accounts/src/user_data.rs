@@ -1,0 +1,120 @@
+//! Account data: what users store for their clients, for all rooms or for one (client-server API, "Client config").
+
+use std::sync::Arc;
+
+use myelin_model::{RoomNid, limits::ACCOUNT_DATA_SIZE_BYTES_MAX};
+use myelin_storage::StorageError;
+use ruma::UserId;
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::Accounts;
+
+/// The length of a type.
+const TYPE_LENGTH_BYTES_MAX: usize = 255;
+
+/// The type under which tags are kept.
+pub const TAGS: &str = "m.tag";
+
+/// Why something is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum UserDataError {
+    /// Clients set it by another endpoint.
+    #[error("Cannot set {0} through this API. Use /rooms/!roomId:server.name/read_markers")]
+    ReadMarker(String),
+    /// Clients set it by another endpoint.
+    #[error("Cannot set {0} through this API. Use /pushrules")]
+    PushRules(String),
+    /// The type is too long.
+    #[error("Account data type is too long: max {TYPE_LENGTH_BYTES_MAX} bytes")]
+    TypeTooLong,
+    /// The content is too large.
+    #[error("Account data is too large: max {ACCOUNT_DATA_SIZE_BYTES_MAX} bytes")]
+    TooLarge,
+    /// A tag's order is not a number.
+    #[error("'order' must be a number")]
+    InvalidOrder,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Set an entry, as a client asks for it. `content` is a JSON object.
+pub async fn set(
+    accounts: &Accounts,
+    user_id: &UserId,
+    room_nid: Option<RoomNid>,
+    data_type: &str,
+    content: Box<RawValue>,
+) -> Result<(), UserDataError> {
+    match data_type {
+        "m.fully_read" => return Err(UserDataError::ReadMarker(data_type.to_owned())),
+        "m.push_rules" => return Err(UserDataError::PushRules(data_type.to_owned())),
+        _ => {}
+    }
+    if data_type.len() > TYPE_LENGTH_BYTES_MAX {
+        return Err(UserDataError::TypeTooLong);
+    }
+    if content.get().len() > ACCOUNT_DATA_SIZE_BYTES_MAX {
+        return Err(UserDataError::TooLarge);
+    }
+    let mut tx = accounts.db().begin().await?;
+    tx.account_data().set(user_id, room_nid, data_type, content.into()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The tags of a room.
+pub async fn list_tags(
+    accounts: &Accounts,
+    user_id: &UserId,
+    room_nid: RoomNid,
+) -> Result<Map<String, Value>, StorageError> {
+    let content = accounts.db().account_data().find(user_id, Some(room_nid), TAGS).await?;
+    Ok(read_tags(content.as_deref()))
+}
+
+/// Add, change or (with nothing) delete a tag.
+pub async fn set_tag(
+    accounts: &Accounts,
+    user_id: &UserId,
+    room_nid: RoomNid,
+    tag: &str,
+    content: Option<Map<String, Value>>,
+) -> Result<(), UserDataError> {
+    if tag.len() > TYPE_LENGTH_BYTES_MAX {
+        return Err(UserDataError::TypeTooLong);
+    }
+    if content
+        .as_ref()
+        .and_then(|content| content.get("order"))
+        .is_some_and(|order| !order.is_number())
+    {
+        return Err(UserDataError::InvalidOrder);
+    }
+    let mut tx = accounts.db().begin().await?;
+    let before = tx.account_data().find_for_update(user_id, Some(room_nid), TAGS).await?;
+    let mut tags = read_tags(before.as_deref());
+    match content {
+        Some(content) => drop(tags.insert(tag.to_owned(), Value::Object(content))),
+        None if tags.remove(tag).is_none() => return Ok(()),
+        None => {}
+    }
+    let json = serde_json::json!({ "tags": tags }).to_string();
+    if json.len() > ACCOUNT_DATA_SIZE_BYTES_MAX {
+        return Err(UserDataError::TooLarge);
+    }
+    let content: Arc<RawValue> =
+        RawValue::from_string(json).map_err(|_| UserDataError::TooLarge)?.into();
+    tx.account_data().set(user_id, Some(room_nid), TAGS, content).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn read_tags(content: Option<&RawValue>) -> Map<String, Value> {
+    let content: Option<Map<String, Value>> =
+        content.and_then(|content| serde_json::from_str(content.get()).ok());
+    match content.and_then(|mut content| content.remove("tags")) {
+        Some(Value::Object(tags)) => tags,
+        Some(_) | None => Map::new(),
+    }
+}

@@ -1,0 +1,229 @@
+//! `GET` and `POST /_synapse/admin/v1/register` (Synapse's "Register a user with shared-secret registration").
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::StatusCode;
+use myelin_accounts::{
+    Accounts,
+    password::{self, PASSWORD_LENGTH_CHARS_MAX},
+    registration::{self, NewAccount, UsernameError, UsernameRules},
+    session::{self, NewSession},
+};
+use myelin_http::{ApiError, Raw};
+use ruma::{
+    DeviceId,
+    api::{auth_scheme::NoAuthentication, error::ErrorKind},
+};
+use serde_json::{Map, Value, json};
+use sha1::Sha1;
+use subtle::ConstantTimeEq as _;
+
+use crate::nonces::Nonces;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+/// The kinds of user that are no people.
+const USER_TYPES: [&str; 2] = ["support", "bot"];
+
+#[tracing::instrument(name = "admin.register.get_nonce", skip_all)]
+pub(crate) async fn get_nonce(
+    State(accounts): State<Accounts>,
+    State(nonces): State<Arc<Nonces>>,
+) -> Json<Value> {
+    // Without a secret registration fails later, as it does in Synapse.
+    let secret = accounts.settings().registration_shared_secret.as_deref().unwrap_or_default();
+    Json(json!({ "nonce": nonces.add(secret, accounts.now_ms()) }))
+}
+
+#[tracing::instrument(name = "admin.register.register", skip_all)]
+pub(crate) async fn register(
+    State(accounts): State<Accounts>,
+    State(nonces): State<Arc<Nonces>>,
+    raw: Raw<NoAuthentication>,
+) -> Answer {
+    let body = raw.json_object(false)?;
+    let request = check(&accounts, &nonces, &body)?;
+    let rules = UsernameRules::default();
+    let user_id = registration::check_username(&accounts, &request.username.to_lowercase(), &rules)
+        .await
+        .map_err(to_api_error)?;
+    let hash = password::hash(&accounts, request.password).await.map_err(ApiError::internal)?;
+    let account = NewAccount {
+        user_id: Some(user_id),
+        password_hash: Some(hash),
+        displayname: body.get("displayname").and_then(Value::as_str),
+        is_admin: request.is_admin,
+        user_type: request.user_type,
+        ..NewAccount::default()
+    };
+    let user_id = registration::register(&accounts, account).await.map_err(to_api_error)?;
+    let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or_default();
+    let mut answer = json!({ "user_id": user_id, "home_server": user_id.server_name() });
+    if flag("inhibit_login") {
+        return Ok(Json(answer));
+    }
+    let new = NewSession {
+        device_id: body.get("device_id").and_then(Value::as_str).map(<&DeviceId>::from),
+        display_name: body.get("initial_device_display_name").and_then(Value::as_str),
+        with_refresh_token: flag("refresh_token"),
+    };
+    let started = session::start(&accounts, &user_id, &new).await?;
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("access_token".to_owned(), started.access_token.into());
+        answer.insert("device_id".to_owned(), started.device_id.as_str().into());
+        answer
+            .extend(started.refresh_token.map(|token| ("refresh_token".to_owned(), token.into())));
+        answer.extend(started.expires_in_ms.map(|ms| ("expires_in_ms".to_owned(), ms.into())));
+    }
+    Ok(Json(answer))
+}
+
+/// Who is to be registered, by somebody who knows the secret.
+struct Request<'a> {
+    username: &'a str,
+    password: &'a str,
+    is_admin: bool,
+    user_type: Option<&'a str>,
+}
+
+/// In the order in which Synapse checks.
+fn check<'a>(
+    accounts: &Accounts,
+    nonces: &Nonces,
+    body: &'a Map<String, Value>,
+) -> Result<Request<'a>, ApiError> {
+    let secret = accounts
+        .settings()
+        .registration_shared_secret
+        .as_deref()
+        .filter(|secret| !secret.is_empty())
+        .ok_or_else(|| ApiError::unknown("Shared secret registration is not enabled"))?;
+    let nonce = match body.get("nonce") {
+        None => return Err(ApiError::bad_json("nonce must be specified")),
+        Some(nonce) => nonce.as_str().unwrap_or_default(),
+    };
+    // Used up even if the rest is wrong.
+    if !nonces.take(secret, nonce, accounts.now_ms()) {
+        return Err(ApiError::unknown("unrecognised nonce"));
+    }
+    let username = read_text(body, "username", "Invalid username")?;
+    let password = read_text(body, "password", "Invalid password")?;
+    let user_type = body.get("user_type").and_then(Value::as_str).filter(|kind| !kind.is_empty());
+    let has_type = !matches!(body.get("user_type"), None | Some(Value::Null));
+    if has_type && !user_type.is_some_and(|kind| USER_TYPES.contains(&kind)) {
+        return Err(ApiError::unknown("Invalid user type"));
+    }
+    let mac = body
+        .get("mac")
+        .and_then(Value::as_str)
+        .ok_or_else(|| ApiError::bad_json("mac must be specified"))?;
+    let is_admin = body.get("admin").and_then(Value::as_bool).unwrap_or_default();
+    let request = Request { username, password, is_admin, user_type };
+    let wanted = sign(secret, nonce, &request).map_err(ApiError::internal)?;
+    if !bool::from(wanted.as_bytes().ct_eq(mac.as_bytes())) {
+        return Err(ApiError::client(StatusCode::FORBIDDEN, ErrorKind::Unknown, "HMAC incorrect"));
+    }
+    Ok(request)
+}
+
+fn read_text<'a>(
+    body: &'a Map<String, Value>,
+    key: &str,
+    invalid: &str,
+) -> Result<&'a str, ApiError> {
+    let Some(value) = body.get(key) else {
+        return Err(ApiError::bad_json(format!("{key} must be specified")));
+    };
+    value
+        .as_str()
+        .filter(|text| text.chars().count() <= PASSWORD_LENGTH_CHARS_MAX && !text.contains('\0'))
+        .ok_or_else(|| ApiError::unknown(invalid))
+}
+
+/// The proof that the request is from somebody who knows the secret, in hexadecimal digits.
+fn sign(
+    secret: &str,
+    nonce: &str,
+    request: &Request<'_>,
+) -> Result<String, hmac::digest::InvalidLength> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes())?;
+    let role = if request.is_admin { "admin" } else { "notadmin" };
+    let parts = [nonce, request.username, request.password, role];
+    mac.update(parts.join("\0").as_bytes());
+    if let Some(user_type) = request.user_type {
+        mac.update(b"\0");
+        mac.update(user_type.as_bytes());
+    }
+    Ok(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn to_api_error(error: UsernameError) -> ApiError {
+    let message = error.to_string();
+    let client = |kind| ApiError::client(StatusCode::BAD_REQUEST, kind, message.clone());
+    match error {
+        UsernameError::Characters
+        | UsernameError::Empty
+        | UsernameError::Underscore
+        | UsernameError::TooLong
+        | UsernameError::Numeric => client(ErrorKind::InvalidUsername),
+        UsernameError::Exclusive => client(ErrorKind::Exclusive),
+        UsernameError::InUse => client(ErrorKind::UserInUse),
+        UsernameError::OtherRegistered | UsernameError::NotThatGuest => client(ErrorKind::Unknown),
+        UsernameError::Storage(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_testing::{TestResponse, TestServer};
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::AdminApi;
+
+    const PATH: &str = "/_synapse/admin/v1/register";
+
+    async fn open(pool: PgPool) -> TestServer {
+        TestServer::open(pool, |parts| {
+            crate::routes().with_state(AdminApi::new(parts.accounts.clone())).finish()
+        })
+        .await
+    }
+
+    async fn register(
+        server: &TestServer,
+        secret: &str,
+        username: &str,
+        is_admin: bool,
+    ) -> TestResponse {
+        let nonce = server.get(PATH, None).await.ok()["nonce"].as_str().unwrap().to_owned();
+        let request = Request { username, password: "secret", is_admin, user_type: None };
+        let mac = sign(secret, &nonce, &request).unwrap();
+        let body = json!({
+            "nonce": nonce, "username": username, "password": "secret", "admin": is_admin, "mac": mac
+        });
+        let first = server.post(PATH, None, body.clone()).await;
+        let second = server.post(PATH, None, body).await;
+        assert_eq!(second.body["error"], "unrecognised nonce");
+        first
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_knows_the_secret_registers(pool: PgPool) {
+        let server = open(pool).await;
+
+        let body = register(&server, "shared secret", "ADMIN", true).await.ok();
+
+        assert_eq!(body["user_id"], "@admin:example.org");
+        let user_id = body["user_id"].as_str().unwrap().try_into().unwrap();
+        assert!(server.parts.db.find_user(user_id).await.unwrap().unwrap().is_admin);
+        let taken = register(&server, "shared secret", "admin", false).await;
+        assert_eq!(taken.error(), (400, "M_USER_IN_USE"));
+        let invalid = register(&server, "shared secret", "us,er", false).await;
+        assert_eq!(invalid.error(), (400, "M_INVALID_USERNAME"));
+        let wrong = register(&server, "guess", "eve", true).await;
+        assert_eq!(wrong.error(), (403, "M_UNKNOWN"));
+    }
+}

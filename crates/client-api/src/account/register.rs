@@ -1,0 +1,357 @@
+//! `POST /_matrix/client/v3/register` (client-server API, "Account registration").
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use myelin_accounts::{
+    Accounts,
+    password::{self, PASSWORD_LENGTH_CHARS_MAX},
+    registration::{self, NewAccount, UsernameError, UsernameRules},
+    session::{self, NewSession},
+    uia::{self, UiaProgress, UiaRequest},
+};
+use myelin_http::{ApiError, RateLimits, Raw};
+use ruma::{
+    DeviceId, OwnedUserId, UserId,
+    api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    Answer,
+    session::{read_device_id, read_flag, shorten, started},
+    uia::{answer_incomplete, operation, take_auth, to_api_error as uia_to_api_error},
+};
+
+/// The length of a name that is looked at at all, as Synapse has it.
+const USERNAME_LENGTH_CHARS_MAX: usize = 512;
+
+#[derive(Deserialize)]
+struct Query {
+    kind: Option<String>,
+}
+
+#[tracing::instrument(name = "client.account.register", skip_all)]
+pub(crate) async fn handler(
+    State(accounts): State<Accounts>,
+    State(rate_limits): State<RateLimits>,
+    raw: Raw<AppserviceTokenOptional>,
+) -> Answer {
+    let address = raw.address.to_string();
+    rate_limits.registration.would_allow(&address)?;
+    let body = raw.json_object(true)?;
+    match raw.query::<Query>()?.kind.as_deref() {
+        None | Some("user") => {}
+        Some("guest") => return register_guest(&accounts, &rate_limits, &address, &body).await,
+        Some(kind) => {
+            return Err(ApiError::client(
+                StatusCode::BAD_REQUEST,
+                ErrorKind::Unrecognized,
+                format!("Do not understand membership kind: {kind}"),
+            ));
+        }
+    }
+    // Refused before anything is done if it is not what it must be.
+    read_flag(&body, "refresh_token")?;
+    let username = read_text(&body, "username", USERNAME_LENGTH_CHARS_MAX, "Invalid username")?
+        .map(ToOwned::to_owned);
+    if body.get("type").and_then(Value::as_str) == Some("m.login.application_service") {
+        return register_for_appservice(&accounts, &raw, username.as_deref(), &body).await;
+    }
+    if raw.requester.is_some() {
+        return Err(ApiError::unknown(
+            "An access token should not be provided on requests to /register (except if type is m.login.application_service)",
+        ));
+    }
+    if !accounts.settings().enable_registration {
+        return Err(ApiError::forbidden("Registration has been disabled"));
+    }
+    register_user(&accounts, &rate_limits, &raw, username.map(|name| name.to_lowercase()), body)
+        .await
+}
+
+async fn register_user(
+    accounts: &Accounts,
+    rate_limits: &RateLimits,
+    raw: &Raw<AppserviceTokenOptional>,
+    username: Option<String>,
+    mut body: Map<String, Value>,
+) -> Answer {
+    let auth = take_auth(&mut body)?;
+    let new_password = read_text(&body, "password", PASSWORD_LENGTH_CHARS_MAX, "Invalid password")?
+        .map(ToOwned::to_owned);
+    // The session keeps the body, and shall not keep the password.
+    body.remove("password");
+    if let Some(new_password) = &new_password {
+        check_policy(accounts, new_password)?;
+    }
+    let known_session = auth.as_ref().and_then(|auth| auth.get("session")).and_then(Value::as_str);
+    let known = match known_session {
+        Some(session_id) => uia::find(accounts, session_id).await?,
+        None => None,
+    };
+    let note = |name: &str| {
+        known.as_ref().and_then(|session| session.stages.get(name)).and_then(Value::as_str)
+    };
+    let registered = note(uia::REGISTERED_USER).and_then(|id| OwnedUserId::try_from(id).ok());
+    let mut password_hash = note(uia::PASSWORD_HASH).map(ToOwned::to_owned);
+    let guest_token = body.get("guest_access_token").and_then(Value::as_str).map(ToOwned::to_owned);
+    let rules = UsernameRules {
+        guest_token: guest_token.as_deref(),
+        registered: registered.as_deref(),
+        inhibit_in_use: accounts.settings().inhibit_user_in_use_error,
+    };
+    if let Some(username) = &username {
+        registration::check_username(accounts, username, &rules).await.map_err(to_api_error)?;
+    }
+
+    let flow = if accounts.settings().registration_requires_token {
+        vec![uia::REGISTRATION_TOKEN]
+    } else {
+        vec![uia::DUMMY]
+    };
+    let request = UiaRequest {
+        operation: &operation(raw, ""),
+        flows: &[flow],
+        params: body,
+        auth,
+        user_id: None,
+    };
+    let (session_id, params, stages) =
+        match uia::authenticate(accounts, request).await.map_err(uia_to_api_error)? {
+            UiaProgress::Complete { session_id, params, stages } => (session_id, params, stages),
+            UiaProgress::Incomplete { session_id, body, .. } => {
+                if password_hash.is_none()
+                    && let Some(new_password) = &new_password
+                {
+                    let hash =
+                        password::hash(accounts, new_password).await.map_err(ApiError::internal)?;
+                    uia::set_note(accounts, &session_id, uia::PASSWORD_HASH, &hash.into()).await?;
+                }
+                return Err(answer_incomplete(body));
+            }
+        };
+    if let Some(user_id) = registered {
+        return answer(accounts, &user_id, &params).await;
+    }
+    if let Some(new_password) = &new_password {
+        password_hash =
+            Some(password::hash(accounts, new_password).await.map_err(ApiError::internal)?);
+    }
+    let password_hash =
+        password_hash.ok_or_else(|| ApiError::missing_param("Missing params: password"))?;
+    let username =
+        params.get("username").and_then(Value::as_str).map(str::to_lowercase).or(username);
+    rate_limits.registration.check(&raw.address.to_string())?;
+    let user_id = match &username {
+        // Again: the session may have begun with another name.
+        Some(username) => Some(
+            registration::check_username(
+                accounts,
+                username,
+                &UsernameRules { inhibit_in_use: false, ..rules },
+            )
+            .await
+            .map_err(to_api_error)?,
+        ),
+        None => None,
+    };
+    let account = NewAccount {
+        user_id,
+        password_hash: Some(password_hash),
+        was_guest: guest_token.is_some(),
+        ..NewAccount::default()
+    };
+    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    uia::set_note(accounts, &session_id, uia::REGISTERED_USER, &user_id.as_str().into()).await?;
+    if let Some(token) = stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str) {
+        registration::complete_token(accounts, token).await?;
+    }
+    answer(accounts, &user_id, &params).await
+}
+
+async fn register_guest(
+    accounts: &Accounts,
+    rate_limits: &RateLimits,
+    address: &str,
+    body: &Map<String, Value>,
+) -> Answer {
+    if !accounts.settings().allow_guest_access {
+        return Err(ApiError::forbidden("Guest access is disabled"));
+    }
+    rate_limits.registration.check(address)?;
+    let account = NewAccount { is_guest: true, ..NewAccount::default() };
+    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    let display_name = body.get("initial_device_display_name").and_then(Value::as_str);
+    // Guests do not choose their device.
+    let new = NewSession {
+        device_id: Some(<&DeviceId>::from("guest_device")),
+        display_name: display_name.map(shorten),
+        with_refresh_token: read_flag(body, "refresh_token")?,
+    };
+    let session = session::start(accounts, &user_id, &new).await?;
+    Ok(Json(Value::Object(started(&user_id, session))))
+}
+
+async fn register_for_appservice(
+    accounts: &Accounts,
+    raw: &Raw<AppserviceTokenOptional>,
+    username: Option<&str>,
+    body: &Map<String, Value>,
+) -> Answer {
+    let appservice_id = raw.requester.as_ref().and_then(|session| session.appservice_id.as_deref());
+    let Some(appservice_id) = appservice_id else {
+        return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
+            ApiError::unknown_token(false, "Invalid access token passed.")
+        } else {
+            ApiError::unknown(
+                "Appservice token must be provided when using a type of m.login.application_service",
+            )
+        });
+    };
+    let username =
+        username.ok_or_else(|| ApiError::unknown("Desired Username is missing or not a string"))?;
+    let user_id = registration::check_appservice_username(accounts, appservice_id, username)
+        .map_err(to_api_error)?;
+    let account = NewAccount {
+        user_id: Some(user_id),
+        appservice_id: Some(appservice_id),
+        ..NewAccount::default()
+    };
+    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    answer(accounts, &user_id, body).await
+}
+
+/// What a new user gets: a session, unless the client wants none.
+async fn answer(accounts: &Accounts, user_id: &UserId, params: &Map<String, Value>) -> Answer {
+    if params.get("inhibit_login").and_then(Value::as_bool).unwrap_or_default() {
+        return Ok(Json(serde_json::json!({
+            "user_id": user_id, "home_server": user_id.server_name()
+        })));
+    }
+    let display_name = params.get("initial_device_display_name").and_then(Value::as_str);
+    let new = NewSession {
+        device_id: read_device_id(params)?.map(<&DeviceId>::from),
+        display_name: display_name.map(shorten),
+        with_refresh_token: read_flag(params, "refresh_token")?,
+    };
+    let session = session::start(accounts, user_id, &new).await?;
+    Ok(Json(Value::Object(started(user_id, session))))
+}
+
+fn read_text<'a>(
+    body: &'a Map<String, Value>,
+    key: &str,
+    length_chars_max: usize,
+    message: &str,
+) -> Result<Option<&'a str>, ApiError> {
+    match body.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.chars().count() <= length_chars_max => Ok(Some(text)),
+        Some(_) => Err(ApiError::unknown(message)),
+    }
+}
+
+/// Whether a new password is good enough.
+pub(crate) fn check_policy(accounts: &Accounts, new_password: &str) -> Result<(), ApiError> {
+    password::check_policy(&accounts.settings().password_policy, new_password).map_err(|weak| {
+        ApiError::with_fields(StatusCode::BAD_REQUEST, weak.errcode(), weak.to_string(), [])
+    })
+}
+
+pub(crate) fn to_api_error(error: UsernameError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        UsernameError::Characters
+        | UsernameError::Empty
+        | UsernameError::Underscore
+        | UsernameError::TooLong
+        | UsernameError::Numeric => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::InvalidUsername, message)
+        }
+        UsernameError::Exclusive => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::Exclusive, message)
+        }
+        UsernameError::InUse => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::UserInUse, message)
+        }
+        UsernameError::OtherRegistered => ApiError::unknown(message),
+        UsernameError::NotThatGuest => ApiError::forbidden(message),
+        UsernameError::Storage(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::test_server;
+
+    const PATH: &str = "/_matrix/client/v3/register";
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn with_a_session_or_at_once(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let body = json!({ "username": "Alice", "password": "übers3kr1t", "device_id": "xyzzy" });
+
+        let challenge = server.post(PATH, None, body.clone()).await;
+        assert_eq!(challenge.status, 401);
+        assert_eq!(challenge.body["flows"], json!([{ "stages": ["m.login.dummy"] }]));
+        let auth = json!({ "type": "m.login.dummy", "session": challenge.body["session"] });
+        // The password is kept from the first request, as its hash.
+        let done = server.post(PATH, None, json!({ "auth": auth })).await.ok();
+
+        assert_eq!(
+            (&done["user_id"], &done["device_id"]),
+            (&json!("@alice:example.org"), &json!("xyzzy"))
+        );
+        let taken =
+            json!({ "username": "alice", "password": "x", "auth": { "type": "m.login.dummy" } });
+        assert_eq!(server.post(PATH, None, taken).await.error(), (400, "M_USER_IN_USE"));
+        let again = server.post(PATH, None, json!({ "auth": auth })).await.ok();
+        assert_eq!(again["user_id"], "@alice:example.org");
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn names_are_checked(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        for (username, errcode) in [
+            ("user-£-no", "M_INVALID_USERNAME"),
+            ("us,er", "M_INVALID_USERNAME"),
+            ("_under", "M_INVALID_USERNAME"),
+            ("12345", "M_INVALID_USERNAME"),
+            ("", "M_INVALID_USERNAME"),
+        ] {
+            let body = json!({ "username": username, "password": "x", "auth": { "type": "m.login.dummy" } });
+            assert_eq!(server.post(PATH, None, body).await.error(), (400, errcode), "{username}");
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_guest_becomes_a_user(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let guest = server.post(&format!("{PATH}?kind=guest"), None, json!({})).await.ok();
+        let name = guest["user_id"].as_str().unwrap()[1..].split(':').next().unwrap().to_owned();
+        let body = json!({
+            "username": name, "password": "secret", "guest_access_token": guest["access_token"],
+            "auth": { "type": "m.login.dummy" }
+        });
+
+        let user = server.post(PATH, None, body).await.ok();
+
+        assert_eq!(user["user_id"], guest["user_id"]);
+        let stored =
+            server.parts.db.find_user(user["user_id"].as_str().unwrap().try_into().unwrap()).await;
+        assert!(!stored.unwrap().unwrap().is_guest);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn without_a_session(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let body =
+            json!({ "password": "x", "inhibit_login": true, "auth": { "type": "m.login.dummy" } });
+        let done = server.post(PATH, None, body).await.ok();
+        assert!(done.get("access_token").is_none());
+    }
+}

@@ -1,0 +1,23 @@
+//! `DELETE /_matrix/client/v3/profile/{userId}/{keyName}` (client-server API, "Profiles").
+
+use axum::{Json, extract::State};
+use myelin_accounts::{Accounts, profile};
+use myelin_http::{RateLimits, Raw};
+use serde_json::json;
+
+use crate::Answer;
+
+#[tracing::instrument(name = "client.profile.delete_profile_field", skip_all, fields(user.id = %raw.requester.user_id))]
+pub(crate) async fn handler(
+    State(accounts): State<Accounts>,
+    State(rate_limits): State<RateLimits>,
+    raw: Raw,
+) -> Answer {
+    let (user_id, field) = (super::user_id(&raw)?, raw.path_arg(1)?);
+    super::check_caller(&raw, &user_id, field)?;
+    rate_limits.profile.check_caller(&raw.requester)?;
+    profile::set_field(&accounts, &user_id, field, None, raw.requester.is_admin)
+        .await
+        .map_err(super::to_api_error)?;
+    Ok(Json(json!({})))
+}

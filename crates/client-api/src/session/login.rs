@@ -1,0 +1,219 @@
+//! `POST /_matrix/client/v3/login` (client-server API, "Login").
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use myelin_accounts::{
+    Accounts, devices,
+    session::{self, IdentifyError, LogInError, NewSession},
+};
+use myelin_http::{ApiError, RateLimits, Raw};
+use ruma::{
+    DeviceId, OwnedUserId,
+    api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
+};
+use serde_json::{Map, Value};
+
+use crate::{Answer, ClientApiSettings};
+
+/// The length of a device's name when it is made.
+const DISPLAY_NAME_LENGTH_CHARS_MAX: usize = 100;
+
+#[tracing::instrument(name = "client.session.login", skip_all)]
+pub(crate) async fn handler(
+    State(accounts): State<Accounts>,
+    State(rate_limits): State<RateLimits>,
+    State(settings): State<ClientApiSettings>,
+    raw: Raw<AppserviceTokenOptional>,
+) -> Answer {
+    let submission = raw.json_object(false)?;
+    let with_refresh_token = read_flag(&submission, "refresh_token")?;
+    let device_id = read_device_id(&submission)?;
+    let kind = match submission.get("type") {
+        None => return Err(ApiError::unknown("Missing JSON keys.")),
+        Some(kind) => kind.as_str().unwrap_or_default(),
+    };
+    let user_id = match kind {
+        "m.login.application_service" => log_in_appservice(&accounts, &raw, &submission).await?,
+        "m.login.password" if accounts.settings().password_enabled => {
+            rate_limits.login_address.check(&raw.address.to_string())?;
+            log_in_by_password(&accounts, &rate_limits, &submission).await?
+        }
+        "m.login.token" => {
+            rate_limits.login_address.check(&raw.address.to_string())?;
+            let token = submission
+                .get("token")
+                .and_then(Value::as_str)
+                .ok_or_else(|| ApiError::unknown("Missing JSON keys."))?;
+            session::log_in_by_token(&accounts, token).await.map_err(to_api_error)?
+        }
+        _ => return Err(ApiError::unknown(format!("Unknown login type {kind}"))),
+    };
+    let display_name = submission.get("initial_device_display_name").and_then(Value::as_str);
+    let new = NewSession {
+        device_id: device_id.map(<&DeviceId>::from),
+        display_name: display_name.map(shorten),
+        with_refresh_token,
+    };
+    let started = session::start(&accounts, &user_id, &new).await?;
+    let mut body = super::started(&user_id, started);
+    body.extend(settings.well_known().map(|content| ("well_known".to_owned(), content)));
+    Ok(Json(Value::Object(body)))
+}
+
+/// True or false; false if it is absent.
+pub(crate) fn read_flag(body: &Map<String, Value>, key: &str) -> Result<bool, ApiError> {
+    match body.get(key) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(ApiError::unknown(format!("`{key}` should be true or false."))),
+    }
+}
+
+/// The device ID that the client chose, if any.
+pub(crate) fn read_device_id(body: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
+    match body.get("device_id") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(id)) if id.is_empty() => Ok(None),
+        Some(Value::String(id)) if devices::is_valid_id(id) => Ok(Some(id)),
+        Some(Value::String(_)) => {
+            Err(ApiError::invalid_param("device_id cannot be longer than 512 characters."))
+        }
+        Some(_) => Err(ApiError::invalid_param("device_id must be a string")),
+    }
+}
+
+/// As much of a device's name as is kept.
+pub(crate) fn shorten(display_name: &str) -> &str {
+    let end = display_name.char_indices().nth(DISPLAY_NAME_LENGTH_CHARS_MAX);
+    end.and_then(|(end, _)| display_name.get(..end)).unwrap_or(display_name)
+}
+
+async fn log_in_by_password(
+    accounts: &Accounts,
+    rate_limits: &RateLimits,
+    submission: &Map<String, Value>,
+) -> Result<OwnedUserId, ApiError> {
+    let password = submission
+        .get("password")
+        .and_then(Value::as_str)
+        .ok_or_else(|| ApiError::unknown("Bad parameter: password"))?;
+    let meant = session::identify(accounts, submission).await.map_err(identify_to_api_error)?;
+    let account = meant.as_str().to_lowercase();
+    rate_limits.login_failed_attempts.would_allow(&account)?;
+    let user_id = match session::log_in_by_password(accounts, &meant, password).await {
+        Ok(user_id) => user_id,
+        Err(error) => {
+            if matches!(error, LogInError::Wrong) {
+                // It has been asked whether this is allowed; now it counts.
+                let _ = rate_limits.login_failed_attempts.check(&account);
+            }
+            return Err(to_api_error(error));
+        }
+    };
+    rate_limits.login_account.check(&account)?;
+    Ok(user_id)
+}
+
+async fn log_in_appservice(
+    accounts: &Accounts,
+    raw: &Raw<AppserviceTokenOptional>,
+    submission: &Map<String, Value>,
+) -> Result<OwnedUserId, ApiError> {
+    let appservice_id = raw.requester.as_ref().and_then(|session| session.appservice_id.as_deref());
+    let Some(appservice) = appservice_id.and_then(|id| accounts.appservices().find(id)) else {
+        return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
+            ApiError::unknown_token(
+                false,
+                "This login method is only valid for application services",
+            )
+        } else {
+            ApiError::missing_token()
+        });
+    };
+    let is_user = submission
+        .get("identifier")
+        .and_then(|identifier| identifier.get("type"))
+        .is_some_and(|kind| kind == "m.id.user");
+    if !is_user && submission.contains_key("identifier") {
+        return Err(ApiError::invalid_param("Unknown login identifier type"));
+    }
+    let user_id = session::identify(accounts, submission).await.map_err(identify_to_api_error)?;
+    if !appservice.is_interested_in_user(&user_id) {
+        return Err(ApiError::forbidden("Invalid access_token"));
+    }
+    // Its own user stands in no table.
+    if appservice.sender == user_id {
+        return Ok(user_id);
+    }
+    session::log_in_as(accounts, &user_id).await.map_err(to_api_error)
+}
+
+fn identify_to_api_error(error: IdentifyError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        IdentifyError::Missing | IdentifyError::Invalid(_) | IdentifyError::UnknownType => {
+            ApiError::invalid_param(message)
+        }
+        IdentifyError::UnknownThreepid => ApiError::forbidden(message),
+        IdentifyError::Storage(error) => error.into(),
+    }
+}
+
+fn to_api_error(error: LogInError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        LogInError::Wrong | LogInError::WrongToken => ApiError::forbidden(message),
+        LogInError::Deactivated => {
+            ApiError::client(StatusCode::FORBIDDEN, ErrorKind::UserDeactivated, message)
+        }
+        LogInError::Locked => ApiError::user_locked(),
+        LogInError::Password(error) => ApiError::internal(error),
+        LogInError::Storage(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::test_server;
+
+    const PATH: &str = "/_matrix/client/v3/login";
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn by_password(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        test_server::register(&server, "alice", "secret").await;
+        let log_in = async |user: &str, password: &str| {
+            let identifier = json!({ "type": "m.id.user", "user": user });
+            let body = json!({ "type": "m.login.password", "identifier": identifier, "password": password, "device_id": "D" });
+            server.post(PATH, None, body).await
+        };
+
+        let body = log_in("@ALICE:example.org", "secret").await.ok();
+        assert_eq!(
+            (&body["user_id"], &body["device_id"]),
+            (&json!("@alice:example.org"), &json!("D"))
+        );
+        assert_eq!(log_in("alice", "wrong").await.error(), (403, "M_FORBIDDEN"));
+        assert_eq!(log_in("nobody", "secret").await.error(), (403, "M_FORBIDDEN"));
+        assert_eq!(server.post(PATH, None, json!({})).await.status, 400);
+        let unknown = server.post(PATH, None, json!({ "type": "m.login.magic" })).await;
+        assert_eq!(unknown.error(), (400, "M_UNKNOWN"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_second_login_ends_the_first_of_the_device(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let mut first = test_server::register(&server, "alice", "secret").await;
+        let body = json!({ "type": "m.login.password", "user": "alice", "password": "secret", "device_id": first.device_id });
+
+        let second = server.post(PATH, None, body).await.ok();
+
+        let whoami = "/_matrix/client/v3/account/whoami";
+        assert_eq!(server.get(whoami, Some(&first)).await.error(), (401, "M_UNKNOWN_TOKEN"));
+        first.token = second["access_token"].as_str().unwrap().to_owned();
+        server.get(whoami, Some(&first)).await.ok();
+    }
+}

@@ -1,0 +1,98 @@
+//! Asks the caller to prove again who they are.
+
+use http::StatusCode;
+use myelin_accounts::{
+    Accounts,
+    uia::{self, UiaError, UiaProgress, UiaRequest},
+};
+use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_model::TokenHash;
+use ruma::api::error::ErrorKind;
+use serde_json::{Map, Value};
+
+/// Let the request pass if its caller has authenticated for it again, or lately if `may_skip`. Returns the body, as
+/// sent now or earlier in the session.
+pub(crate) async fn require_auth(
+    accounts: &Accounts,
+    rate_limits: &RateLimits,
+    raw: &Raw,
+    mut params: Map<String, Value>,
+    token: &TokenHash,
+    may_skip: bool,
+) -> Result<Map<String, Value>, ApiError> {
+    let caller = &raw.requester;
+    let auth = take_auth(&mut params)?;
+    let timeout_ms = accounts.settings().ui_auth_session_timeout_ms;
+    if may_skip && timeout_ms > 0 {
+        let validated = accounts.db().find_access_token_validated(token).await?;
+        if validated.is_some_and(|ts| accounts.now_ms().saturating_sub(ts) < timeout_ms) {
+            return Ok(params);
+        }
+    }
+    rate_limits.login_failed_attempts.would_allow(caller.user_id.as_str())?;
+    let has_password = accounts
+        .db()
+        .find_user(&caller.user_id)
+        .await?
+        .is_some_and(|user| user.password_hash.is_some());
+    let flows = if has_password { vec![vec![uia::PASSWORD]] } else { vec![] };
+    let request = UiaRequest {
+        operation: &operation(raw, caller.user_id.as_str()),
+        flows: &flows,
+        params,
+        auth,
+        user_id: Some(&caller.user_id),
+    };
+    match uia::authenticate(accounts, request).await.map_err(to_api_error)? {
+        UiaProgress::Complete { params, .. } => {
+            if timeout_ms > 0 {
+                accounts.db().set_access_token_validated(token, accounts.now_ms()).await?;
+            }
+            Ok(params)
+        }
+        UiaProgress::Incomplete { body, has_failed, .. } => {
+            if has_failed {
+                // It has been asked whether this is allowed; now it counts.
+                let _ = rate_limits.login_failed_attempts.check(caller.user_id.as_str());
+            }
+            Err(answer_incomplete(body))
+        }
+    }
+}
+
+/// 401 with what is still to be done.
+pub(crate) fn answer_incomplete(body: Value) -> ApiError {
+    ApiError::json(StatusCode::UNAUTHORIZED, body)
+}
+
+/// What a session is bound to.
+pub(crate) fn operation<A: myelin_http::Authenticate>(raw: &Raw<A>, user: &str) -> String {
+    format!("{} {} {user}", raw.parts.method, raw.parts.uri.path())
+}
+
+/// Take `auth` out of a body.
+pub(crate) fn take_auth(
+    params: &mut Map<String, Value>,
+) -> Result<Option<Map<String, Value>>, ApiError> {
+    match params.remove("auth") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(auth)) if auth.is_empty() => Ok(None),
+        Some(Value::Object(auth)) => Ok(Some(auth)),
+        Some(_) => Err(ApiError::bad_json("auth must be an object")),
+    }
+}
+
+pub(crate) fn to_api_error(error: UiaError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        UiaError::UnknownSession(_) => ApiError::unknown(message),
+        UiaError::OtherOperation => {
+            ApiError::client(StatusCode::FORBIDDEN, ErrorKind::Unknown, message)
+        }
+        UiaError::Invalid(_) => ApiError::invalid_param(message),
+        UiaError::TooLarge => ApiError::too_large(message),
+        UiaError::OtherUser => ApiError::forbidden(message),
+        UiaError::Password(error) => ApiError::internal(error),
+        UiaError::Storage(error) => error.into(),
+    }
+}

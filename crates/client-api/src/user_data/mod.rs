@@ -1,0 +1,48 @@
+//! What users store for their clients: account data, filters, tags (client-server API, "Client Config", "Filtering",
+//! "Room Tagging").
+
+mod create_filter;
+mod get_account_data;
+mod get_filter;
+mod set_account_data;
+mod tags;
+
+use myelin_http::{ApiError, Raw, RumaRouter};
+use myelin_model::RoomNid;
+use myelin_rooms::Rooms;
+use ruma::{
+    RoomId,
+    api::client::{config, filter, tag},
+};
+
+use crate::ClientApi;
+
+pub(crate) fn routes() -> RumaRouter<ClientApi> {
+    RumaRouter::new()
+        .endpoint::<config::get_global_account_data::v3::Request, _, _>(get_account_data::global)
+        .endpoint::<config::get_room_account_data::v3::Request, _, _>(get_account_data::room)
+        .endpoint::<config::set_global_account_data::v3::Request, _, _>(set_account_data::global)
+        .endpoint::<config::set_room_account_data::v3::Request, _, _>(set_account_data::room)
+        .endpoint::<filter::create_filter::v3::Request, _, _>(create_filter::handler)
+        .endpoint::<filter::get_filter::v3::Request, _, _>(get_filter::handler)
+        .endpoint::<tag::get_tags::v3::Request, _, _>(tags::list)
+        .endpoint::<tag::create_tag::v3::Request, _, _>(tags::set)
+        .endpoint::<tag::delete_tag::v3::Request, _, _>(tags::delete)
+}
+
+/// Whether the path means the caller.
+fn check_caller(raw: &Raw, message: &str) -> Result<(), ApiError> {
+    if raw.path_arg(0)? == raw.requester.user_id {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden(message))
+    }
+}
+
+/// The room that the path means.
+async fn room_nid(rooms: &Rooms, raw: &Raw) -> Result<RoomNid, ApiError> {
+    let room_id = <&RoomId>::try_from(raw.path_arg(1)?)
+        .map_err(|_| ApiError::invalid_param("Invalid room ID"))?;
+    let head = rooms.db().heads().find(room_id).await?;
+    Ok(head.ok_or_else(|| ApiError::not_found("Unknown room"))?.room_nid)
+}

@@ -1,0 +1,166 @@
+//! Queries over `account_data`.
+
+use std::sync::Arc;
+
+use myelin_model::RoomNid;
+use ruma::UserId;
+use serde_json::value::RawValue;
+use sqlx::PgPool;
+
+use crate::{Change, Db, StorageError, Tx};
+
+/// Stands in `account_data.room_nid` for global account data.
+const GLOBAL: i64 = 0;
+
+/// An account data entry.
+#[derive(Debug, Clone)]
+pub struct StoredAccountData {
+    /// The room, or `None` for global account data.
+    pub room_nid: Option<RoomNid>,
+    /// The type.
+    pub data_type: Box<str>,
+    /// The content.
+    pub content: Arc<RawValue>,
+}
+
+/// Reads of account data.
+#[derive(Debug)]
+pub struct AccountData<'a> {
+    pool: &'a PgPool,
+}
+
+impl Db {
+    /// Account data.
+    pub fn account_data(&self) -> AccountData<'_> {
+        AccountData { pool: self.pool() }
+    }
+}
+
+impl AccountData<'_> {
+    /// All of a user's account data, global and of rooms. One query.
+    #[tracing::instrument(name = "db.account_data.list_for_user", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list_for_user(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Vec<StoredAccountData>, StorageError> {
+        let rows = sqlx::query!(
+            "SELECT room_nid, data_type, content FROM account_data WHERE user_id = $1",
+            user_id.as_str()
+        )
+        .fetch_all(self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(StoredAccountData {
+                    room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
+                    data_type: row.data_type.into(),
+                    content: parse(row.content)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Find an entry.
+    #[tracing::instrument(name = "db.account_data.find", skip_all, fields(user.id = %user_id), err)]
+    pub async fn find(
+        &self,
+        user_id: &UserId,
+        room_nid: Option<RoomNid>,
+        data_type: &str,
+    ) -> Result<Option<Arc<RawValue>>, StorageError> {
+        let content = sqlx::query_scalar!(
+            "SELECT content FROM account_data WHERE user_id = $1 AND room_nid = $2 AND data_type = $3",
+            user_id.as_str(),
+            room_nid.map_or(GLOBAL, |nid| nid.0),
+            data_type
+        )
+        .fetch_optional(self.pool)
+        .await?;
+        content.map(parse).transpose()
+    }
+}
+
+fn parse(content: String) -> Result<Arc<RawValue>, StorageError> {
+    RawValue::from_string(content)
+        .map(Into::into)
+        .map_err(StorageError::inconsistent("account_data.content"))
+}
+
+impl Tx {
+    /// Account data.
+    pub fn account_data(&mut self) -> AccountDataTx<'_> {
+        AccountDataTx { tx: self }
+    }
+}
+
+/// Changes to account data.
+#[derive(Debug)]
+pub struct AccountDataTx<'tx> {
+    tx: &'tx mut Tx,
+}
+
+impl AccountDataTx<'_> {
+    /// Set an entry, and announce it.
+    #[tracing::instrument(name = "db.account_data.set", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set(
+        &mut self,
+        user_id: &UserId,
+        room_nid: Option<RoomNid>,
+        data_type: &str,
+        content: Arc<RawValue>,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "INSERT INTO account_data (user_id, room_nid, data_type, content) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_id, room_nid, data_type) DO UPDATE SET content = excluded.content",
+            user_id.as_str(),
+            room_nid.map_or(GLOBAL, |nid| nid.0),
+            data_type,
+            content.get()
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        self.tx.publish(Change::AccountData {
+            user_id: user_id.to_owned(),
+            room_nid,
+            data_type: data_type.into(),
+            content,
+        });
+        Ok(())
+    }
+
+    /// Find an entry, and keep others from changing it until the transaction ends.
+    #[tracing::instrument(name = "db.account_data.find_for_update", skip_all, fields(user.id = %user_id), err)]
+    pub async fn find_for_update(
+        &mut self,
+        user_id: &UserId,
+        room_nid: Option<RoomNid>,
+        data_type: &str,
+    ) -> Result<Option<Arc<RawValue>>, StorageError> {
+        // The lock also holds where there is no row yet.
+        sqlx::query!(
+            r#"SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 7)) AS "locked!: ()""#,
+            user_id.as_str(),
+            data_type
+        )
+        .fetch_one(&mut *self.tx.inner)
+        .await?;
+        let content = sqlx::query_scalar!(
+            "SELECT content FROM account_data WHERE user_id = $1 AND room_nid = $2 AND data_type = $3",
+            user_id.as_str(),
+            room_nid.map_or(GLOBAL, |nid| nid.0),
+            data_type
+        )
+        .fetch_optional(&mut *self.tx.inner)
+        .await?;
+        content.map(parse).transpose()
+    }
+
+    /// Forget all of a user's account data, without a word: nobody reads it any more.
+    #[tracing::instrument(name = "db.account_data.delete_all", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete_all(&mut self, user_id: &UserId) -> Result<(), StorageError> {
+        sqlx::query!("DELETE FROM account_data WHERE user_id = $1", user_id.as_str())
+            .execute(&mut *self.tx.inner)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Queries over `registration_tokens`.
+
+use sqlx::PgConnection;
+
+use super::to_sql_ts;
+use crate::{Db, StorageError, Tx};
+
+impl Db {
+    /// Whether a registration token may be used once more at `now_ms`.
+    #[tracing::instrument(name = "db.registration_tokens.is_valid", skip_all, err)]
+    pub async fn is_registration_token_valid(
+        &self,
+        token: &str,
+        now_ms: u64,
+    ) -> Result<bool, StorageError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM registration_tokens WHERE token = $1
+                  AND (expires_ts IS NULL OR expires_ts > $2)
+                  AND (uses_allowed IS NULL OR pending + completed < uses_allowed)) AS "valid!""#,
+            token,
+            to_sql_ts(now_ms)
+        )
+        .fetch_one(self.pool())
+        .await?)
+    }
+}
+
+impl Tx {
+    /// Registration tokens.
+    pub fn registration_tokens(&mut self) -> RegistrationTokensTx<'_> {
+        RegistrationTokensTx { conn: &mut self.inner }
+    }
+}
+
+/// Changes to registration tokens.
+#[derive(Debug)]
+pub struct RegistrationTokensTx<'tx> {
+    conn: &'tx mut PgConnection,
+}
+
+impl RegistrationTokensTx<'_> {
+    /// Add a token. False if there is one of this name.
+    #[tracing::instrument(name = "db.registration_tokens.add", skip_all, err)]
+    pub async fn add(
+        &mut self,
+        token: &str,
+        uses_allowed: Option<i64>,
+        expires_ts: Option<u64>,
+    ) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "INSERT INTO registration_tokens (token, uses_allowed, expires_ts) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+            token,
+            uses_allowed,
+            expires_ts.map(to_sql_ts)
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Set a use aside for a registration that is not complete. False if there is none left.
+    #[tracing::instrument(name = "db.registration_tokens.reserve", skip_all, err)]
+    pub async fn reserve(&mut self, token: &str, now_ms: u64) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "UPDATE registration_tokens SET pending = pending + 1 WHERE token = $1
+             AND (expires_ts IS NULL OR expires_ts > $2)
+             AND (uses_allowed IS NULL OR pending + completed < uses_allowed)",
+            token,
+            to_sql_ts(now_ms)
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// A registration is complete.
+    #[tracing::instrument(name = "db.registration_tokens.complete", skip_all, err)]
+    pub async fn complete(&mut self, token: &str) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE registration_tokens SET pending = greatest(pending - 1, 0), completed = completed + 1
+             WHERE token = $1",
+            token
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Queries over `threepids`.
+
+use ruma::{OwnedUserId, UserId};
+use sqlx::PgConnection;
+
+use super::from_sql_ts;
+use crate::{Db, StorageError, Tx};
+
+/// An e-mail address or telephone number of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Threepid {
+    /// `email` or `msisdn`.
+    pub medium: String,
+    /// The address.
+    pub address: String,
+    /// When it was shown to be the user's, in milliseconds since the epoch.
+    pub validated_ts: u64,
+    /// When it was added to the account, in milliseconds since the epoch.
+    pub added_ts: u64,
+}
+
+impl Db {
+    /// The third-party identifiers of a user.
+    #[tracing::instrument(name = "db.threepids.list", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list_threepids(&self, user_id: &UserId) -> Result<Vec<Threepid>, StorageError> {
+        let rows = sqlx::query!(
+            "SELECT medium, address, validated_ts, added_ts FROM threepids WHERE user_id = $1 ORDER BY added_ts",
+            user_id.as_str()
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Threepid {
+                medium: row.medium,
+                address: row.address,
+                validated_ts: from_sql_ts(row.validated_ts),
+                added_ts: from_sql_ts(row.added_ts),
+            })
+            .collect())
+    }
+
+    /// Find whose a third-party identifier is.
+    #[tracing::instrument(name = "db.threepids.find_user", skip_all, err)]
+    pub async fn find_user_by_threepid(
+        &self,
+        medium: &str,
+        address: &str,
+    ) -> Result<Option<OwnedUserId>, StorageError> {
+        let user = sqlx::query_scalar!(
+            "SELECT user_id FROM threepids WHERE medium = $1 AND address = $2",
+            medium,
+            address
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        user.map(OwnedUserId::try_from)
+            .transpose()
+            .map_err(StorageError::inconsistent("threepids.user_id"))
+    }
+}
+
+impl Tx {
+    /// Third-party identifiers.
+    pub fn threepids(&mut self) -> ThreepidsTx<'_> {
+        ThreepidsTx { conn: &mut self.inner }
+    }
+}
+
+/// Changes to third-party identifiers.
+#[derive(Debug)]
+pub struct ThreepidsTx<'tx> {
+    conn: &'tx mut PgConnection,
+}
+
+impl ThreepidsTx<'_> {
+    /// Take a third-party identifier from its user.
+    #[tracing::instrument(name = "db.threepids.delete", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete(
+        &mut self,
+        user_id: &UserId,
+        medium: &str,
+        address: &str,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "DELETE FROM threepids WHERE user_id = $1 AND medium = $2 AND address = $3",
+            user_id.as_str(),
+            medium,
+            address
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Take all third-party identifiers from a user.
+    #[tracing::instrument(name = "db.threepids.delete_all", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete_all(&mut self, user_id: &UserId) -> Result<(), StorageError> {
+        sqlx::query!("DELETE FROM threepids WHERE user_id = $1", user_id.as_str())
+            .execute(&mut *self.conn)
+            .await?;
+        Ok(())
+    }
+}

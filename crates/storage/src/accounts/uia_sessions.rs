@@ -1,0 +1,136 @@
+//! Queries over `uia_sessions`.
+
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+
+use super::{from_sql_ts, to_sql_ts};
+use crate::{Db, StorageError, Tx};
+
+/// A session of user-interactive authentication.
+#[derive(Debug, Clone)]
+pub struct UiaSession {
+    /// Its secret name.
+    pub session_id: String,
+    /// When it began, in milliseconds since the epoch.
+    pub created_ts: u64,
+    /// What it is for: method, path and user.
+    pub operation: String,
+    /// The request's body, without `auth`.
+    pub params: Map<String, Value>,
+    /// What is completed, with its result. Names that do not begin with `m.` are our own notes.
+    pub stages: Map<String, Value>,
+}
+
+struct Row {
+    session_id: String,
+    created_ts: i64,
+    operation: String,
+    params: String,
+    stages: String,
+}
+
+impl TryFrom<Row> for UiaSession {
+    type Error = StorageError;
+
+    fn try_from(row: Row) -> Result<Self, StorageError> {
+        Ok(Self {
+            session_id: row.session_id,
+            created_ts: from_sql_ts(row.created_ts),
+            operation: row.operation,
+            params: serde_json::from_str(&row.params)
+                .map_err(StorageError::inconsistent("uia_sessions.params"))?,
+            stages: serde_json::from_str(&row.stages)
+                .map_err(StorageError::inconsistent("uia_sessions.stages"))?,
+        })
+    }
+}
+
+impl Db {
+    /// Find a session that began after `since_ms`.
+    #[tracing::instrument(name = "db.uia_sessions.find", skip_all, err)]
+    pub async fn find_uia_session(
+        &self,
+        session_id: &str,
+        since_ms: u64,
+    ) -> Result<Option<UiaSession>, StorageError> {
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT * FROM uia_sessions WHERE session_id = $1 AND created_ts > $2",
+            session_id,
+            to_sql_ts(since_ms)
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        row.map(TryInto::try_into).transpose()
+    }
+}
+
+impl Tx {
+    /// Sessions of user-interactive authentication.
+    pub fn uia_sessions(&mut self) -> UiaSessionsTx<'_> {
+        UiaSessionsTx { conn: &mut self.inner }
+    }
+}
+
+/// Changes to sessions.
+#[derive(Debug)]
+pub struct UiaSessionsTx<'tx> {
+    conn: &'tx mut PgConnection,
+}
+
+impl UiaSessionsTx<'_> {
+    /// Add a session. Those that began before `forget_before_ms` are forgotten, and the uses of registration tokens
+    /// that were set aside for them are free again.
+    #[tracing::instrument(name = "db.uia_sessions.add", skip_all, err)]
+    pub async fn add(
+        &mut self,
+        session: &UiaSession,
+        forget_before_ms: u64,
+    ) -> Result<(), StorageError> {
+        let params = serde_json::to_string(&session.params)
+            .map_err(StorageError::inconsistent("uia_sessions.params"))?;
+        let stages = serde_json::to_string(&session.stages)
+            .map_err(StorageError::inconsistent("uia_sessions.stages"))?;
+        sqlx::query!(
+            "WITH old AS (DELETE FROM uia_sessions WHERE created_ts < $6 RETURNING stages),
+                  given_back AS (
+                      SELECT stages::jsonb ->> 'm.login.registration_token' AS token, count(*) AS uses FROM old
+                      WHERE NOT stages::jsonb ? 'registered_user' GROUP BY 1),
+                  freed AS (
+                      UPDATE registration_tokens t SET pending = greatest(t.pending - g.uses, 0)
+                      FROM given_back g WHERE t.token = g.token)
+             INSERT INTO uia_sessions (session_id, created_ts, operation, params, stages)
+             VALUES ($1, $2, $3, $4, $5)",
+            session.session_id,
+            to_sql_ts(session.created_ts),
+            session.operation,
+            params,
+            stages,
+            to_sql_ts(forget_before_ms)
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Complete a stage, or take a note.
+    #[tracing::instrument(name = "db.uia_sessions.set_stage", skip_all, err)]
+    pub async fn set_stage(
+        &mut self,
+        session_id: &str,
+        stage: &str,
+        result: &Value,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE uia_sessions
+             SET stages = (stages::jsonb || jsonb_build_object($2::text, $3::text::jsonb))::text
+             WHERE session_id = $1",
+            session_id,
+            stage,
+            result.to_string()
+        )
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+}
