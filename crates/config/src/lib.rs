@@ -49,7 +49,8 @@ pub struct Sources {
     pub data_directory: Option<PathBuf>,
     /// Whether secrets may stand in the config itself. Default: true.
     pub secrets_in_config: bool,
-    /// Whether files that are missing and that Synapse would make are made (the signing key). Default: false.
+    /// Whether files that are missing and that Synapse would make are made: the signing key and some secrets.
+    /// Default: false.
     pub create_files: bool,
 }
 
@@ -121,12 +122,26 @@ pub struct Loaded {
 ///
 /// Everything that is wrong, each with its file, key, value and what is allowed.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    load_if(sources, |_| true)
+}
+
+/// Reads the config for a tool that needs only some of its top-level keys: what is wrong elsewhere is passed over.
+///
+/// # Errors
+///
+/// What is wrong with these keys.
+pub fn load_part(sources: &Sources, keys: &[&str]) -> Result<Loaded, ConfigError> {
+    load_if(sources, |key| keys.iter().any(|wanted| key.starts_with(wanted)))
+}
+
+fn load_if(sources: &Sources, matters: impl Fn(&str) -> bool) -> Result<Loaded, ConfigError> {
     let mut warnings = Vec::new();
     let document = source::read(&sources.paths, &mut warnings)?;
     warnings.extend(keys::check(&document));
     let reader = reader::Reader::new(&document, sources, warnings);
     let config = read(&reader.root());
     let mut problems = reader.problems.into_inner();
+    problems.retain(|problem| matters(&problem.key));
     // In the order of the files, not of our reading.
     problems.sort_by_key(|problem| {
         let file = document.files.iter().position(|file| Some(file) == problem.file.as_ref());

@@ -115,6 +115,9 @@ impl Section<'_> {
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && missing == Missing::Create =>
             {
+                if !self.reader.sources.create_files {
+                    return None;
+                }
                 let text = random_text(GENERATED_LENGTH);
                 match write_private_file(file, &text) {
                     Ok(()) => Some(Secret(text)),

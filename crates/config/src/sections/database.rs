@@ -16,7 +16,7 @@ pub enum Database {
     /// No `database` in the config: the server runs a PostgreSQL cluster of its own in its data folder.
     Embedded,
     /// `database: {name: psycopg2, args: {...}}`.
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 /// How to reach a PostgreSQL: the `args` of libpq that Synapse's configs use.
@@ -99,7 +99,7 @@ pub(crate) fn read(root: &Section<'_>) -> Database {
             );
             Database::Embedded
         }
-        _ => Database::Postgres(read_args(&section.section("args"))),
+        _ => Database::Postgres(Box::new(read_args(&section.section("args")))),
     }
 }
 

@@ -167,11 +167,21 @@ fn read_listener(section: &Section<'_>) -> Option<Listener> {
         kind,
         tls: section.bool("tls", false),
         x_forwarded: section.bool("x_forwarded", is_unix),
-        request_id_header: section.text("request_id_header"),
+        request_id_header: read_header(section),
         tag: section.text("tag"),
         resources: read_resources(section),
         address,
     })
+}
+
+fn read_header(section: &Section<'_>) -> Option<String> {
+    let name = section.text("request_id_header")?;
+    let is_right = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if !is_right && let Some(found) = section.find("request_id_header") {
+        section.wrong(&found, "the name of a header");
+    }
+    Some(name)
 }
 
 fn read_address(section: &Section<'_>) -> Option<ListenAddress> {

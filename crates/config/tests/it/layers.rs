@@ -42,11 +42,30 @@ fn a_missing_secret_file_is_made_once() {
     let secret = folder.path().join("shared.secret");
     let text = format!("{BASE}registration_shared_secret_path: {}\n", secret.display());
     fs::write(folder.path().join("hs.yaml"), text).unwrap();
-    let first = load_folder(folder.path()).unwrap().registration.shared_secret.unwrap();
+    assert_eq!(load_folder(folder.path()).unwrap().registration.shared_secret, None);
+    assert!(!secret.exists(), "reading alone makes nothing");
+    let sources =
+        Sources { paths: vec![folder.path().to_owned()], create_files: true, ..Sources::default() };
+    let first = load(&sources).unwrap().config.registration.shared_secret.unwrap();
     let second = load_folder(folder.path()).unwrap().registration.shared_secret.unwrap();
     assert_eq!(first.expose(), fs::read_to_string(&secret).unwrap());
     assert_eq!(first, second);
     assert!(first.expose().len() >= 40);
+}
+
+#[test]
+fn a_tool_passes_over_what_it_does_not_need() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("hs.yaml"),
+        "registration_shared_secret: x\nmax_upload_size: 5MB\n",
+    )
+    .unwrap();
+    let sources = Sources { paths: vec![folder.path().to_owned()], ..Sources::default() };
+    assert!(load(&sources).is_err());
+    let loaded =
+        myelin_config::load_part(&sources, &["registration_shared_secret", "listeners"]).unwrap();
+    assert_eq!(loaded.config.registration.shared_secret.unwrap().expose(), "x");
 }
 
 #[test]

@@ -1,5 +1,12 @@
 //! Whole configs, in the styles that admins have, to settings, warnings and errors.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which clippy takes for production code"
+)]
+
 mod layers;
 mod table;
 

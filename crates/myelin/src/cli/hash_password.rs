@@ -36,7 +36,8 @@ pub fn run(args: &HashPasswordArgs, is_synapse: bool) -> anyhow::Result<()> {
             paths: args.config.clone(),
             ..myelin_config::Sources::default()
         };
-        let config = myelin_config::load(&sources)?.config;
+        let config =
+            myelin_config::load_part(&sources, &["password_config", "bcrypt_rounds"])?.config;
         let pepper = config.password.pepper.map(|pepper| pepper.expose().to_owned());
         (pepper.unwrap_or_default(), config.password.bcrypt_rounds)
     };

@@ -69,7 +69,10 @@ pub fn run(args: &RegisterUserArgs) -> anyhow::Result<()> {
         [] => None,
         paths => {
             let sources = Sources { paths: paths.to_vec(), ..Sources::default() };
-            Some(myelin_config::load(&sources)?.config)
+            Some(
+                myelin_config::load_part(&sources, &["registration_shared_secret", "listeners"])?
+                    .config,
+            )
         }
     };
     let secret = match &args.shared_secret {

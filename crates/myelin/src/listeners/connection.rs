@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use http::Request;
+use http::{HeaderName, Request};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -33,6 +33,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Most requests at once on one HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 200;
 
+/// Where the routes look for a request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// What all connections of a socket have in common.
 pub struct Connections {
     pub service: Arc<Service>,
@@ -44,6 +47,8 @@ pub struct Service {
     pub router: Router,
     pub tls: Option<TlsReloader>,
     pub x_forwarded: bool,
+    /// A header that carries the request's id, set by a proxy.
+    pub request_id_header: Option<HeaderName>,
 }
 
 /// A connection without TLS.
@@ -116,7 +121,13 @@ impl Service {
     + 'static {
         let router = self.router.clone();
         let x_forwarded = self.x_forwarded;
+        let request_id_header = self.request_id_header.clone();
         hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let id =
+                request_id_header.as_ref().and_then(|name| request.headers().get(name)).cloned();
+            if let Some(id) = id {
+                request.headers_mut().insert(REQUEST_ID, id);
+            }
             let client = if x_forwarded {
                 client_address::from_proxy(request.headers(), peer)
             } else {

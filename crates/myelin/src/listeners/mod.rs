@@ -36,6 +36,10 @@ pub fn serve(
                 router: router.clone(),
                 tls: tls.filter(|_| listener.tls).cloned(),
                 x_forwarded: listener.x_forwarded,
+                request_id_header: listener
+                    .request_id_header
+                    .as_ref()
+                    .and_then(|name| name.parse().ok()),
             }),
             graceful: graceful.clone(),
         };
