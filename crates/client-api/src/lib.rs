@@ -25,6 +25,8 @@ mod session;
 mod space;
 mod state;
 #[cfg(test)]
+mod test_rooms;
+#[cfg(test)]
 mod test_server;
 mod typing;
 mod uia;

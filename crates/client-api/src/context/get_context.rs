@@ -56,3 +56,50 @@ fn to_api_error(error: ContextError) -> ApiError {
         ContextError::Storage(error) => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{
+        test_rooms::{TestRoom, bodies, encode},
+        test_server,
+    };
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn stands_between_its_neighbors(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let mut sent = Vec::new();
+        for n in 0..9 {
+            sent.push(room.text(&alice, &n.to_string()).await);
+        }
+
+        let context = room.get(&format!("context/{}?limit=5", sent[4]), &alice).await.ok();
+        assert_eq!(context["event"]["content"]["body"], "4");
+        assert_eq!(bodies(&context["events_before"]), ["3", "2"]);
+        assert_eq!(bodies(&context["events_after"]), ["5", "6", "7"]);
+        let (start, end) = (context["start"].as_str().unwrap(), context["end"].as_str().unwrap());
+        let page = room.get(&format!("messages?dir=b&limit=2&from={start}"), &alice).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["1", "0"]);
+        let page = room.get(&format!("messages?dir=f&from={end}"), &alice).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["8"]);
+
+        let alone = room.get(&format!("context/{}?limit=0", sent[4]), &alice).await.ok();
+        assert_eq!(alone["events_before"], json!([]));
+        assert_eq!(alone["start"].as_str().map(|t| &t[..1]), Some("t"));
+        let members = |context: &serde_json::Value| {
+            let state = context["state"].as_array().unwrap();
+            state.iter().filter(|event| event["type"] == "m.room.member").count()
+        };
+        assert_eq!(members(&alone), 2);
+        let lazy = encode(r#"{"lazy_load_members":true}"#);
+        let path = format!("context/{}?limit=2&filter={lazy}", sent[4]);
+        assert_eq!(members(&room.get(&path, &alice).await.ok()), 1);
+        let carol = server.user("carol").await;
+        assert_eq!(room.get(&path, &carol).await.error(), (403, "M_FORBIDDEN"));
+    }
+}

@@ -66,3 +66,75 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let page = public_rooms(&rooms, &query).await.map_err(room_chunk::to_api_error)?;
     Ok(Json(room_chunk::page(&page)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    const PATH: &str = "/_matrix/client/v3/publicRooms";
+
+    fn names(page: &Value) -> Vec<&str> {
+        let rooms = page["chunk"].as_array().unwrap();
+        rooms.iter().map(|room| room["name"].as_str().unwrap_or_default()).collect()
+    }
+
+    async fn list(
+        server: &myelin_testing::TestServer,
+        alice: &myelin_testing::TestUser,
+        name: &str,
+        kind: &str,
+    ) {
+        let body = json!({"preset": "public_chat", "name": name, "topic": "Wombles",
+            "creation_content": if kind.is_empty() { json!({}) } else { json!({"type": kind}) }});
+        let room = TestRoom::create(server, alice, body).await;
+        let nid = server.parts.db.heads().find_nid(room.id.as_str().try_into().unwrap()).await;
+        let mut tx = server.parts.db.begin().await.unwrap();
+        let list = myelin_storage::DirectoryList::default();
+        tx.directory().add(nid.unwrap().unwrap(), list).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn rooms_are_found_and_paged(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        for (name, kind) in [("one", ""), ("two", ""), ("a space", "m.space")] {
+            list(&server, &alice, name, kind).await;
+        }
+        let find = async |body: Value| server.post(PATH, Some(&alice), body).await.ok();
+
+        let all = find(json!({})).await;
+        assert_eq!(names(&all), ["one", "two", "a space"]);
+        let room = &all["chunk"][0];
+        assert_eq!(room["num_joined_members"], 1);
+        assert_eq!(
+            (&room["join_rule"], &room["world_readable"]),
+            (&json!("public"), &json!(false))
+        );
+        let found = find(json!({"filter": {"generic_search_term": "TWO"}})).await;
+        assert_eq!(names(&found), ["two"]);
+        assert_eq!(
+            names(&find(json!({"filter": {"generic_search_term": "wombles"}})).await).len(),
+            3
+        );
+        let found = find(json!({"filter": {"room_types": ["m.space"]}})).await;
+        assert_eq!(names(&found), ["a space"]);
+        let found = find(json!({"filter": {"room_types": [null]}})).await;
+        assert_eq!(names(&found), ["one", "two"]);
+
+        let first = find(json!({"limit": 2})).await;
+        assert_eq!(names(&first), ["one", "two"]);
+        let second = find(json!({"limit": 2, "since": first["next_batch"]})).await;
+        assert_eq!((names(&second), second["next_batch"].is_null()), (vec!["a space"], true));
+        let page = server.get(&format!("{PATH}?limit=1"), Some(&alice)).await.ok();
+        assert_eq!(names(&page), ["one"]);
+        assert_eq!(server.get(PATH, None).await.error(), (401, "M_MISSING_TOKEN"));
+        let bad = server.post(PATH, Some(&alice), json!({"since": "x"})).await;
+        assert_eq!(bad.error(), (400, "M_INVALID_PARAM"));
+        let remote = server.get(&format!("{PATH}?server=other.org"), Some(&alice)).await;
+        assert_eq!(remote.status, 502);
+    }
+}

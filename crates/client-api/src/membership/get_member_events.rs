@@ -43,3 +43,53 @@ fn membership(text: Option<&str>) -> Result<Option<Membership>, ApiError> {
     })
     .transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn memberships_and_times_are_chosen(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let page = room.get("messages?dir=b&limit=1", &alice).await.ok();
+        let before = page["start"].as_str().unwrap();
+        room.join(&bob).await;
+        let carol = server.user("carol").await;
+        room.join(&carol).await;
+        room.leave(&carol).await;
+
+        for (query, expect) in [
+            (String::new(), vec!["@alice", "@bob", "@carol"]),
+            ("?membership=join".to_owned(), vec!["@alice", "@bob"]),
+            ("?not_membership=join".to_owned(), vec!["@carol"]),
+            (format!("?at={before}"), vec!["@alice"]),
+        ] {
+            let members = room.get(&format!("members{query}"), &alice).await.ok();
+            let mut users: Vec<String> = members["chunk"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|event| event["state_key"].as_str().unwrap().replace(":example.org", ""))
+                .collect();
+            users.sort();
+            assert_eq!(users, expect, "{query}");
+        }
+        assert_eq!(
+            room.get("members?membership=x", &alice).await.error(),
+            (400, "M_INVALID_PARAM")
+        );
+
+        let joined = room.get("joined_members", &alice).await.ok();
+        assert_eq!(joined["joined"].as_object().unwrap().len(), 2);
+        assert_eq!(room.get("joined_members", &carol).await.error(), (403, "M_FORBIDDEN"));
+        let rooms = server.get("/_matrix/client/v3/joined_rooms", Some(&bob)).await.ok();
+        assert_eq!(rooms["joined_rooms"], json!([room.id]));
+        let rooms = server.get("/_matrix/client/v3/joined_rooms", Some(&carol)).await.ok();
+        assert_eq!(rooms["joined_rooms"], json!([]));
+    }
+}

@@ -63,3 +63,146 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     out.push('}');
     Ok(JsonText(out))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{
+        test_rooms::{Statements, TestRoom, bodies, encode},
+        test_server,
+    };
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn pages_lead_to_the_beginning_and_back(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let sent: Vec<String> = (0..25).map(|n| format!("text {n}")).collect();
+        for text in &sent {
+            room.text(&alice, text).await;
+        }
+        room.join(&bob).await;
+
+        let (mut seen, mut from, mut last) = (Vec::new(), String::new(), String::new());
+        loop {
+            let page = room.get(&format!("messages?dir=b&limit=7{from}"), &bob).await.ok();
+            seen.extend(bodies(&page["chunk"]).into_iter().map(ToOwned::to_owned));
+            let Some(end) = page["end"].as_str() else { break };
+            from = format!("&from={end}");
+            last = end.to_owned();
+        }
+        seen.reverse();
+        assert_eq!(seen, sent);
+
+        let page = room.get(&format!("messages?dir=f&limit=100&from={last}"), &bob).await.ok();
+        let forward = bodies(&page["chunk"]);
+        assert!(sent.iter().rev().zip(forward.iter().rev()).all(|(a, b)| a == b));
+        assert_eq!(page["start"], last.as_str());
+        let all = room.get("messages?limit=1000", &bob).await.ok();
+        assert_eq!(bodies(&all["chunk"]), sent);
+        assert_eq!(all["chunk"][0]["type"], "m.room.create");
+        let to = room.get(&format!("messages?dir=b&limit=100&to={last}"), &bob).await.ok();
+        assert_eq!(bodies(&to["chunk"]).len(), forward.len());
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn history_visibility_and_ignored_users_are_minded(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::visible(&server, &alice, "joined").await;
+        room.text(&alice, "before").await;
+        assert_eq!(room.get("messages?dir=b", &bob).await.error(), (403, "M_FORBIDDEN"));
+        room.join(&bob).await;
+        room.text(&alice, "while").await;
+        room.text(&bob, "own").await;
+        room.leave(&bob).await;
+        room.text(&alice, "after").await;
+
+        let page = room.get("messages?dir=b&limit=100", &bob).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["own", "while"]);
+
+        room.join(&bob).await;
+        let page = room.get("messages?dir=b&limit=100", &bob).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["own", "while"]);
+        room.set_state(
+            &alice,
+            "m.room.history_visibility",
+            json!({"history_visibility": "shared"}),
+        )
+        .await;
+        room.text(&alice, "shared").await;
+        let carol = server.user("carol").await;
+        room.join(&carol).await;
+        let page = room.get("messages?dir=b&limit=100", &carol).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["shared"]);
+        let page = room.get("messages?dir=b&limit=100", &alice).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["shared", "after", "own", "while", "before"]);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn filters_choose(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        room.text(&alice, "from alice").await;
+        room.text(&bob, "from bob").await;
+        room.send(&bob, "m.room.message", json!({"body": "picture", "url": "mxc://h/p"})).await;
+        for (filter, expect) in [
+            (json!({"senders": [bob.user_id]}), vec!["from bob", "picture"]),
+            (json!({"not_senders": [bob.user_id]}), vec!["from alice"]),
+            (json!({"types": ["m.room.mess*"], "contains_url": true}), vec!["picture"]),
+            (json!({"contains_url": false}), vec!["from alice", "from bob"]),
+            (json!({"not_types": ["m.room.message"]}), vec![]),
+            (json!({"rooms": ["!other:h"]}), vec![]),
+            (json!({"not_rooms": [room.id]}), vec![]),
+        ] {
+            let path = format!("messages?dir=f&limit=100&filter={}", encode(&filter.to_string()));
+            let page = room.get(&path, &alice).await.ok();
+            assert_eq!(bodies(&page["chunk"]), expect, "{filter}");
+        }
+        let lazy = encode(r#"{"lazy_load_members":true}"#);
+        let page = room.get(&format!("messages?dir=b&limit=1&filter={lazy}"), &alice).await.ok();
+        assert_eq!(page["state"].as_array().unwrap().len(), 1);
+        assert_eq!(page["state"][0]["state_key"], bob.user_id.as_str());
+        assert_eq!(room.get("messages?filter=%7B", &alice).await.error(), (400, "M_NOT_JSON"));
+        assert_eq!(room.get("messages?from=nope", &alice).await.error(), (400, "M_INVALID_PARAM"));
+        assert_eq!(room.get("messages?limit=-1", &alice).await.error(), (400, "M_INVALID_PARAM"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn at_most_four_statements(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::visible(&server, &alice, "joined").await;
+        for n in 0..30 {
+            room.text(&alice, &format!("{n}")).await;
+            room.set_state(&alice, "m.room.topic", json!({"topic": format!("{n}")})).await;
+        }
+        room.set_state(
+            &alice,
+            "m.room.history_visibility",
+            json!({"history_visibility": "shared"}),
+        )
+        .await;
+        room.join(&bob).await;
+        // Another node, which has nothing in memory but who calls and which room is meant.
+        let other = test_server::open(pool).await;
+        let there = TestRoom { server: &other, id: room.id.clone() };
+        there.get("state/m.room.name", &bob).await;
+        there.get("state/m.room.name", &alice).await;
+
+        let lazy = encode(r#"{"lazy_load_members":true}"#);
+        let statements = Statements::start();
+        let page = there.get(&format!("messages?dir=b&limit=50&filter={lazy}"), &bob).await.ok();
+        let count = statements.count();
+
+        assert_eq!(page["chunk"].as_array().unwrap().len(), 2);
+        assert!(count > 0 && count <= 4, "{count} statements");
+        let statements = Statements::start();
+        there.get("messages?dir=b&limit=50", &alice).await.ok();
+        assert!(statements.count() <= 4, "{} statements", statements.count());
+    }
+}

@@ -27,3 +27,37 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
         .map_err(super::to_api_error)?;
     Ok(Json(json!({})))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn presence_is_shown_to_who_shares_a_room(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let path = format!("/_matrix/client/v3/presence/{}/status", alice.user_id);
+        let offline = server.get(&path, Some(&alice)).await.ok();
+        assert_eq!(offline["presence"], "offline");
+
+        let body = json!({"presence": "online", "status_msg": "here"});
+        server.put(&path, Some(&alice), body).await.ok();
+        assert_eq!(server.get(&path, Some(&bob)).await.error(), (403, "M_FORBIDDEN"));
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let presence = server.get(&path, Some(&bob)).await.ok();
+        assert_eq!(
+            (&presence["presence"], &presence["status_msg"]),
+            (&json!("online"), &json!("here"))
+        );
+        assert_eq!(presence["currently_active"], true);
+
+        let other = server.put(&path, Some(&bob), json!({"presence": "online"})).await;
+        assert_eq!(other.error(), (403, "M_FORBIDDEN"));
+        let bad = server.put(&path, Some(&alice), json!({"presence": "nope"})).await;
+        assert_eq!(bad.status, 400);
+    }
+}

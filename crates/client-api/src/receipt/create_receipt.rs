@@ -49,3 +49,70 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
         .map_err(to_api_error)?;
     Ok(Json(json!({})))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn receipts_are_taken_and_refused(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let first = room.text(&alice, "first").await;
+        let second = room.text(&alice, "second").await;
+        let relates = json!({"rel_type": "m.thread", "event_id": first});
+        let reply = room
+            .send(&alice, "m.room.message", json!({"body": "t", "m.relates_to": relates}))
+            .await;
+        let path = |kind: &str, event: &str| room.path(&format!("receipt/{kind}/{event}"));
+        for (kind, event, body, expect) in [
+            ("m.read", &second, json!({}), (200, "")),
+            ("m.read", &first, json!({}), (200, "")),
+            ("m.read.private", &second, json!({"thread_id": "main"}), (200, "")),
+            ("m.read", &reply, json!({"thread_id": first}), (200, "")),
+            ("m.read", &reply, json!({"thread_id": "main"}), (400, "M_INVALID_PARAM")),
+            ("m.read", &second, json!({"thread_id": first}), (400, "M_INVALID_PARAM")),
+            ("m.read", &second, json!({"thread_id": ""}), (400, "M_INVALID_PARAM")),
+            ("m.read", &second, json!({"thread_id": 1}), (400, "M_INVALID_PARAM")),
+            ("m.fully_read", &second, json!({}), (200, "")),
+            ("m.fully_read", &first, json!({}), (200, "")),
+            ("m.fully_read", &second, json!({"thread_id": "main"}), (400, "M_INVALID_PARAM")),
+            ("m.other", &second, json!({}), (400, "M_INVALID_PARAM")),
+        ] {
+            let answer = server.post(&path(kind, event), Some(&alice), body.clone()).await;
+            assert_eq!(answer.error(), expect, "{kind} {body}");
+        }
+        let answer = server.post(&path("m.read", &second), Some(&bob), json!({})).await;
+        assert_eq!(answer.error(), (403, "M_FORBIDDEN"));
+        let answer = server.post(&path("m.read", "$nope"), Some(&alice), json!({})).await;
+        assert_eq!(answer.error(), (404, "M_NOT_FOUND"));
+
+        // Neither goes back.
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT receipt_type, thread_id, event_id FROM receipts JOIN events USING (event_nid)
+             ORDER BY receipt_type, thread_id",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        let row = |kind: &str, thread: &str, event: &str| {
+            (kind.to_owned(), thread.to_owned(), event.to_owned())
+        };
+        let expect = [
+            row("m.read", "", &second),
+            row("m.read", &first, &reply),
+            row("m.read.private", "main", &second),
+        ];
+        assert_eq!(rows, expect);
+        let markers = room.path("read_markers");
+        let body = json!({"m.fully_read": first, "m.read": reply, "m.unknown": 1});
+        server.post(&markers, Some(&alice), body).await.ok();
+        let content: String =
+            sqlx::query_scalar("SELECT content FROM account_data").fetch_one(&pool).await.unwrap();
+        assert_eq!(content, json!({"event_id": second}).to_string());
+    }
+}

@@ -25,3 +25,81 @@ fn to_api_error(error: FindEventError) -> ApiError {
         FindEventError::Storage(error) => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn visibility_decides(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        for (visibility, before, invited, outside) in [
+            ("joined", 404, 404, 404),
+            ("invited", 404, 200, 404),
+            ("shared", 200, 200, 404),
+            ("world_readable", 200, 200, 200),
+        ] {
+            let room = TestRoom::visible(&server, &alice, visibility).await;
+            let path = |event_id: &str| format!("event/{event_id}");
+            let first = room.text(&alice, "first").await;
+            assert_eq!(room.get(&path(&first), &bob).await.status, outside, "{visibility}");
+            room.invite(&alice, &bob).await;
+            let second = room.text(&alice, "second").await;
+            room.join(&bob).await;
+            let third = room.text(&alice, "third").await;
+            for (event_id, expect) in [(first, before), (second, invited), (third, 200)] {
+                let answer = room.get(&path(&event_id), &bob).await;
+                assert_eq!(answer.status, expect, "{visibility} {}", answer.text);
+            }
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_whole_event_is_shown(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        room.set_state(&alice, "m.room.topic", json!({"topic": "old"})).await;
+        let topic = room.set_state(&alice, "m.room.topic", json!({"topic": "new"})).await;
+
+        let event = room.get(&format!("event/{topic}"), &alice).await.ok();
+
+        assert_eq!(event["room_id"], room.id.as_str());
+        assert_eq!(event["content"]["topic"], "new");
+        assert_eq!(event["unsigned"]["prev_content"]["topic"], "old");
+        assert_eq!(event["unsigned"]["membership"], "join");
+        assert_eq!(room.get("event/$nope", &alice).await.error(), (404, "M_NOT_FOUND"));
+        assert_eq!(room.get("event/nope", &alice).await.error(), (404, "M_NOT_FOUND"));
+
+        let text = room.text(&alice, "text").await;
+        let path = room.path(&format!("redact/{text}/1"));
+        server.put(&path, Some(&alice), json!({"reason": "no"})).await.ok();
+        let event = room.get(&format!("event/{text}"), &alice).await.ok();
+        assert_eq!(event["content"], json!({}));
+        assert_eq!(event["unsigned"]["redacted_because"]["content"]["reason"], "no");
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_event_nearest_to_a_moment(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        server.parts.clock.advance_ms(60_000);
+        let text = room.text(&alice, "text").await;
+        let now = myelin_model::Clock::now_ms(&*server.parts.clock);
+        let path = |ts: u64, dir: &str| {
+            room.path(&format!("timestamp_to_event?ts={ts}&dir={dir}")).replace("/v3/", "/v1/")
+        };
+
+        let found = server.get(&path(now - 10_000, "f"), Some(&alice)).await.ok();
+        assert_eq!(found["event_id"], text.as_str());
+        let found = server.get(&path(now + 10_000, "b"), Some(&alice)).await.ok();
+        assert_eq!(found["event_id"], text.as_str());
+        let after = server.get(&path(now + 10_000, "f"), Some(&alice)).await;
+        assert_eq!(after.error(), (404, "M_NOT_FOUND"));
+    }
+}

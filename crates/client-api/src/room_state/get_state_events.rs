@@ -18,3 +18,34 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     Shown::write_all(&mut out, &events, Format::Room, &reply::reader(&rooms, &req.requester));
     Ok(JsonText(out))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_has_left_sees_the_state_of_then(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.set_state(&alice, "m.room.topic", json!({"topic": "old"})).await;
+        assert_eq!(room.get("state", &bob).await.error(), (403, "M_FORBIDDEN"));
+        room.join(&bob).await;
+        room.leave(&bob).await;
+        room.set_state(&alice, "m.room.topic", json!({"topic": "new"})).await;
+
+        let topic = room.get("state/m.room.topic", &bob).await.ok();
+        assert_eq!(topic, json!({"topic": "old"}));
+        let topic = room.get("state/m.room.topic/?format=event", &alice).await.ok();
+        assert_eq!((&topic["content"]["topic"], &topic["state_key"]), (&json!("new"), &json!("")));
+        let state = room.get("state", &bob).await.ok();
+        let own = state.as_array().unwrap().iter().find(|event| {
+            event["type"] == "m.room.member" && event["state_key"] == bob.user_id.as_str()
+        });
+        assert_eq!(own.unwrap()["content"]["membership"], "leave");
+        assert_eq!(room.get("state/nope/x", &alice).await.error(), (404, "M_NOT_FOUND"));
+    }
+}

@@ -76,3 +76,71 @@ fn to_api_error(error: HierarchyError) -> ApiError {
         HierarchyError::Storage(error) => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sqlx::PgPool;
+
+    use crate::{
+        test_rooms::{TestRoom, encode},
+        test_server,
+    };
+
+    fn ids(page: &Value) -> Vec<&str> {
+        page["rooms"].as_array().unwrap().iter().map(|r| r["room_id"].as_str().unwrap()).collect()
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_tree_is_walked_in_order(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let space = || json!({"preset": "public_chat", "creation_content": {"type": "m.space"}});
+        let root = TestRoom::create(&server, &alice, space()).await;
+        let inner = TestRoom::create(&server, &alice, space()).await;
+        let open = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let secret = TestRoom::create(&server, &alice, json!({"preset": "private_chat"})).await;
+        let leaf = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let key = |room: &TestRoom<'_>| format!("m.space.child/{}", encode(&room.id));
+        let via = |order: &str| json!({"via": ["example.org"], "order": order});
+        root.set_state(&alice, &key(&open), via("b")).await;
+        root.set_state(&alice, &key(&inner), via("a")).await;
+        root.set_state(&alice, &key(&secret), json!({"via": ["example.org"], "suggested": true}))
+            .await;
+        inner.set_state(&alice, &key(&leaf), via("a")).await;
+        inner.set_state(&alice, &key(&root), via("b")).await;
+        let path = |rest: &str| root.path(&format!("hierarchy{rest}")).replace("/v3/", "/v1/");
+
+        let all = server.get(&path(""), Some(&alice)).await.ok();
+        assert_eq!(ids(&all), [&*root.id, &inner.id, &leaf.id, &open.id, &secret.id]);
+        assert_eq!(all["rooms"][0]["children_state"].as_array().unwrap().len(), 3);
+        assert_eq!(all["rooms"][0]["children_state"][0]["state_key"], inner.id.as_str());
+        assert!(all["next_batch"].is_null());
+        let seen = server.get(&path(""), Some(&bob)).await.ok();
+        assert_eq!(ids(&seen), [&*root.id, &inner.id, &leaf.id, &open.id]);
+        let top = server.get(&path("?max_depth=1"), Some(&alice)).await.ok();
+        assert_eq!(ids(&top), [&*root.id, &inner.id, &open.id, &secret.id]);
+        let suggested = server.get(&path("?suggested_only=true"), Some(&alice)).await.ok();
+        assert_eq!(ids(&suggested), [&*root.id, &secret.id]);
+        let first = server.get(&path("?limit=2"), Some(&alice)).await.ok();
+        let next = first["next_batch"].as_str().unwrap();
+        let second = server.get(&path(&format!("?limit=9&from={next}")), Some(&alice)).await.ok();
+        assert_eq!(
+            (ids(&first), ids(&second)),
+            (vec![&*root.id, &*inner.id], vec![&*leaf.id, &*open.id, &*secret.id])
+        );
+        let outside = secret.path("hierarchy").replace("/v3/", "/v1/");
+        assert_eq!(server.get(&outside, Some(&bob)).await.error(), (403, "M_FORBIDDEN"));
+
+        let summary = |id: &str| format!("/_matrix/client/v1/room_summary/{}", encode(id));
+        let shown = server.get(&summary(&open.id), Some(&bob)).await.ok();
+        assert_eq!((&shown["membership"], &shown["room_version"]), (&json!("leave"), &json!("12")));
+        assert_eq!(server.get(&summary(&open.id), None).await.ok()["num_joined_members"], 1);
+        assert_eq!(
+            server.get(&summary(&secret.id), Some(&bob)).await.error(),
+            (404, "M_NOT_FOUND")
+        );
+        let aliases = server.get(&open.path("aliases"), Some(&alice)).await.ok();
+        assert_eq!(aliases["aliases"], json!([]));
+    }
+}

@@ -38,3 +38,38 @@ fn to_api_error(error: TypingError) -> ApiError {
         TypingError::Storage(error) => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn typing_begins_and_ends(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let db = &server.parts.db;
+        let nid = db.heads().find_nid(room.id.as_str().try_into().unwrap()).await.unwrap().unwrap();
+        let path = room.path(&format!("typing/{}", alice.user_id));
+        let typing = || db.ephemeral().typing(nid).1;
+
+        server.put(&path, Some(&alice), json!({"typing": true, "timeout": 30_000})).await.ok();
+        assert_eq!(typing(), [alice.user_id.clone()]);
+        room.text(&alice, "done").await;
+        assert!(typing().is_empty());
+        server.put(&path, Some(&alice), json!({"typing": true})).await.ok();
+        server.put(&path, Some(&alice), json!({"typing": false})).await.ok();
+        assert!(typing().is_empty());
+
+        let other = server.put(&path, Some(&bob), json!({"typing": true})).await;
+        assert_eq!(other.error(), (403, "M_FORBIDDEN"));
+        let path = room.path(&format!("typing/{}", bob.user_id));
+        let outside = server.put(&path, Some(&bob), json!({"typing": true})).await;
+        assert_eq!(outside.error(), (403, "M_FORBIDDEN"));
+        let bad = server.put(&path, Some(&bob), json!({"typing": 1})).await;
+        assert_eq!(bad.error(), (400, "M_BAD_JSON"));
+    }
+}
