@@ -10,12 +10,14 @@ mod joined;
 pub mod listing;
 pub mod membership;
 pub mod presence;
+pub mod publish;
 pub mod receipts;
 pub mod redact;
 mod rules;
 pub mod send;
 pub mod set_state;
 pub mod typing;
+pub mod upgrade;
 
 pub use self::{
     context::{EncryptedByDefault, RoomSettings, Rooms},

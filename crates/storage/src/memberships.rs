@@ -29,17 +29,20 @@ impl Db {
         .collect()
     }
 
-    /// The rooms that a user is in.
-    #[tracing::instrument(name = "db.memberships.list_joined_rooms", skip_all, fields(user.id = %user_id), err)]
-    pub async fn list_joined_room_ids(
+    /// The rooms in which a user has one of these memberships, oldest first.
+    #[tracing::instrument(name = "db.memberships.list_rooms", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list_room_ids(
         &self,
         user_id: &UserId,
+        memberships: &[Membership],
     ) -> Result<Vec<OwnedRoomId>, StorageError> {
+        let memberships: Vec<i16> =
+            memberships.iter().map(|membership| membership.to_i16()).collect();
         sqlx::query_scalar!(
-            "SELECT room_id FROM memberships JOIN rooms USING (room_nid) WHERE user_id = $1 AND membership = $2
+            "SELECT room_id FROM memberships JOIN rooms USING (room_nid) WHERE user_id = $1 AND membership = ANY ($2)
              ORDER BY room_nid",
             user_id.as_str(),
-            Membership::Join.to_i16(),
+            &memberships,
         )
         .fetch_all(self.pool())
         .await?

@@ -5,6 +5,7 @@ mod create_room;
 mod get_event_by_timestamp;
 mod get_room_event;
 mod get_summary;
+mod upgrade_room;
 
 use http::Method;
 use myelin_http::RumaRouter;
@@ -40,6 +41,14 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
             Method::POST,
             &[&path],
             create_room::handler,
+        );
+    }
+    for path in paths("/rooms/{room_id}/upgrade") {
+        router = router.raw::<AccessToken, _, _>(
+            "room::upgrade_room",
+            Method::POST,
+            &[&path],
+            upgrade_room::handler,
         );
     }
     router

@@ -105,7 +105,7 @@ mod tests {
             ("1", (400, "M_BAD_JSON")),
             (r#"{"a":1.5}"#, (400, "M_BAD_JSON")),
             (r#"{"a":9007199254740992}"#, (400, "M_BAD_JSON")),
-            (&deep, (400, "M_NOT_JSON")),
+            (&deep, (400, "M_BAD_JSON")),
             (&format!(r#"{{"a":"{}"}}"#, "x".repeat(66_000)), (413, "M_TOO_LARGE")),
         ] {
             let answer = send(content).await;

@@ -160,12 +160,6 @@ impl Draft {
         Ok(self.levels(&create))
     }
 
-    /// The create event's part in the rules.
-    pub(crate) async fn get_create(&mut self) -> Result<Arc<Create>, EventError> {
-        self.load(&[("m.room.create", "")]).await?;
-        self.create().ok_or_else(|| AuthError::NoCreate.into())
-    }
-
     /// Have parts of the state in memory. At most two queries, none if they are there.
     pub(crate) async fn load(&mut self, keys: &[(&str, &str)]) -> Result<(), StorageError> {
         let Some(tip) = self.tip.as_mut() else { return Ok(()) };
@@ -328,7 +322,7 @@ impl Draft {
         if notifies(intent.event_type, key_nid.is_some(), pdu.content()) {
             self.head.notify_ordinal += 1;
         }
-        let added = Added { nid, event_id: pdu.event_id.clone() };
+        let added = Added { event_id: pdu.event_id.clone() };
         self.events.push(Event {
             nid,
             room_nid: self.head.room_nid,

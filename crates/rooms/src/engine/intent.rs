@@ -1,6 +1,6 @@
 //! What a use case wants to send.
 
-use myelin_model::{EventNid, Transaction};
+use myelin_model::Transaction;
 use ruma::{EventId, OwnedEventId, UserId};
 
 /// An event before it is built.
@@ -50,8 +50,6 @@ impl<'a> Intent<'a> {
 /// An event that stands in a draft.
 #[derive(Debug, Clone)]
 pub(crate) struct Added {
-    /// Its number.
-    pub(crate) nid: EventNid,
     /// Its ID.
     pub(crate) event_id: OwnedEventId,
 }

@@ -35,7 +35,8 @@ use tokio::sync::Mutex;
 
 pub use self::error::EventError;
 pub(crate) use self::{
-    append::Refused, draft::Draft, intent::Intent, state::Unchanged, transactions::Message,
+    append::Refused, draft::Draft, intent::Intent, known::StateEvent, state::Unchanged,
+    transactions::Message,
 };
 use self::{
     tip::Tip,

@@ -2,6 +2,7 @@
 
 mod error;
 pub mod forget;
+mod leave_all;
 mod profile;
 mod restricted;
 mod update;
@@ -9,6 +10,7 @@ mod update;
 pub(crate) use self::profile::find_member_profile;
 pub use self::{
     error::MembershipError,
+    leave_all::leave_all,
     profile::{MemberProfile, update_profile},
     update::{Action, MembershipUpdate, update},
 };

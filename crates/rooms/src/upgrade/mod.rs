@@ -1,0 +1,98 @@
+//! Upgrading a room: a new one takes its place (client-server API, "Room upgrades").
+
+mod new_room;
+mod old_room;
+mod power_levels;
+
+use myelin_events::RoomVersion;
+use myelin_model::DeviceSession;
+use myelin_storage::{DirectoryList, StorageError};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+
+use crate::{
+    EventError, Rooms,
+    engine::{Attempts, Draft, Refused},
+};
+
+/// Why a room was not upgraded.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// This server does not know the room.
+    #[error("Unknown room id {0}")]
+    UnknownRoom(OwnedRoomId),
+    /// An event was refused.
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+impl From<StorageError> for UpgradeError {
+    fn from(error: StorageError) -> Self {
+        Self::Event(error.into())
+    }
+}
+
+/// Replace a room by one of another version: its state is copied, its aliases and its place in the directory move, and the old one points
+/// to the new one by a tombstone. `additional_creators` counts since version 12.
+#[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %session.user_id))]
+pub async fn upgrade(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    room_id: &RoomId,
+    version: RoomVersion,
+    additional_creators: &[OwnedUserId],
+) -> Result<OwnedRoomId, UpgradeError> {
+    let mut attempts = Attempts::default();
+    let (old_nid, new_nid, new_id) = loop {
+        let unknown = || UpgradeError::UnknownRoom(room_id.to_owned());
+        let mut old = rooms.find_draft(room_id).await?.ok_or_else(unknown)?;
+        let mut new = Draft::new_room(rooms, version).await?;
+        let plan = Plan { session, version, additional_creators };
+        build(&plan, &mut old, &mut new).await?;
+        let created = (old.room_nid(), new.room_nid(), new.room_id().to_owned());
+        // The old room first: it is the one that others write to, so that nothing is made if they are quicker.
+        match old.append().await {
+            Ok(_) => {}
+            Err(Refused::Conflict) => {
+                attempts.again().await?;
+                continue;
+            }
+            Err(Refused::Failed(error)) => return Err(error.into()),
+        }
+        match new.append().await {
+            Ok(_) => break created,
+            Err(Refused::Conflict) => return Err(EventError::Busy.into()),
+            Err(Refused::Failed(error)) => return Err(error.into()),
+        }
+    };
+    let own_list = DirectoryList { appservice_id: "", network_id: "" };
+    let was_listed = rooms.db().directory().contains(old_nid, own_list).await?;
+    let mut tx = rooms.db().begin().await?;
+    tx.aliases().move_all(old_nid, new_nid).await?;
+    if was_listed {
+        tx.directory().delete(old_nid, own_list).await?;
+        tx.directory().add(new_nid, own_list).await?;
+    }
+    tx.commit().await?;
+    Ok(new_id)
+}
+
+/// What is to be done, and by whom.
+struct Plan<'a> {
+    session: &'a DeviceSession,
+    version: RoomVersion,
+    additional_creators: &'a [OwnedUserId],
+}
+
+/// Add the events of both rooms. Since version 12 the new room's ID is known only when its create event is made.
+async fn build(plan: &Plan<'_>, old: &mut Draft, new: &mut Draft) -> Result<(), UpgradeError> {
+    if plan.version.has_hashed_room_ids() {
+        new_room::add_create(plan, old, new, None).await?;
+        old_room::add_tombstone(plan, old, new.room_id()).await?;
+    } else {
+        let new_id = new.room_id().to_owned();
+        let tombstone = old_room::add_tombstone(plan, old, &new_id).await?;
+        new_room::add_create(plan, old, new, Some(&tombstone)).await?;
+    }
+    new_room::add_state(plan, old, new).await?;
+    old_room::add_rest(plan, old).await
+}

@@ -1,0 +1,76 @@
+//! Nodes, users and rooms.
+
+use std::sync::Arc;
+
+use myelin_events::SigningKey;
+use myelin_model::{DeviceSession, SystemClock};
+use myelin_rooms::{
+    RoomSettings, Rooms,
+    create::create_room,
+    membership::{Action, MembershipUpdate, update},
+    send::{NewMessage, send},
+};
+use myelin_storage::{Db, StorageSettings};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId, server_name};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+/// A node.
+pub(crate) async fn node(pool: &PgPool) -> Rooms {
+    let settings = StorageSettings::default();
+    let db =
+        Db::open(pool.clone(), pool.clone(), &settings, CancellationToken::new()).await.unwrap();
+    Rooms::new(
+        db,
+        Arc::new(SystemClock),
+        server_name!("example.org").to_owned(),
+        Arc::new(SigningKey::from_seed(&[7; 32], "test")),
+        RoomSettings::default(),
+    )
+}
+
+/// A user with a device. Rooms ask for no account.
+pub(crate) fn user(localpart: &str) -> DeviceSession {
+    DeviceSession {
+        user_id: format!("@{localpart}:example.org").try_into().unwrap(),
+        device_id: Some("DEVICE".into()),
+        is_guest: false,
+        is_admin: false,
+        is_suspended: false,
+        appservice_id: None,
+        rate_limit: None,
+    }
+}
+
+/// A public room.
+pub(crate) async fn public_room(rooms: &Rooms, creator: &DeviceSession) -> OwnedRoomId {
+    create_room(rooms, creator, r#"{"preset":"public_chat"}"#).await.unwrap().room_id
+}
+
+pub(crate) async fn join(rooms: &Rooms, session: &DeviceSession, room_id: &RoomId) {
+    let (target, action) = (&*session.user_id, Action::Join);
+    let content = serde_json::Map::new();
+    update(
+        rooms,
+        session,
+        MembershipUpdate { room_id, target, action, content, origin_server_ts: None },
+    )
+    .await
+    .unwrap();
+}
+
+pub(crate) async fn say(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    room_id: &RoomId,
+    txn_id: &str,
+) -> OwnedEventId {
+    let new = NewMessage {
+        room_id,
+        event_type: "m.room.message",
+        content: r#"{"msgtype":"m.text","body":"hello"}"#,
+        txn_id: Some(txn_id),
+        origin_server_ts: None,
+    };
+    send(rooms, session, new).await.unwrap()
+}
