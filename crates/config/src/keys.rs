@@ -18,6 +18,10 @@ pub enum Status {
     Used,
     /// Synapse does something with it that Myelin does not do yet.
     Later,
+    /// It switches off what cannot be switched off yet.
+    Stays,
+    /// It belongs to something that is not there yet; by itself it asks for nothing.
+    Quiet,
     /// Myelin does not need it.
     Moot,
     /// Synapse itself takes no notice of it any more.
@@ -45,6 +49,8 @@ pub static KEYS: LazyLock<BTreeMap<&'static str, Key>> = LazyLock::new(|| {
         let (Some(name), Some(status)) = (cells.next(), cells.next()) else { continue };
         let status = match status {
             "used" => Status::Used,
+            "stays" => Status::Stays,
+            "quiet" => Status::Quiet,
             "moot" => Status::Moot,
             "dead" => Status::Dead,
             _ => Status::Later,
@@ -100,10 +106,15 @@ impl Walk<'_> {
         let note =
             |empty: &str| if key.note.is_empty() { empty.to_owned() } else { key.note.to_owned() };
         match key.status {
-            Status::Used => self.below(&path, key.name, node),
+            Status::Used | Status::Quiet => self.below(&path, key.name, node),
             Status::Later if is_idle(node, key) => {}
             Status::Later => {
                 let text = format!("not supported yet: {}", note(parent_note(key.name)));
+                self.warn(Weight::Warn, path, node, text);
+            }
+            Status::Stays if node.value != Value::Bool(false) => {}
+            Status::Stays => {
+                let text = format!("not supported yet: {}", note("it stays on"));
                 self.warn(Weight::Warn, path, node, text);
             }
             Status::Moot => self.warn(
