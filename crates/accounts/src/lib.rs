@@ -10,6 +10,7 @@ pub mod openid;
 pub mod password;
 pub mod profile;
 pub mod push_rules;
+pub mod pushers;
 mod random;
 pub mod registration;
 pub mod session;

@@ -7,6 +7,8 @@ mod alias;
 mod context;
 mod device;
 mod directory;
+#[cfg(test)]
+mod every_route;
 mod membership;
 mod message;
 mod presence;

@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, profile};
 use myelin_http::{RateLimits, Raw};
+use myelin_rooms::Rooms;
 use serde_json::json;
 
 use crate::Answer;
@@ -11,13 +12,17 @@ use crate::Answer;
 pub(crate) async fn handler(
     State(accounts): State<Accounts>,
     State(rate_limits): State<RateLimits>,
+    State(rooms): State<Rooms>,
     raw: Raw,
 ) -> Answer {
     let (user_id, field) = (super::user_id(&raw)?, raw.path_arg(1)?);
     super::check_caller(&raw, &user_id, field)?;
     rate_limits.profile.check_caller(&raw.requester)?;
-    profile::set_field(&accounts, &user_id, field, None, raw.requester.is_admin)
+    let is_shown = profile::set_field(&accounts, &user_id, field, None, raw.requester.is_admin)
         .await
         .map_err(super::to_api_error)?;
+    if is_shown {
+        super::update_rooms(&rooms, &raw, user_id).await?;
+    }
     Ok(Json(json!({})))
 }

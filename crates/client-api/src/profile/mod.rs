@@ -8,6 +8,8 @@ mod set_profile_field;
 use http::{Method, StatusCode};
 use myelin_accounts::profile::ProfileError;
 use myelin_http::{ApiError, Raw, RumaRouter};
+use myelin_model::DeviceSession;
+use myelin_rooms::{Rooms, membership};
 use ruma::{
     OwnedUserId,
     api::{
@@ -77,6 +79,13 @@ fn check_caller(raw: &Raw, user_id: &OwnedUserId, field: &str) -> Result<(), Api
         ));
     }
     Ok(())
+}
+
+/// Bring the member events of the user's rooms in line with the profile.
+async fn update_rooms(rooms: &Rooms, raw: &Raw, user_id: OwnedUserId) -> Result<(), ApiError> {
+    // An admin changes the profile in the name of its user.
+    let session = DeviceSession { user_id, ..raw.requester.clone() };
+    Ok(membership::update_profile(rooms, &session).await?)
 }
 
 fn to_api_error(error: ProfileError) -> ApiError {

@@ -1,12 +1,13 @@
-//! Push rules (client-server API, "Push Rules").
+//! Push rules and pushers (client-server API, "Push Notifications").
 
 mod get_pushrules;
+mod pushers;
 mod set_pushrule;
 
 use http::{Method, StatusCode};
 use myelin_accounts::push_rules::PushRuleError;
 use myelin_http::{ApiError, RumaRouter};
-use ruma::api::{auth_scheme::AccessToken, error::ErrorKind};
+use ruma::api::{auth_scheme::AccessToken, client::push, error::ErrorKind};
 
 use crate::ClientApi;
 
@@ -40,6 +41,8 @@ const ATTRIBUTE: &[&str] = &[
 pub(crate) fn routes() -> RumaRouter<ClientApi> {
     let get = Method::GET;
     RumaRouter::new()
+        .endpoint::<push::get_pushers::v3::Request, _, _>(pushers::get)
+        .endpoint::<push::set_pusher::v3::Request, _, _>(pushers::set)
         .raw::<AccessToken, _, _>("push::get_pushrules_all", get.clone(), ALL, get_pushrules::all)
         .raw::<AccessToken, _, _>(
             "push::get_pushrules_global_scope",

@@ -35,8 +35,8 @@ pub(crate) async fn find_member_profile(
     rooms: &Rooms,
     user_id: &UserId,
 ) -> Result<MemberProfile, StorageError> {
-    let _ = (rooms, user_id);
-    Ok(MemberProfile::default())
+    let profile = rooms.db().find_profile(user_id).await?.unwrap_or_default();
+    Ok(MemberProfile { display_name: profile.displayname, avatar_url: profile.avatar_url })
 }
 
 /// Bring the member events of all rooms that the user is in in line with its profile. Rooms that refuse are left as they are.

@@ -168,7 +168,7 @@ impl Devices<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Delete devices with their tokens. Those that do not exist are passed over.
+    /// Delete devices with their tokens and pushers. Those that do not exist are passed over.
     #[tracing::instrument(name = "db.devices.delete", skip_all, fields(user.id = %user_id), err)]
     pub async fn delete(
         &mut self,
@@ -178,7 +178,8 @@ impl Devices<'_> {
         let ids: Vec<String> = device_ids.iter().map(ToString::to_string).collect();
         sqlx::query!(
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id = ANY($2)),
-                  r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id = ANY($2))
+                  r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id = ANY($2)),
+                  p AS (DELETE FROM pushers WHERE user_id = $1 AND device_id = ANY($2))
              DELETE FROM devices WHERE user_id = $1 AND device_id = ANY($2)",
             user_id.as_str(),
             &ids
@@ -188,7 +189,7 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Delete all devices and all tokens of a user, but those of `except`.
+    /// Delete all devices, tokens and pushers of a user, but those of `except`.
     #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id), err)]
     pub async fn delete_all(
         &mut self,
@@ -197,7 +198,8 @@ impl Devices<'_> {
     ) -> Result<(), StorageError> {
         sqlx::query!(
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
-                  r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2)
+                  r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
+                  p AS (DELETE FROM pushers WHERE user_id = $1 AND device_id IS DISTINCT FROM $2)
              DELETE FROM devices WHERE user_id = $1 AND device_id IS DISTINCT FROM $2",
             user_id.as_str(),
             except.map(DeviceId::as_str)

@@ -4,6 +4,7 @@ mod account_data;
 mod devices;
 mod filters;
 mod profiles;
+mod pushers;
 mod registration_tokens;
 mod threepids;
 mod tokens;
@@ -15,6 +16,7 @@ pub use self::{
     devices::{Device, Devices},
     filters::FiltersTx,
     profiles::{Profile, ProfilesTx},
+    pushers::{Pusher, PushersTx},
     registration_tokens::RegistrationTokensTx,
     threepids::{Threepid, ThreepidsTx},
     tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens},

@@ -1,0 +1,109 @@
+//! Pushers: where users want to be notified besides their clients' syncs (client-server API, "Push Notifications").
+
+use myelin_model::DeviceSession;
+use myelin_storage::{StorageError, accounts::Pusher};
+use serde_json::{Map, Value};
+
+use crate::Accounts;
+
+/// The length of a pusher's key.
+const PUSHKEY_LENGTH_BYTES_MAX: usize = 512;
+/// The length of an app's ID.
+const APP_ID_LENGTH_CHARS_MAX: usize = 64;
+/// The size of a pusher.
+const PUSHER_SIZE_BYTES_MAX: usize = 65_536;
+
+/// Why a pusher is not set.
+#[derive(Debug, thiserror::Error)]
+pub enum SetPusherError {
+    /// Something is missing.
+    #[error("Missing parameters: {0}")]
+    Missing(&'static str),
+    /// Something is not what it must be.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Set a pusher, or delete it if its `kind` is null.
+pub async fn set(
+    accounts: &Accounts,
+    session: &DeviceSession,
+    mut pusher: Map<String, Value>,
+) -> Result<(), SetPusherError> {
+    let text = |key: &'static str| match pusher.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(SetPusherError::Invalid("A parameter is no string")),
+        None => Err(SetPusherError::Missing(key)),
+    };
+    let (app_id, pushkey) = (text("app_id")?, text("pushkey")?);
+    if app_id.chars().count() > APP_ID_LENGTH_CHARS_MAX || pushkey.len() > PUSHKEY_LENGTH_BYTES_MAX
+    {
+        return Err(SetPusherError::Invalid("app_id or pushkey is too long"));
+    }
+    let kind = pusher.get("kind").ok_or(SetPusherError::Missing("kind"))?;
+    if kind.is_null() {
+        let mut tx = accounts.db().begin().await?;
+        tx.pushers().delete(&session.user_id, &app_id, &pushkey).await?;
+        tx.commit().await?;
+        return Ok(());
+    }
+    let kind = text("kind")?;
+    for key in ["app_display_name", "device_display_name", "lang"] {
+        text(key)?;
+    }
+    let data = pusher.get("data").ok_or(SetPusherError::Missing("data"))?;
+    let data = data.as_object().ok_or(SetPusherError::Invalid("data must be an object"))?;
+    match kind.as_str() {
+        "http" => check_url(data.get("url"))?,
+        "email" => {}
+        _ => return Err(SetPusherError::Invalid("Unknown kind of pusher")),
+    }
+    let append = pusher.remove("append").and_then(|append| append.as_bool()).unwrap_or_default();
+    pusher.retain(|key, _| {
+        matches!(
+            key.as_str(),
+            "app_id"
+                | "pushkey"
+                | "kind"
+                | "app_display_name"
+                | "device_display_name"
+                | "lang"
+                | "data"
+                | "profile_tag"
+        )
+    });
+    let content = Value::Object(pusher).to_string();
+    if content.len() > PUSHER_SIZE_BYTES_MAX {
+        return Err(SetPusherError::Invalid("The pusher is too large"));
+    }
+    let mut tx = accounts.db().begin().await?;
+    tx.pushers()
+        .set(
+            &Pusher {
+                user_id: &session.user_id,
+                app_id: &app_id,
+                pushkey: &pushkey,
+                device_id: session.device_id.as_deref(),
+                content: &content,
+            },
+            append,
+        )
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A push gateway is reached at one path only, so that nobody makes this server call anything else.
+fn check_url(url: Option<&Value>) -> Result<(), SetPusherError> {
+    let url = url
+        .and_then(Value::as_str)
+        .ok_or(SetPusherError::Invalid("'url' required in data for HTTP pusher"))?;
+    let is_http = url.starts_with("https://") || url.starts_with("http://");
+    if !is_http || !url.ends_with("/_matrix/push/v1/notify") {
+        return Err(SetPusherError::Invalid("'url' must have a path of '/_matrix/push/v1/notify'"));
+    }
+    Ok(())
+}
