@@ -26,6 +26,7 @@ mod server;
 mod session;
 mod space;
 mod state;
+mod sync;
 #[cfg(test)]
 mod test_rooms;
 #[cfg(test)]
@@ -65,4 +66,5 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(typing::routes())
         .merge(uia::routes())
         .merge(user_data::routes())
+        .merge(sync::routes())
 }

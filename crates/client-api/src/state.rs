@@ -7,6 +7,7 @@ use myelin_accounts::Accounts;
 use myelin_http::RateLimits;
 use myelin_rooms::Rooms;
 use myelin_storage::Db;
+use myelin_sync::Sync;
 use serde_json::{Value, json};
 
 /// The state of the client-server API. Cheap to clone.
@@ -18,6 +19,8 @@ pub struct ClientApi {
     pub accounts: Accounts,
     /// Rooms.
     pub rooms: Rooms,
+    /// The read side.
+    pub sync: Sync,
     /// Rate limits.
     pub rate_limits: RateLimits,
     /// What of the configuration concerns this surface alone.
@@ -39,6 +42,7 @@ parts! {
     db: Db,
     accounts: Accounts,
     rooms: Rooms,
+    sync: Sync,
     rate_limits: RateLimits,
     settings: ClientApiSettings,
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use myelin_events::SigningKey;
 use myelin_http::{RateLimitSettings, RateLimits};
 use myelin_rooms::{RoomSettings, Rooms};
+use myelin_sync::{Sync, SyncSettings};
 use myelin_testing::{TestParts, TestServer, TestUser};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use crate::{ClientApi, ClientApiSettings};
 
@@ -22,6 +24,12 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
             parts.server_name.to_owned(),
             Arc::new(SigningKey::from_seed(&[7; 32], "test")),
             RoomSettings::default(),
+        ),
+        sync: Sync::start(
+            parts.db.clone(),
+            parts.clock(),
+            SyncSettings::default(),
+            CancellationToken::new(),
         ),
         rate_limits: RateLimits::new(&RateLimitSettings::unlimited()),
         settings: ClientApiSettings::default(),

@@ -77,7 +77,7 @@ pub struct Stretch {
 }
 
 /// An event in a stretch, before it is loaded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StretchRow {
     /// Which of the stretches asked for, by its index.
     pub stretch: usize,
@@ -85,6 +85,10 @@ pub struct StretchRow {
     pub event_nid: EventNid,
     /// Where it stands.
     pub pos: StreamPos,
+    /// Who sent it.
+    pub sender: Box<str>,
+    /// It is a member event.
+    pub is_member: bool,
     /// Which state it sets.
     pub state_key_nid: Option<StateKeyNid>,
     /// The state event that it took the place of.
@@ -215,18 +219,24 @@ impl SyncReads<'_> {
             .collect()
     }
 
-    /// The entries of the log, room events aside, that concern a user or one of the rooms.
-    pub async fn list_entries(
+    /// What happened to a user and the rooms: the entries of the log, room events aside, and the rooms that have newer events.
+    pub async fn list_news(
         &self,
         user_id: &UserId,
         room_nids: &[RoomNid],
         after: StreamPos,
         upto: StreamPos,
-    ) -> Result<Vec<Arc<LogEntry>>, StorageError> {
+    ) -> Result<(Vec<Arc<LogEntry>>, Vec<RoomNid>), StorageError> {
         let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
         let rows = sqlx::query!(
-            "SELECT pos, kind, room_nid, user_id, payload FROM log
-             WHERE pos > $3 AND pos <= $4 AND (user_id = $1 OR room_nid = ANY ($2)) ORDER BY pos",
+            r#"
+            SELECT pos AS "pos!", kind, room_nid, user_id, payload FROM log
+            WHERE pos > $3 AND pos <= $4 AND (user_id = $1 OR room_nid = ANY ($2))
+            UNION ALL
+            SELECT last_pos, NULL, room_nid, NULL, NULL FROM rooms
+            WHERE room_nid = ANY ($2) AND last_pos > $3
+            ORDER BY 1
+            "#,
             user_id.as_str(),
             &room_nids,
             after.0,
@@ -234,29 +244,17 @@ impl SyncReads<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let change = decode_row(row.kind, row.room_nid, row.user_id, row.payload)?;
-                Ok(Arc::new(LogEntry { pos: StreamPos(row.pos), change }))
-            })
-            .collect()
-    }
-
-    /// Which of the rooms have events after a position.
-    pub async fn list_changed(
-        &self,
-        room_nids: &[RoomNid],
-        after: StreamPos,
-    ) -> Result<Vec<RoomNid>, StorageError> {
-        let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
-        let rows = sqlx::query_scalar!(
-            "SELECT room_nid FROM rooms WHERE room_nid = ANY ($1) AND last_pos > $2",
-            &room_nids,
-            after.0
-        )
-        .fetch_all(self.db.pool())
-        .await?;
-        Ok(rows.into_iter().map(RoomNid).collect())
+        let (mut entries, mut changed) = (Vec::new(), Vec::new());
+        for row in rows {
+            match (row.kind, row.payload) {
+                (Some(kind), Some(payload)) => {
+                    let change = decode_row(kind, row.room_nid, row.user_id, payload)?;
+                    entries.push(Arc::new(LogEntry { pos: StreamPos(row.pos), change }));
+                }
+                _ => changed.extend(row.room_nid.map(RoomNid)),
+            }
+        }
+        Ok((entries, changed))
     }
 
     /// The events of stretches of history, oldest first.
@@ -273,11 +271,11 @@ impl SyncReads<'_> {
             .collect();
         let rows = sqlx::query!(
             r#"
-            SELECT s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.state_key_nid, e.replaces
+            SELECT s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.sender, e.membership, e.state_key_nid, e.replaces
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
                 AS s (room_nid, after, upto, count, ord)
             CROSS JOIN LATERAL (
-                SELECT event_nid, pos, state_key_nid, replaces FROM events
+                SELECT event_nid, pos, sender, membership, state_key_nid, replaces FROM events
                 WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 = 0
                 ORDER BY pos DESC LIMIT s.count
             ) AS e
@@ -295,6 +293,8 @@ impl SyncReads<'_> {
             stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
             event_nid: EventNid(row.event_nid),
             pos: StreamPos(row.pos),
+            sender: row.sender.into(),
+            is_member: row.membership.is_some(),
             state_key_nid: row.state_key_nid.map(StateKeyNid),
             replaces: row.replaces.map(EventNid),
         });
@@ -312,7 +312,7 @@ impl SyncReads<'_> {
         let rows = sqlx::query!(
             r#"
             SELECT DISTINCT ON (s.ord, e.state_key_nid)
-                s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.state_key_nid, e.replaces
+                s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.sender, e.membership, e.state_key_nid, e.replaces
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
             JOIN events e ON e.room_nid = s.room_nid AND e.pos > s.after AND e.pos <= s.upto
             WHERE e.state_key_nid IS NOT NULL AND e.flags & $4 = 0
@@ -329,6 +329,8 @@ impl SyncReads<'_> {
             stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
             event_nid: EventNid(row.event_nid),
             pos: StreamPos(row.pos),
+            sender: row.sender.into(),
+            is_member: row.membership.is_some(),
             state_key_nid: row.state_key_nid.map(StateKeyNid),
             replaces: row.replaces.map(EventNid),
         });

@@ -4,12 +4,14 @@ use std::sync::{Arc, Weak};
 
 use myelin_model::{Clock, StateKeyNid, StreamPos};
 use myelin_storage::{Db, EphemeralSubscriber, LogSubscriber, StateKey, StorageError};
+use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use serde::Deserialize;
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    filter::Filter,
     unread::UnreadCounts,
     v3::SentMembers,
     view::{Personal, Sample, View, ViewSettings},
@@ -20,6 +22,9 @@ const STRANGERS_MAX: usize = 1_024;
 
 /// How often a user's rooms are read again when the log runs ahead of the database.
 const LOAD_ATTEMPTS_MAX: usize = 5;
+
+/// How many stored filters are remembered.
+const FILTERS_MAX: usize = 10_000;
 
 /// How `/sync` is to be run.
 #[derive(Debug, Clone)]
@@ -51,7 +56,6 @@ pub struct Sync {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -60,7 +64,14 @@ struct Inner {
     sent_members: SentMembers,
     unread: UnreadCounts,
     keys: OnceCell<KnownKeys>,
+    filters: Cache<(OwnedUserId, i64), Arc<Filter>>,
     stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sync").field("view", &self.view).finish_non_exhaustive()
+    }
 }
 
 /// The numbers of the state keys that every room's answer looks at.
@@ -92,8 +103,8 @@ impl Sync {
         // What was applied between the look at the log and the subscription is not in the view.
         view.start_at(db.log().applied());
         let (sent_members, unread) = (SentMembers::default(), UnreadCounts::default());
-        let keys = OnceCell::new();
-        let inner = Inner { db, clock, settings, view, sent_members, unread, keys, stop };
+        let (keys, filters) = (OnceCell::new(), Cache::new(FILTERS_MAX));
+        let inner = Inner { db, clock, settings, view, sent_members, unread, keys, filters, stop };
         let inner = Arc::new(inner);
         tokio::spawn(meet_strangers(Arc::downgrade(&inner), unknown));
         Self { inner }
@@ -122,6 +133,11 @@ impl Sync {
 
     pub(crate) fn unread(&self) -> &UnreadCounts {
         &self.inner.unread
+    }
+
+    /// Stored filters, by user and number.
+    pub(crate) fn filters(&self) -> &Cache<(OwnedUserId, i64), Arc<Filter>> {
+        &self.inner.filters
     }
 
     pub(crate) fn stop(&self) -> &CancellationToken {

@@ -11,6 +11,7 @@ use myelin_http::RateLimits;
 use myelin_model::{Clock, SystemClock};
 use myelin_rooms::Rooms;
 use myelin_storage::Db;
+use myelin_sync::Sync;
 use tokio_util::sync::CancellationToken;
 
 use super::{database::Database, settings};
@@ -29,7 +30,7 @@ impl Parts {
     pub async fn start(
         config: &Config,
         database: &Database,
-        _stop: &CancellationToken,
+        stop: &CancellationToken,
     ) -> anyhow::Result<Parts> {
         let server_name = settings::server_name(config)?;
         let key = settings::signing_key(config)?;
@@ -53,11 +54,12 @@ impl Parts {
             settings::accounts(config),
             appservices,
         );
+        let sync = Sync::start(db.clone(), clock.clone(), settings::sync(config), stop.clone());
         let rooms = Rooms::new(db.clone(), clock, server_name, key, settings::rooms(config)?);
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
         let admin_api = AdminApi::new(accounts.clone());
-        let client_api = ClientApi { db, accounts, rooms, rate_limits, settings };
+        let client_api = ClientApi { db, accounts, rooms, sync, rate_limits, settings };
         Ok(Parts { client_api, admin_api, storage_stop })
     }
 

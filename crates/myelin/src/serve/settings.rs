@@ -23,6 +23,7 @@ use myelin_model::{
 };
 use myelin_rooms::{EncryptedByDefault, NamingRule, NamingRules, RoomSettings};
 use myelin_storage::StorageSettings;
+use myelin_sync::SyncSettings;
 use ruma::{OwnedServerName, ServerName};
 
 /// Of storage.
@@ -31,6 +32,17 @@ pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
         presence_enabled: config.users.presence.mode != PresenceMode::Disabled,
         clock: clock.clone(),
         ..StorageSettings::default()
+    }
+}
+
+/// Of the read side.
+pub fn sync(config: &Config) -> SyncSettings {
+    let events_max = config.rooms.filter_timeline_limit;
+    SyncSettings {
+        timeline_events_max: events_max
+            .map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX)),
+        presence_includes_offline: config.users.presence.include_offline_users_on_sync,
+        ..SyncSettings::default()
     }
 }
 

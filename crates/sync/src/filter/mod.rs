@@ -2,10 +2,13 @@
 
 mod event_filter;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use ruma::{OwnedRoomId, RoomId};
+use myelin_storage::StorageError;
+use ruma::{OwnedRoomId, RoomId, UserId};
 use serde::Deserialize;
+
+use crate::Sync;
 
 pub use self::event_filter::{EventFilter, EventFormat};
 
@@ -48,28 +51,55 @@ pub struct RoomFilter {
     pub account_data: EventFilter,
 }
 
-/// A text that is no filter.
+/// Why there is no filter.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidFilter {
-    /// It is no JSON object.
+pub enum FilterError {
+    /// The text is no JSON.
     #[error("invalid filter JSON")]
     NotJson,
     /// A field has the wrong type, or an ID is malformed.
     #[error("invalid filter: {0}")]
     Malformed(String),
+    /// The user stored no such filter.
+    #[error("no such filter")]
+    NotFound,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Find the filter that a request names: JSON, or the number of one that the user stored before. Those that were found
+/// are remembered, as they never change.
+pub async fn find_filter(
+    sync: &Sync,
+    user_id: &UserId,
+    filter: &str,
+) -> Result<Arc<Filter>, FilterError> {
+    if filter.starts_with('{') {
+        return Ok(Arc::new(Filter::parse(filter)?));
+    }
+    let filter_id: i64 = filter.parse().map_err(|_| FilterError::NotFound)?;
+    let key = (user_id.to_owned(), filter_id);
+    if let Some(filter) = sync.filters().get(&key) {
+        return Ok(filter);
+    }
+    let json = sync.db().sync_reads().find_filter(user_id, filter_id).await?;
+    let filter = Arc::new(Filter::parse(&json.ok_or(FilterError::NotFound)?)?);
+    sync.filters().insert(key, Arc::clone(&filter));
+    Ok(filter)
 }
 
 impl Filter {
     /// Read a filter. Unknown fields are ignored.
-    pub fn parse(json: &str) -> Result<Self, InvalidFilter> {
+    pub fn parse(json: &str) -> Result<Self, FilterError> {
         if json.len() > FILTER_SIZE_BYTES_MAX {
-            return Err(InvalidFilter::Malformed("too large".to_owned()));
+            return Err(FilterError::Malformed("too large".to_owned()));
         }
         serde_json::from_str(json).map_err(|error| {
             if error.is_data() {
-                InvalidFilter::Malformed(error.to_string())
+                FilterError::Malformed(error.to_string())
             } else {
-                InvalidFilter::NotJson
+                FilterError::NotJson
             }
         })
     }
@@ -102,7 +132,7 @@ mod tests {
         assert!(filter.allows_room(room_id!("!a:h")));
         assert!(!filter.allows_room(room_id!("!b:h")));
         for json in ["{", "", "nope"] {
-            assert!(matches!(Filter::parse(json), Err(InvalidFilter::NotJson)), "{json}");
+            assert!(matches!(Filter::parse(json), Err(FilterError::NotJson)), "{json}");
         }
         for json in [
             r#"{"room":[]}"#,
@@ -111,7 +141,7 @@ mod tests {
             r#"{"room":{"timeline":{"senders":["x"]}}}"#,
             r#"{"event_format":"other"}"#,
         ] {
-            assert!(matches!(Filter::parse(json), Err(InvalidFilter::Malformed(_))), "{json}");
+            assert!(matches!(Filter::parse(json), Err(FilterError::Malformed(_))), "{json}");
         }
     }
 }

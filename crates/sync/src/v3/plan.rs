@@ -171,11 +171,11 @@ async fn read_news(
             }
         }
     }
-    let mut changed: HashSet<RoomNid> =
-        reads.list_changed(&joined, since).await?.into_iter().collect();
+    let (entries, changed) = reads.list_news(pass.user_id(), &joined, since, pass.upto).await?;
+    let mut changed: HashSet<RoomNid> = changed.into_iter().collect();
     let mut by_room: HashMap<RoomNid, Vec<Arc<LogEntry>>> = HashMap::new();
     let mut own = Vec::new();
-    for entry in reads.list_entries(pass.user_id(), &joined, since, pass.upto).await? {
+    for entry in entries {
         match &entry.change {
             Change::Receipt { room_nid, .. } | Change::StateReset { room_nid, .. } => {
                 changed.insert(*room_nid);

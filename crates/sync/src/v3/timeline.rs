@@ -42,6 +42,8 @@ impl Window {
                 stretch: 0,
                 event_nid: task.row.event_nid,
                 pos: task.row.pos,
+                sender: Box::default(),
+                is_member: true,
                 state_key_nid: None,
                 replaces: None,
             }]
@@ -89,12 +91,13 @@ impl Window {
     /// Whether members may have come or gone.
     pub(super) fn may_change_members(&self) -> bool {
         self.events.iter().any(|event| event.membership.is_some())
-            || self.rows.iter().chain(&self.gap).any(|row| row.state_key_nid.is_some())
+            || self.rows.iter().chain(&self.gap).any(|row| row.is_member)
     }
 
-    /// Who spoke, as far as the events are in memory or their senders are known.
+    /// Who spoke.
     pub(super) fn senders(&self) -> impl Iterator<Item = &str> {
-        self.events.iter().map(|event| event.sender.as_str())
+        let loaded = self.events.iter().map(|event| event.sender.as_str());
+        loaded.chain(self.rows.iter().map(|row| &*row.sender))
     }
 }
 

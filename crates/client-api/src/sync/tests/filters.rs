@@ -1,0 +1,96 @@
+//! Filters.
+
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::{Story, joined, keys, said, token};
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn types_senders_and_rooms(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let (room, other) = (story.shared().await, story.shared().await);
+    let since = story.now(bob).await;
+    story.say(alice, &room, "from alice").await;
+    story.say(bob, &room, "from bob").await;
+    story.set(alice, &room, "m.room.topic", json!({"topic": "x"})).await;
+    story
+        .send(alice, &room, json!({"msgtype": "m.image", "body": "pic", "url": "mxc://a/b"}))
+        .await;
+    story.say(alice, &other, "elsewhere").await;
+    let timeline = async |filter: serde_json::Value| {
+        let query = [("since", &*since), ("filter", &*filter.to_string())];
+        let answer = story.sync(bob, &query).await;
+        (said(&joined(&answer, &room)["timeline"]), answer)
+    };
+    for (filter, expect) in [
+        (json!({"types": ["m.room.message"]}), vec!["from alice", "from bob", "pic"]),
+        (json!({"types": ["m.room.m*"]}), vec!["from alice", "from bob", "pic"]),
+        (json!({"not_types": ["m.room.message"]}), vec!["m.room.topic"]),
+        (json!({"senders": [bob.user_id]}), vec!["from bob"]),
+        (json!({"not_senders": [alice.user_id]}), vec!["from bob"]),
+        (json!({"contains_url": true}), vec!["pic"]),
+        (
+            json!({"contains_url": false, "types": ["m.room.message"]}),
+            vec!["from alice", "from bob"],
+        ),
+        (json!({"limit": 1}), vec!["pic"]),
+        (json!({"limit": 0}), vec![]),
+        (json!({"unknown": {"a": 1}}), vec!["from alice", "from bob", "m.room.topic", "pic"]),
+    ] {
+        let (said, _) = timeline(json!({"room": {"timeline": filter}})).await;
+        assert_eq!(said, expect, "{filter}");
+    }
+    let (said_here, answer) = timeline(json!({"room": {"rooms": [other]}})).await;
+    assert!(said_here.is_empty() && joined(&answer, &other).is_object());
+    let (said_here, answer) = timeline(json!({"room": {"not_rooms": [other]}})).await;
+    assert!(!said_here.is_empty() && joined(&answer, &other).is_null());
+
+    // What the timeline's filter keeps out, the state tells.
+    let (_, answer) = timeline(json!({"room": {"timeline": {"types": ["m.room.message"]}}})).await;
+    assert_eq!(keys(&joined(&answer, &room)["state"]).len(), 1);
+    let (_, answer) = timeline(json!({"event_fields": ["content.body", "sender"]})).await;
+    let event = &joined(&answer, &room)["timeline"]["events"][0];
+    assert_eq!(event, &json!({"content": {"body": "from alice"}, "sender": alice.user_id}));
+    let (_, answer) = timeline(json!({"event_format": "federation"})).await;
+    assert!(joined(&answer, &room)["timeline"]["events"][0]["hashes"].is_object());
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn members_come_when_they_are_needed(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let (carol, dan) = (story.server.user("carol").await, story.server.user("dan").await);
+    let room = story.create(alice, json!({"preset": "public_chat", "name": "named"})).await;
+    for user in [bob, &carol, &dan] {
+        story.act(user, &room, "join", json!({})).await;
+    }
+    for n in 0..12 {
+        story.say(&carol, &room, &format!("c{n}")).await;
+    }
+    let filter = r#"{"room":{"state":{"lazy_load_members":true},"timeline":{"limit":5}}}"#;
+    let members = |answer: &serde_json::Value| -> Vec<String> {
+        keys(&joined(answer, &room)["state"])
+            .into_iter()
+            .filter(|(event_type, _)| event_type == "m.room.member")
+            .map(|(_, user)| user)
+            .collect()
+    };
+    let answer = story.sync(bob, &[("filter", filter)]).await;
+    assert_eq!(members(&answer), ["@bob:example.org", "@carol:example.org"]);
+    let since = token(&answer);
+
+    story.say(&carol, &room, "again").await;
+    story.say(&dan, &room, "hello").await;
+    let answer = story.sync(bob, &[("filter", filter), ("since", &since)]).await;
+    assert_eq!(members(&answer), ["@dan:example.org"], "carol is known");
+
+    story.say(&dan, &room, "hello again").await;
+    let since = token(&answer);
+    let answer = story.sync(bob, &[("filter", filter), ("since", &since)]).await;
+    assert_eq!(members(&answer), Vec::<String>::new());
+    let redundant =
+        r#"{"room":{"state":{"lazy_load_members":true,"include_redundant_members":true}}}"#;
+    let answer = story.sync(bob, &[("filter", redundant), ("since", &since)]).await;
+    assert_eq!(members(&answer), ["@dan:example.org"]);
+}

@@ -1,0 +1,110 @@
+//! Rooms that the user is not in: left, invited to, knocked at.
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::{Story, keys, said, token};
+
+fn left<'v>(answer: &'v Value, room: &str) -> &'v Value {
+    &answer["rooms"]["leave"][room]
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_left_room_ends_with_the_leaving(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    story.say(alice, &room, "before").await;
+    story.act(bob, &room, "leave", json!({})).await;
+    story.say(alice, &room, "after").await;
+
+    let answer = story.sync(bob, &[("since", &since)]).await;
+    assert_eq!(said(&left(&answer, &room)["timeline"]), ["before", "m.room.member"]);
+    assert_eq!(keys(&left(&answer, &room)["state"]), vec![]);
+    let answer = story.sync(bob, &[("since", &token(&answer))]).await;
+    assert_eq!(answer["rooms"], json!(null), "it is told once");
+
+    assert_eq!(left(&story.sync(bob, &[]).await, &room), &json!(null));
+    let filter = r#"{"room":{"include_leave":true,"timeline":{"limit":1}}}"#;
+    let answer = story.sync(bob, &[("filter", filter)]).await;
+    let part = left(&answer, &room);
+    assert_eq!(said(&part["timeline"]), ["m.room.member"]);
+    assert!(keys(&part["state"]).len() > 3, "{part}");
+    let filter = r#"{"room":{"include_leave":true,"timeline":{"limit":0}}}"#;
+    let answer = story.sync(bob, &[("filter", filter)]).await;
+    let own = ("m.room.member".to_owned(), bob.user_id.to_string());
+    assert!(keys(&left(&answer, &room)["state"]).contains(&own), "{answer}");
+
+    story.act(bob, &room, "forget", json!({})).await;
+    let answer = story.sync(bob, &[("filter", filter)]).await;
+    assert_eq!(left(&answer, &room), &json!(null));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_is_kicked_hears_of_it(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    story.act(alice, &room, "ban", json!({"user_id": bob.user_id, "reason": "spam"})).await;
+    story.say(alice, &room, "gone").await;
+    let answer = story.sync(bob, &[("since", &since)]).await;
+    let part = left(&answer, &room);
+    assert_eq!(said(&part["timeline"]), ["m.room.member"]);
+    assert_eq!(part["timeline"]["events"][0]["content"]["membership"], "ban");
+    assert!(left(&story.sync(bob, &[]).await, &room).is_object(), "on a first sync too");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_invite_shows_a_little_of_the_room(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.create(alice, json!({"name": "Den", "topic": "secret"})).await;
+    story.say(alice, &room, "hidden").await;
+    let since = story.now(bob).await;
+    story.act(alice, &room, "invite", json!({"user_id": bob.user_id})).await;
+
+    for query in [vec![("since", &*since)], vec![]] {
+        let answer = story.sync(bob, &query).await;
+        let invite = &answer["rooms"]["invite"][&room]["invite_state"];
+        let state = keys(invite);
+        for (event_type, state_key) in [
+            ("m.room.create", ""),
+            ("m.room.name", ""),
+            ("m.room.join_rules", ""),
+            ("m.room.member", alice.user_id.as_str()),
+            ("m.room.member", bob.user_id.as_str()),
+        ] {
+            let key = (event_type.to_owned(), state_key.to_owned());
+            assert!(state.contains(&key), "{key:?} in {state:?}");
+        }
+        assert_eq!(answer["rooms"]["join"], json!(null));
+    }
+
+    let since = story.now(bob).await;
+    story.act(bob, &room, "leave", json!({})).await;
+    let answer = story.sync(bob, &[("since", &since)]).await;
+    let part = left(&answer, &room);
+    assert_eq!(said(&part["timeline"]), ["m.room.member"], "{answer}");
+    assert_eq!(keys(&part["state"]), vec![], "nothing of a room that one was never in");
+    assert!(answer["rooms"].get("invite").is_none());
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn history_is_hidden_from_who_came_later(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let visibility = json!([{"type": "m.room.history_visibility", "state_key": "",
+        "content": {"history_visibility": "joined"}}]);
+    let options = json!({"preset": "public_chat", "initial_state": visibility});
+    let room = story.create(alice, options).await;
+    story.say(alice, &room, "early").await;
+    story.act(bob, &room, "join", json!({})).await;
+    story.say(alice, &room, "late").await;
+    let part = story.sync(bob, &[]).await;
+    let part = &part["rooms"]["join"][&room];
+    let said = said(&part["timeline"]);
+    assert_eq!(said.last().map(String::as_str), Some("late"));
+    assert!(!said.contains(&"early".to_owned()), "{said:?}");
+}
