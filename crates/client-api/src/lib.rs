@@ -16,6 +16,7 @@ mod profile;
 mod push;
 mod read_marker;
 mod receipt;
+mod relations;
 mod reply;
 mod room;
 mod room_error;
@@ -31,6 +32,7 @@ mod sync;
 mod test_rooms;
 #[cfg(test)]
 mod test_server;
+mod threads;
 mod typing;
 mod uia;
 mod user_data;
@@ -64,6 +66,8 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(session::routes())
         .merge(space::routes())
         .merge(typing::routes())
+        .merge(relations::routes())
+        .merge(threads::routes())
         .merge(uia::routes())
         .merge(user_data::routes())
         .merge(sync::routes())

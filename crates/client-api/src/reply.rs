@@ -6,7 +6,8 @@ use myelin_http::ApiError;
 use myelin_model::DeviceSession;
 use myelin_rooms::{
     Rooms,
-    history::{EventFilter, InvalidFilter, Place, Reader, ViewError},
+    history::{EventFilter, Format, InvalidFilter, Place, Reader, Shown, ViewError},
+    relations::RelationsPage,
 };
 use ruma::{OwnedEventId, OwnedRoomId};
 
@@ -67,4 +68,20 @@ pub(crate) fn view_error(error: ViewError) -> ApiError {
         ViewError::NotInRoom => ApiError::forbidden(error.to_string()),
         ViewError::Storage(error) => error.into(),
     }
+}
+
+/// A page of related events or of threads.
+pub(crate) fn relations_page(page: &RelationsPage, reader: &Reader<'_>) -> JsonText {
+    let mut out = "{\"chunk\":".to_owned();
+    Shown::write_all(&mut out, &page.chunk, Format::Room, reader);
+    for (key, place) in [("next_batch", page.next), ("prev_batch", page.prev)] {
+        if let Some(place) = place {
+            out.push_str(&format!(",\"{key}\":\"{place}\""));
+        }
+    }
+    if let Some(depth) = page.depth {
+        out.push_str(&format!(",\"recursion_depth\":{depth}"));
+    }
+    out.push('}');
+    JsonText(out)
 }

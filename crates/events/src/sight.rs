@@ -45,6 +45,16 @@ impl Sight {
         Self { user_id: user_id.to_owned(), visibilities, memberships, joined_upto, ignored }
     }
 
+    /// Whose view it is.
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// Whom the user ignores.
+    pub fn ignored(&self) -> &HashSet<OwnedUserId> {
+        &self.ignored
+    }
+
     /// The user's membership now.
     pub fn membership(&self) -> Option<Membership> {
         self.memberships.last().map(|(_, membership)| *membership)

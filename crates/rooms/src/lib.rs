@@ -13,6 +13,7 @@ pub mod presence;
 pub mod publish;
 pub mod receipts;
 pub mod redact;
+pub mod relations;
 mod rules;
 pub mod send;
 pub mod set_state;

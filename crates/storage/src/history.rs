@@ -58,6 +58,18 @@ pub struct Page<'a> {
 
 const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
 
+/// A bit that no event has: the query lends it to events that others relate to.
+const RELATED: i16 = 16_384;
+
+/// Events of a page.
+#[derive(Debug, Default)]
+pub struct HistoryPage {
+    /// The events, in the order asked for.
+    pub events: Vec<Arc<Event>>,
+    /// Whether other events relate to some of them.
+    pub has_relations: bool,
+}
+
 /// The query; only its order differs.
 macro_rules! rows {
     ($order:tt, $page:expr, $pool:expr) => {
@@ -67,7 +79,10 @@ macro_rules! rows {
         SELECT e.event_nid AS "event_nid!", e.room_nid AS "room_nid!", r.room_id AS "room_id!", e.pos,
             e.depth AS "depth!", e.origin_server_ts AS "origin_server_ts!", e.state_key_nid, k.state_key AS "state_key?",
             e.state_before, e.state_after, e.replaces, e.redacts, e.redacted_by,
-            e.notify_ordinal AS "notify_ordinal!", e.flags AS "flags!", e.membership, e.event_id AS "event_id!",
+            e.notify_ordinal AS "notify_ordinal!", 
+            CASE WHEN EXISTS (
+                SELECT 1 FROM event_relations x WHERE x.room_nid = e.room_nid AND x.parent_id = e.event_id
+            ) THEN e.flags | 16384::smallint ELSE e.flags END AS "flags!", e.membership, e.event_id AS "event_id!",
             e.event_type AS "event_type!", e.sender AS "sender!", e.json AS "json!",
             t.device_id AS "txn_device_id?", t.txn_id AS "txn_id?"
         FROM events e
@@ -99,15 +114,19 @@ macro_rules! rows {
 impl Db {
     /// A page of a room's history, without rejected and soft-failed events. One query.
     #[tracing::instrument(name = "db.history.list", skip_all, fields(room.nid = %page.room_nid), err)]
-    pub async fn list_history(&self, page: &Page<'_>) -> Result<Vec<Arc<Event>>, StorageError> {
+    pub async fn list_history(&self, page: &Page<'_>) -> Result<HistoryPage, StorageError> {
         let token = self.event_cache().begin_read();
         let rows = if page.backward {
             rows!("DESC", page, self.pool())
         } else {
             rows!("ASC", page, self.pool())
         };
-        rows.into_iter()
-            .map(|row| {
+        let mut has_relations = false;
+        let events = rows
+            .into_iter()
+            .map(|mut row| {
+                has_relations |= row.flags & RELATED != 0;
+                row.flags &= !RELATED;
                 let event = Event::try_from(row)?;
                 // What is in memory already has its client form made.
                 if let Some(known) = self.event_cache().find(event.nid)
@@ -119,7 +138,8 @@ impl Db {
                 self.event_cache().insert_read(&token, &event);
                 Ok(event)
             })
-            .collect()
+            .collect::<Result<_, StorageError>>()?;
+        Ok(HistoryPage { events, has_relations })
     }
 }
 

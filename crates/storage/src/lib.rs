@@ -18,6 +18,7 @@ pub mod log;
 mod memberships;
 mod nids;
 mod read_markers;
+mod relations;
 mod room_reads;
 mod state;
 mod sync_reads;
@@ -39,10 +40,11 @@ pub use self::{
     event_cache::EventCache,
     events::Events,
     heads::{Extremity, Heads, RoomHead},
-    history::{Page, PageFilter},
+    history::{HistoryPage, Page, PageFilter},
     log::{Change, Log, LogEntry, LogSubscriber},
     nids::Nids,
     read_markers::ReadMarkers,
+    relations::{Aggregation, Relations, RelationsPage},
     room_reads::RoomReads,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
     sync_reads::{

@@ -79,6 +79,7 @@ pub async fn context(
         state.values().copied().collect()
     };
     let (mut shown, found) = rooms.show_with(&view, events, &wanted).await?;
+    rooms.aggregate(&view, &mut shown).await?;
     let events_after = shown.split_off(before_len + 1);
     let event = shown.pop().ok_or(ContextError::NotFound)?;
     let state: Vec<Arc<Event>> = wanted
@@ -121,7 +122,7 @@ async fn read(
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
         filter: &filter.to_page_filter(),
     };
-    let events = rooms.db().list_history(&page).await?;
+    let events = rooms.db().list_history(&page).await?.events;
     let end = events.last().and_then(|event| event.pos);
     let end = end.map_or(here, |pos| if backward { Place::before(pos) } else { Place(pos) });
     Ok((events.into_iter().filter(|event| view.sight.may_see(event)).collect(), end))

@@ -30,5 +30,6 @@ pub async fn find_event(
         return Err(FindEventError::NotFound);
     }
     let (mut shown, _) = rooms.show_with(&view, vec![event], &[]).await?;
+    rooms.aggregate(&view, &mut shown).await?;
     shown.pop().ok_or(FindEventError::NotFound)
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use myelin_model::{Event, EventNid, StreamPos};
-use myelin_storage::{Page, StateKey, StateMap, StorageError};
+use myelin_storage::{HistoryPage, Page, StateKey, StateMap, StorageError};
 use ruma::{OwnedUserId, RoomId, UserId};
 
 use super::{EventFilter, Place, RoomView, Shown, ViewError};
@@ -40,7 +40,8 @@ pub struct Messages {
     pub state: Vec<Shown>,
 }
 
-/// A page of a room's history, as far as the user may see it. At most four queries.
+/// A page of a room's history, as far as the user may see it. At most four queries, and two more if others relate to
+/// its events.
 pub async fn messages(
     rooms: &Rooms,
     user_id: &UserId,
@@ -72,7 +73,7 @@ pub async fn messages(
         limit,
         filter: &query.filter.to_page_filter(),
     };
-    let events = rooms.db().list_history(&page).await?;
+    let HistoryPage { events, has_relations } = rooms.db().list_history(&page).await?;
     let last = events.last().and_then(|event| event.pos);
     let is_last_page = if query.backward { events.len() < limit } else { events.is_empty() };
     let end = last
@@ -80,8 +81,11 @@ pub async fn messages(
         .map(|pos| if query.backward { Place::before(pos) } else { Place(pos) });
     let visible: Vec<Arc<Event>> =
         events.into_iter().filter(|event| view.sight.may_see(event)).collect();
-    let (chunk, state) =
+    let (mut chunk, state) =
         with_members(rooms, &view, visible, query.filter.lazy_load_members).await?;
+    if has_relations {
+        rooms.aggregate(&view, &mut chunk).await?;
+    }
     Ok(Messages { start, end, chunk, state })
 }
 

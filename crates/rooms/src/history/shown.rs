@@ -11,7 +11,7 @@ use myelin_storage::StorageError;
 use ruma::{DeviceId, UserId};
 
 use super::RoomView;
-use crate::Rooms;
+use crate::{Rooms, relations::Related};
 
 /// Who reads, and when.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,8 @@ pub struct Shown {
     redaction: Option<Arc<Event>>,
     /// The reader's membership at the event.
     membership: Option<Membership>,
-    /// The aggregated relations, as JSON.
-    pub relations: Option<Box<str>>,
+    /// What relates to it.
+    pub(crate) related: Related,
 }
 
 impl Shown {
@@ -53,6 +53,7 @@ impl Shown {
         });
         let prev_content =
             self.replaced.as_ref().map(|event| content_for_clients(event, self.version));
+        let relations = self.related.to_json(self.version, format, reader);
         let unsigned = Unsigned {
             age: age(&self.event),
             transaction_id: transaction.map(|transaction| &*transaction.txn_id),
@@ -61,7 +62,7 @@ impl Shown {
             replaces_state: self.replaced.as_ref().map(|event| &*event.event_id),
             redacted_because: redaction.as_deref(),
             membership: self.membership,
-            relations: self.relations.as_deref(),
+            relations: relations.as_deref(),
             ..Unsigned::default()
         };
         write_event(out, &self.event, self.version, format, &unsigned);
@@ -118,7 +119,7 @@ impl Rooms {
                     .pos
                     .map(|pos| view.sight.membership_at(pos).unwrap_or(Membership::Leave)),
                 event,
-                relations: None,
+                related: Related::default(),
             })
             .collect();
         Ok((shown, found))
@@ -134,7 +135,7 @@ impl Rooms {
                 redaction: None,
                 membership: None,
                 event,
-                relations: None,
+                related: Related::default(),
             })
             .collect()
     }

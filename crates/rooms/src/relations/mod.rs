@@ -1,0 +1,11 @@
+//! What relates to events: aggregations, the events themselves, and threads.
+
+mod aggregate;
+mod relating;
+mod threads;
+
+pub(crate) use self::aggregate::Related;
+pub use self::{
+    relating::{RelatingQuery, RelationsError, RelationsPage, relating},
+    threads::{ThreadsQuery, threads},
+};

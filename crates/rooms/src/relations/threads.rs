@@ -1,0 +1,53 @@
+//! The threads of a room (client-server API, "Querying threads in a room").
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventNid, StreamPos};
+use ruma::{RoomId, UserId};
+
+use super::RelationsPage;
+use crate::{
+    Rooms,
+    history::{Place, RoomView, ViewError},
+};
+
+/// How many threads a page has at most, whatever is asked for.
+const PAGE_THREADS_MAX: u64 = 100;
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ThreadsQuery {
+    /// Only threads that the user took part in.
+    pub participated: bool,
+    /// Where to begin.
+    pub from: Option<Place>,
+    /// At most so many threads.
+    pub limit: u64,
+}
+
+/// The roots of a room's threads, those with the newest events first.
+pub async fn threads(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    query: &ThreadsQuery,
+) -> Result<RelationsPage, ViewError> {
+    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let limit = usize::try_from(query.limit.clamp(1, PAGE_THREADS_MAX)).unwrap_or(usize::MAX);
+    let upto = query.from.map_or(StreamPos(i64::MAX), |from| from.0);
+    let participant = query.participated.then_some(user_id);
+    let mut found = rooms
+        .db()
+        .relations()
+        .list_threads(view.head.room_nid, upto, participant, limit.saturating_add(1))
+        .await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|(_, last)| Place::before(*last));
+    let nids: Vec<EventNid> = found.into_iter().map(|(nid, _)| nid).collect();
+    let mut events: Vec<Arc<Event>> = rooms.db().events().in_order(&nids).await?;
+    events.retain(|event| view.sight.may_see(event));
+    let (mut chunk, _) = rooms.show_with(&view, events, &[]).await?;
+    rooms.aggregate(&view, &mut chunk).await?;
+    Ok(RelationsPage { chunk, next, prev: query.from, depth: None })
+}

@@ -1,0 +1,184 @@
+//! Queries over `event_relations`.
+
+use std::collections::HashMap;
+
+use myelin_model::{EventFlags, EventNid, RoomNid, StreamPos};
+use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
+
+use crate::{Db, StorageError};
+
+const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
+
+/// How many events of one relation are named in an aggregation.
+const AGGREGATED_EVENTS_MAX: i32 = 100;
+
+/// A page of the events that relate to one.
+#[derive(Debug, Clone)]
+pub struct RelationsPage<'a> {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// The event that they relate to.
+    pub parent_id: &'a EventId,
+    /// Only this kind of relation.
+    pub rel_type: Option<&'a str>,
+    /// Only events of this type.
+    pub event_type: Option<&'a str>,
+    /// How many relations may lead from an event to the parent.
+    pub depth: i32,
+    /// Not including it.
+    pub after: StreamPos,
+    /// Including it.
+    pub upto: StreamPos,
+    /// Newest first.
+    pub backward: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What relates to an event by one kind of relation.
+#[derive(Debug, Clone)]
+pub struct Aggregation {
+    /// The event that it relates to.
+    pub parent_id: OwnedEventId,
+    /// The kind.
+    pub rel_type: String,
+    /// How many events relate to it.
+    pub count: i64,
+    /// The newest of them first, not more than a hundred.
+    pub children: Vec<EventNid>,
+    /// Whether the reader sent one of them.
+    pub participated: bool,
+}
+
+/// Reads of relations.
+#[derive(Debug, Clone, Copy)]
+pub struct Relations<'db> {
+    db: &'db Db,
+}
+
+impl Db {
+    /// Which events relate to which.
+    pub fn relations(&self) -> Relations<'_> {
+        Relations { db: self }
+    }
+}
+
+impl Relations<'_> {
+    /// A page of the events that relate to one.
+    #[tracing::instrument(name = "db.relations.list", skip_all, err)]
+    pub async fn list(&self, page: &RelationsPage<'_>) -> Result<Vec<EventNid>, StorageError> {
+        let nids = sqlx::query_scalar!(
+            r#"
+            WITH RECURSIVE related AS (
+                SELECT r.child_nid, r.pos, r.rel_type, r.event_type, 1 AS depth
+                FROM event_relations r WHERE r.room_nid = $1 AND r.parent_id = $2
+                UNION ALL
+                SELECT r.child_nid, r.pos, r.rel_type, r.event_type, related.depth + 1
+                FROM related JOIN events e ON e.event_nid = related.child_nid
+                JOIN event_relations r ON r.room_nid = $1 AND r.parent_id = e.event_id
+                WHERE related.depth < $5
+            )
+            SELECT DISTINCT ON (CASE WHEN $8 THEN -related.pos ELSE related.pos END) related.child_nid AS "child_nid!"
+            FROM related JOIN events e ON e.event_nid = related.child_nid
+            WHERE e.redacted_by IS NULL AND e.flags & $10 = 0 AND ($3::text IS NULL OR related.rel_type = $3)
+                AND ($4::text IS NULL OR related.event_type = $4) AND related.pos > $6 AND related.pos <= $7
+            ORDER BY CASE WHEN $8 THEN -related.pos ELSE related.pos END LIMIT $9
+            "#,
+            page.room_nid.0,
+            page.parent_id.as_str(),
+            page.rel_type,
+            page.event_type,
+            page.depth,
+            page.after.0,
+            page.upto.0,
+            page.backward,
+            i64::try_from(page.limit).unwrap_or(i64::MAX),
+            HIDDEN
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(nids.into_iter().map(EventNid).collect())
+    }
+
+    /// The roots of a room's threads with the position of the newest event in each, newest first: those whose newest event
+    /// stands at or before `upto`, and if `participant` is given only those that this user took part in.
+    #[tracing::instrument(name = "db.relations.list_threads", skip_all, err)]
+    pub async fn list_threads(
+        &self,
+        room_nid: RoomNid,
+        upto: StreamPos,
+        participant: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<(EventNid, StreamPos)>, StorageError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT p.event_nid, max(r.pos) AS "last!"
+            FROM event_relations r
+            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 = 0
+            JOIN events p ON p.event_id = r.parent_id AND p.room_nid = r.room_nid
+            WHERE r.room_nid = $1 AND r.rel_type = 'm.thread'
+            GROUP BY p.event_nid
+            HAVING max(r.pos) <= $2 AND ($3::text IS NULL OR bool_or(r.sender = $3) OR bool_or(p.sender = $3))
+            ORDER BY max(r.pos) DESC LIMIT $4
+            "#,
+            room_nid.0,
+            upto.0,
+            participant.map(UserId::as_str),
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            HIDDEN
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(rows.into_iter().map(|row| (EventNid(row.event_nid), StreamPos(row.last))).collect())
+    }
+
+    /// What relates to some events: edits by their senders, threads and references. One query.
+    #[tracing::instrument(name = "db.relations.aggregate", skip_all, err)]
+    pub async fn aggregate(
+        &self,
+        room_nid: RoomNid,
+        parents: &[&EventId],
+        reader: &UserId,
+        ignored: &[OwnedUserId],
+    ) -> Result<HashMap<OwnedEventId, Vec<Aggregation>>, StorageError> {
+        let parents: Vec<String> = parents.iter().map(ToString::to_string).collect();
+        let ignored: Vec<String> = ignored.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT r.parent_id, r.rel_type, count(*) AS "count!", bool_or(r.sender = $3) AS "participated!",
+                (array_agg(r.child_nid ORDER BY
+                    CASE WHEN r.rel_type = 'm.replace' THEN e.origin_server_ts ELSE r.pos END DESC, e.event_id DESC
+                ))[1:$5] AS "children!"
+            FROM event_relations r
+            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $6 = 0
+            JOIN events p ON p.event_id = r.parent_id AND p.room_nid = r.room_nid
+            WHERE r.room_nid = $1 AND r.parent_id = ANY ($2) AND r.rel_type IN ('m.replace', 'm.thread', 'm.reference')
+                AND NOT r.sender = ANY ($4)
+                AND (r.rel_type <> 'm.replace'
+                    OR r.sender = p.sender AND r.event_type = p.event_type AND p.state_key_nid IS NULL)
+            GROUP BY r.parent_id, r.rel_type
+            "#,
+            room_nid.0,
+            &parents,
+            reader.as_str(),
+            &ignored,
+            AGGREGATED_EVENTS_MAX,
+            HIDDEN
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let mut found: HashMap<OwnedEventId, Vec<Aggregation>> = HashMap::new();
+        for row in rows {
+            let parent_id = OwnedEventId::try_from(row.parent_id)
+                .map_err(StorageError::inconsistent("event_relations.parent_id"))?;
+            found.entry(parent_id.clone()).or_default().push(Aggregation {
+                parent_id,
+                rel_type: row.rel_type,
+                count: row.count,
+                children: row.children.into_iter().map(EventNid).collect(),
+                participated: row.participated,
+            });
+        }
+        Ok(found)
+    }
+}
