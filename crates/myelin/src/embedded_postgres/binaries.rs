@@ -41,7 +41,11 @@ impl Binaries {
             })?],
             None => candidates().iter().filter_map(|directory| inspect(directory)).collect(),
         };
-        let newest = found.iter().filter(|one| one.major >= MAJOR_MIN).max_by_key(|one| one.major);
+        // The first of equals: its own folder comes before links in PATH.
+        let newest = found
+            .iter()
+            .filter(|one| one.major >= MAJOR_MIN)
+            .min_by_key(|one| std::cmp::Reverse(one.major));
         let Some(newest) = newest else {
             bail!(
                 "no PostgreSQL {MAJOR_MIN} or newer on this system, which the embedded database needs. Install it \

@@ -39,7 +39,10 @@ impl EmbeddedPostgres {
     pub async fn start(directory: &Path, settings: &Settings) -> anyhow::Result<Self> {
         let cluster = Arc::new(Cluster::open(directory, settings).await?);
         let postmaster = Postmaster::start_or_adopt(&cluster).await?;
-        cluster.create_database().await.context("the embedded database could not be created")?;
+        if let Err(error) = cluster.create_database().await {
+            postmaster.stop().await;
+            return Err(error).context("the embedded database could not be created");
+        }
         let stop = CancellationToken::new();
         let watcher = tokio::spawn(watch(cluster.clone(), postmaster, stop.clone()));
         Ok(EmbeddedPostgres { cluster, stop, watcher })

@@ -31,6 +31,16 @@ const LOG_TAIL_BYTES: u64 = 2000;
 pub struct Postmaster {
     pid: Pid,
     kind: Kind,
+    /// Dropped before it is ready (the admin stops a start), it must not stay behind.
+    stop_on_drop: bool,
+}
+
+impl Drop for Postmaster {
+    fn drop(&mut self) {
+        if self.stop_on_drop {
+            _ = kill_process(self.pid, Signal::INT);
+        }
+    }
 }
 
 enum Kind {
@@ -78,7 +88,7 @@ impl Postmaster {
             .id()
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
             .context("PostgreSQL has no pid")?;
-        Ok(Postmaster { pid, kind: Kind::Child(child) })
+        Ok(Postmaster { pid, kind: Kind::Child(child), stop_on_drop: true })
     }
 
     /// The process that `postmaster.pid` names, if it is alive and indeed works in this folder.
@@ -90,7 +100,7 @@ impl Postmaster {
         if std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok()? != folder {
             return None;
         }
-        Some(Postmaster { pid, kind: Kind::Adopted })
+        Some(Postmaster { pid, kind: Kind::Adopted, stop_on_drop: true })
     }
 
     async fn wait_ready(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
@@ -101,11 +111,13 @@ impl Postmaster {
             let error = match PgConnection::connect_with(&options).await {
                 Ok(connection) => {
                     _ = connection.close().await;
+                    self.stop_on_drop = false;
                     return Ok(());
                 }
                 Err(error) => error,
             };
             if let Some(status) = self.exited()? {
+                self.stop_on_drop = false;
                 bail!(
                     "PostgreSQL ended at its start ({status}). The end of {}:\n{}",
                     cluster.log_path().display(),

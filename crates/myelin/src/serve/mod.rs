@@ -63,7 +63,13 @@ async fn run(sources: Sources, loaded: Loaded) -> anyhow::Result<()> {
         // A stop during a long recovery must not wait for its end.
         () = signals.wait_stop() => return Ok(()),
     };
-    let parts = parts::Parts::start(&config, &database, &stop).await?;
+    let parts = match parts::Parts::start(&config, &database, &stop).await {
+        Ok(parts) => parts,
+        Err(error) => {
+            database.close().await;
+            return Err(error);
+        }
+    };
 
     let graceful = Arc::new(GracefulShutdown::new());
     for (listener, sockets) in bound {
