@@ -17,6 +17,7 @@ pub mod session;
 mod settings;
 pub mod uia;
 pub mod user_data;
+pub mod user_directory;
 
 pub use self::{
     context::Accounts,

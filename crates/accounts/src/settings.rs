@@ -27,6 +27,10 @@ pub struct AccountsSettings {
     pub enable_set_avatar_url: bool,
     /// Users may change their third-party identifiers.
     pub enable_3pid_changes: bool,
+    /// `user_directory.enabled`: users may look for others.
+    pub user_directory_enabled: bool,
+    /// `user_directory.search_all_users`: they find everybody, not only those whom they may know.
+    pub user_directory_search_all_users: bool,
     /// How long a session holds, in milliseconds. `None`: for ever.
     pub session_lifetime_ms: Option<u64>,
     /// How long an access token that can be refreshed holds, in milliseconds. `None`: for ever.
@@ -92,6 +96,8 @@ impl Default for AccountsSettings {
             enable_set_displayname: true,
             enable_set_avatar_url: true,
             enable_3pid_changes: true,
+            user_directory_enabled: true,
+            user_directory_search_all_users: false,
             session_lifetime_ms: None,
             refreshable_access_token_lifetime_ms: Some(5 * 60 * 1000),
             refresh_token_lifetime_ms: None,

@@ -36,6 +36,7 @@ mod threads;
 mod typing;
 mod uia;
 mod user_data;
+mod user_directory;
 
 use myelin_http::{ApiError, RumaRouter};
 
@@ -71,4 +72,5 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(uia::routes())
         .merge(user_data::routes())
         .merge(sync::routes())
+        .merge(user_directory::routes())
 }

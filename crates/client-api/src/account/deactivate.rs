@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, deactivate};
 use myelin_http::{ApiError, BearerToken, RateLimits, Raw};
+use myelin_rooms::{Rooms, membership};
 use serde_json::{Value, json};
 
 use crate::{Answer, uia::require_auth};
@@ -11,6 +12,7 @@ use crate::{Answer, uia::require_auth};
 pub(crate) async fn handler(
     State(accounts): State<Accounts>,
     State(rate_limits): State<RateLimits>,
+    State(rooms): State<Rooms>,
     BearerToken(token): BearerToken,
     raw: Raw,
 ) -> Answer {
@@ -26,6 +28,7 @@ pub(crate) async fn handler(
     };
     let erase = params.get("erase").and_then(Value::as_bool).unwrap_or_default();
     deactivate::deactivate(&accounts, &raw.requester.user_id, erase).await?;
+    membership::leave_all(&rooms, &raw.requester).await?;
     // There is no identity server that this server told of the user's addresses.
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }

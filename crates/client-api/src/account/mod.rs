@@ -1,5 +1,7 @@
 //! Account administration (client-server API, "Account registration and management", "OpenID").
 
+#[cfg(test)]
+mod appservice_tests;
 mod change_password;
 mod check_registration_token_validity;
 mod deactivate;

@@ -90,6 +90,8 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         }),
         enable_set_displayname: registration.enable_set_displayname,
         enable_set_avatar_url: registration.enable_set_avatar_url,
+        user_directory_enabled: config.users.directory.enabled,
+        user_directory_search_all_users: config.users.directory.search_all_users,
         session_lifetime_ms: sessions.session_lifetime_ms,
         refreshable_access_token_lifetime_ms: sessions.refreshable_access_token_lifetime_ms,
         refresh_token_lifetime_ms: sessions.refresh_token_lifetime_ms,

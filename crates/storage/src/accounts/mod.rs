@@ -9,6 +9,7 @@ mod registration_tokens;
 mod threepids;
 mod tokens;
 mod uia_sessions;
+mod user_directory;
 mod users;
 
 pub use self::{
@@ -21,6 +22,7 @@ pub use self::{
     threepids::{Threepid, ThreepidsTx},
     tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens},
     uia_sessions::{UiaSession, UiaSessionsTx},
+    user_directory::FoundUser,
     users::{NewUser, StoredUser, Users},
 };
 

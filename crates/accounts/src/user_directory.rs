@@ -1,0 +1,50 @@
+//! Looking for somebody (client-server API, "User Directory").
+
+use myelin_storage::{StorageError, accounts::FoundUser};
+use ruma::UserId;
+
+use crate::Accounts;
+
+/// How many users one search finds.
+const FOUND_MAX: usize = 50;
+/// How many users a search finds unless it says otherwise.
+const FOUND_DEFAULT: usize = 10;
+/// How many words of a search count.
+const WORDS_MAX: usize = 8;
+
+/// What was found.
+#[derive(Debug)]
+pub struct SearchResult {
+    /// Who.
+    pub users: Vec<FoundUser>,
+    /// There are more.
+    pub limited: bool,
+}
+
+/// Find users by the beginnings of their names.
+pub async fn search(
+    accounts: &Accounts,
+    searcher: &UserId,
+    term: &str,
+    limit: Option<u64>,
+) -> Result<SearchResult, StorageError> {
+    let words: Vec<String> = term
+        .split_whitespace()
+        .map(|word| word.trim_start_matches('@').to_lowercase())
+        .filter(|word| !word.is_empty())
+        .take(WORDS_MAX)
+        .collect();
+    let limit = limit
+        .map_or(FOUND_DEFAULT, |limit| usize::try_from(limit).unwrap_or(FOUND_MAX))
+        .min(FOUND_MAX);
+    if words.is_empty() || !accounts.settings().user_directory_enabled {
+        return Ok(SearchResult { users: vec![], limited: false });
+    }
+    // One more, to know whether there are more.
+    let count = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let everybody = accounts.settings().user_directory_search_all_users;
+    let mut users = accounts.db().search_users(searcher, &words, everybody, count).await?;
+    let limited = users.len() > limit;
+    users.truncate(limit);
+    Ok(SearchResult { users, limited })
+}

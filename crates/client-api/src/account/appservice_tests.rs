@@ -1,0 +1,139 @@
+//! Application services: whom they may be, and whom nobody else may be.
+
+use myelin_accounts::AccountsSettings;
+use myelin_model::{
+    Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
+};
+use myelin_testing::{TestServer, TestUser};
+use ruma::server_name;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::test_server;
+
+async fn open(pool: PgPool) -> (TestServer, TestUser) {
+    let registration = AppserviceRegistration {
+        id: "bridge".to_owned(),
+        url: None,
+        as_token: "as_token".to_owned(),
+        hs_token: "hs_token".to_owned(),
+        sender_localpart: "_bridge".to_owned(),
+        namespaces: AppserviceNamespaces {
+            users: vec![AppserviceNamespace { exclusive: true, regex: "@_?irc_.*".to_owned() }],
+            ..AppserviceNamespaces::default()
+        },
+        rate_limited: Some(false),
+        protocols: None,
+        receive_ephemeral: false,
+    };
+    let bridge = Appservice::new(registration, server_name!("example.org")).unwrap();
+    let settings = AccountsSettings { enable_registration: true, ..AccountsSettings::default() };
+    let server = TestServer::open_with(pool, settings, Appservices::new(vec![bridge]), |parts| {
+        crate::routes().with_state(test_server::state(parts)).finish()
+    })
+    .await;
+    let bridge = TestUser {
+        user_id: "@_bridge:example.org".try_into().unwrap(),
+        device_id: "none".into(),
+        token: "as_token".to_owned(),
+    };
+    (server, bridge)
+}
+
+const REGISTER: &str = "/_matrix/client/v3/register";
+const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn acts_as_its_users(pool: PgPool) {
+    let (server, bridge) = open(pool).await;
+    let as_irc = format!("{WHOAMI}?user_id=@_irc_Bob:example.org");
+
+    assert_eq!(server.get(WHOAMI, Some(&bridge)).await.ok()["user_id"], "@_bridge:example.org");
+    assert_eq!(server.get(&as_irc, Some(&bridge)).await.error(), (403, "M_FORBIDDEN"));
+    let body = json!({ "type": "m.login.application_service", "username": "_irc_Bob", "inhibit_login": true });
+    let registered = server.post(REGISTER, Some(&bridge), body).await.ok();
+    assert_eq!(registered["user_id"], "@_irc_Bob:example.org");
+    assert!(registered.get("access_token").is_none());
+    assert_eq!(server.get(&as_irc, Some(&bridge)).await.ok()["user_id"], "@_irc_Bob:example.org");
+    let other = format!("{WHOAMI}?user_id=@alice:example.org");
+    assert_eq!(server.get(&other, Some(&bridge)).await.error(), (403, "M_FORBIDDEN"));
+
+    let login = json!({
+        "type": "m.login.application_service", "device_id": "D",
+        "identifier": { "type": "m.id.user", "user": "_irc_Bob" }
+    });
+    server.post("/_matrix/client/v3/login", Some(&bridge), login.clone()).await.ok();
+    let device = server.get(&format!("{as_irc}&device_id=D"), Some(&bridge)).await.ok();
+    assert_eq!(device["device_id"], "D");
+    let none = server.post("/_matrix/client/v3/login", None, login).await;
+    assert_eq!(none.error(), (401, "M_MISSING_TOKEN"));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn its_names_are_its_own(pool: PgPool) {
+    let (server, bridge) = open(pool).await;
+    let register =
+        json!({ "username": "irc_eve", "password": "x", "auth": { "type": "m.login.dummy" } });
+    assert_eq!(server.post(REGISTER, None, register).await.error(), (400, "M_EXCLUSIVE"));
+    let outside = json!({ "type": "m.login.application_service", "username": "alice" });
+    assert_eq!(server.post(REGISTER, Some(&bridge), outside).await.error(), (400, "M_EXCLUSIVE"));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn registration_by_token_and_its_page(pool: PgPool) {
+    let settings = AccountsSettings {
+        enable_registration: true,
+        registration_requires_token: true,
+        ..AccountsSettings::default()
+    };
+    let server = TestServer::open_with(pool, settings, Appservices::default(), |parts| {
+        crate::routes().with_state(test_server::state(parts)).finish()
+    })
+    .await;
+    let mut tx = server.parts.db.begin().await.unwrap();
+    tx.registration_tokens().add("once", Some(1), None).await.unwrap();
+    tx.commit().await.unwrap();
+    let body =
+        |username: &str, auth| json!({ "username": username, "password": "x", "auth": auth });
+
+    let wrong = json!({ "type": "m.login.registration_token", "token": "guess" });
+    assert_eq!(
+        server.post(REGISTER, None, body("a", wrong)).await.error(),
+        (401, "M_UNAUTHORIZED")
+    );
+    let session = server.post(REGISTER, None, body("a", json!({}))).await.body["session"].clone();
+    let session = session.as_str().unwrap();
+    let page = format!(
+        "/_matrix/client/v3/auth/m.login.registration_token/fallback/web?session={session}"
+    );
+    assert!(server.get(&page, None).await.text.contains("<form"));
+    let form = http::Request::post(&page)
+        .body(axum::body::Body::from(format!("session={session}&token=once")))
+        .unwrap();
+    assert!(server.send(form).await.text.contains("onAuthDone"));
+    server.post(REGISTER, None, body("a", json!({ "session": session }))).await.ok();
+
+    let again = json!({ "type": "m.login.registration_token", "token": "once" });
+    assert_eq!(
+        server.post(REGISTER, None, body("b", again)).await.error(),
+        (401, "M_UNAUTHORIZED")
+    );
+    let validity = "/_matrix/client/v1/register/m.login.registration_token/validity?token=once";
+    assert_eq!(server.get(validity, None).await.ok()["valid"], false);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_is_locked_may_log_out_only(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let alice = server.user("alice").await;
+    server.get(WHOAMI, Some(&alice)).await.ok();
+    let mut tx = server.parts.db.begin().await.unwrap();
+    tx.users().set_locked(&alice.user_id, true).await.unwrap();
+    tx.publish_account(&alice.user_id);
+    tx.commit().await.unwrap();
+
+    let locked = server.get(WHOAMI, Some(&alice)).await;
+    assert_eq!(locked.error(), (401, "M_USER_LOCKED"));
+    assert_eq!(locked.body["soft_logout"], true);
+    server.post("/_matrix/client/v3/logout", Some(&alice), json!({})).await.ok();
+}

@@ -1,0 +1,69 @@
+//! Queries over users and profiles for who looks for somebody.
+
+use ruma::{OwnedUserId, UserId};
+
+use crate::{Db, StorageError};
+
+/// Somebody who was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundUser {
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// The name shown.
+    pub displayname: Option<String>,
+    /// The picture shown.
+    pub avatar_url: Option<String>,
+}
+
+impl Db {
+    /// Find users of this server, other than the searcher, in whose ID or name something begins with each of `words`
+    /// (in lower case). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
+    /// public directory.
+    #[tracing::instrument(name = "db.user_directory.search", skip_all, fields(user.id = %searcher), err)]
+    pub async fn search_users(
+        &self,
+        searcher: &UserId,
+        words: &[String],
+        everybody: bool,
+        count_max: i64,
+    ) -> Result<Vec<FoundUser>, StorageError> {
+        let patterns: Vec<String> = words
+            .iter()
+            .map(|word| word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+            .collect();
+        let joined = myelin_model::Membership::Join.to_i16();
+        let rows = sqlx::query!(
+            r#"SELECT u.user_id, p.displayname AS "displayname?", p.avatar_url AS "avatar_url?"
+               FROM users u LEFT JOIN profiles p ON p.user_id = u.user_id
+               WHERE u.user_id <> $1 AND NOT u.deactivated AND NOT u.locked
+                 AND NOT EXISTS (
+                     SELECT 1 FROM unnest($2::text[]) AS w (word)
+                     WHERE NOT (lower(u.user_id) LIKE '@' || w.word || '%'
+                                OR ' ' || lower(coalesce(p.displayname, '')) LIKE '% ' || w.word || '%'))
+                 AND ($3 OR EXISTS (
+                     SELECT 1 FROM memberships theirs
+                     WHERE theirs.user_id = u.user_id AND theirs.membership = $4
+                       AND (EXISTS (SELECT 1 FROM memberships own WHERE own.user_id = $1
+                                    AND own.room_nid = theirs.room_nid AND own.membership = $4)
+                            OR EXISTS (SELECT 1 FROM room_directory d WHERE d.room_nid = theirs.room_nid))))
+               ORDER BY (p.displayname IS NULL), u.user_id LIMIT $5"#,
+            searcher.as_str(),
+            &patterns,
+            everybody,
+            joined,
+            count_max
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(FoundUser {
+                    user_id: OwnedUserId::try_from(row.user_id)
+                        .map_err(StorageError::inconsistent("users.user_id"))?,
+                    displayname: row.displayname,
+                    avatar_url: row.avatar_url,
+                })
+            })
+            .collect()
+    }
+}
