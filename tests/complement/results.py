@@ -5,15 +5,19 @@ usage: results.py RESULTS.json PASSING.txt [--update] [--partial]
 """
 
 import json
+import re
 import sys
 from collections import Counter, defaultdict
 
 PREFIX = "github.com/matrix-org/complement/"
+# What a test says of itself: `    sync_test.go:292: the reason`.
+REASON = re.compile(r"^\s+\w+\.go:\d+: (?!SendEventSynced|\[CSAPI\])(.*)$")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def read_results(path):
-    """`package test` -> pass, fail or skip; and the packages that ended badly."""
-    results, packages = {}, {}
+    """`package test` -> pass, fail or skip; how each package ended; the last thing that each test said."""
+    results, packages, reasons = {}, {}, {}
     with open(path, encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
@@ -30,7 +34,9 @@ def read_results(path):
             elif action == "run" and "Test" in entry:
                 # A test that never ends (the package died) has failed.
                 results.setdefault(f"{package} {entry['Test']}", "fail")
-    return results, packages
+            elif action == "output" and "Test" in entry and (said := REASON.match(ANSI.sub("", entry["Output"]))):
+                reasons[f"{package} {entry['Test']}"] = said.group(1)
+    return results, packages, reasons
 
 
 def print_summary(results):
@@ -51,7 +57,7 @@ def main():
     options = {a for a in sys.argv[1:] if a.startswith("--")}
     if len(arguments) != 2:
         sys.exit(__doc__)
-    results, packages = read_results(arguments[0])
+    results, packages, reasons = read_results(arguments[0])
     try:
         with open(arguments[1], encoding="utf-8") as lines:
             must_pass = {line.rstrip("\n") for line in lines if line.strip() and not line.startswith("#")}
@@ -61,7 +67,7 @@ def main():
 
     failed = sorted(name for name, verdict in results.items() if verdict == "fail")
     for name in failed:
-        print(f"FAIL {name}")
+        print(f"FAIL {name}: {reasons.get(name, '')[:240]}".rstrip(": "))
     print_summary(results)
 
     # A run of some tests says nothing of the others.
