@@ -95,12 +95,21 @@ impl Server {
 
     /// GET over a connection of its own; the whole answer with its head.
     pub fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: hs.test\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
+        send(self.port, "GET", path, "", "")
+    }
+
+    /// Makes a user with the program's own tool, logs in and gives the access token.
+    pub fn log_in(&self, user: &str) -> String {
+        let config = self.path("homeserver.yaml");
+        let args = ["register-user", "--no-admin", "-u", user, "-p", "a good password", "-c"];
+        let output = myelin().args(args).arg(&config).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let body = format!(
+            "{{\"type\":\"m.login.password\",\"identifier\":{{\"type\":\"m.id.user\",\"user\":\"{user}\"}},\
+             \"password\":\"a good password\"}}"
+        );
+        let answer = send(self.port, "POST", "/_matrix/client/v3/login", "", &body).unwrap();
+        field(&answer, "access_token")
     }
 
     /// The process of the embedded PostgreSQL.
@@ -108,6 +117,33 @@ impl Server {
         let text = fs::read_to_string(self.path("postgres/postmaster.pid")).unwrap();
         text.lines().next().unwrap().to_owned()
     }
+}
+
+/// One request over a connection of its own; the whole answer with its head.
+pub fn send(port: u16, method: &str, path: &str, token: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let login =
+        if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: hs.test\r\nConnection: close\r\n{login}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// The text of a field of the JSON in an answer.
+pub fn field(answer: &str, name: &str) -> String {
+    let body = answer.split_once("\r\n\r\n").unwrap_or_default().1;
+    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    json.get(name)
+        .and_then(|value| value.as_str())
+        .unwrap_or_else(|| panic!("no {name} in {answer}"))
+        .to_owned()
 }
 
 impl Drop for Server {

@@ -1,8 +1,12 @@
 //! Starts, stops and kills, with the embedded database. As root it must work too.
 
-use std::{os::unix::fs::MetadataExt, process::Command, time::Duration};
+use std::{
+    os::unix::fs::MetadataExt,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use crate::server::{Server, myelin};
+use crate::server::{Server, field, myelin, send};
 
 fn kill(signal: &str, id: &str) {
     assert!(Command::new("kill").args([signal, id]).status().unwrap().success());
@@ -100,4 +104,26 @@ fn data_of_another_postgresql_are_left_alone() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("are of PostgreSQL 9, but this system has"), "{text}");
+}
+
+#[test]
+fn a_stop_answers_those_who_wait_for_news() {
+    const SYNC: &str = "/_matrix/client/v3/sync";
+    let mut server = Server::prepare("");
+    server.start();
+    let token = server.log_in("alice");
+    let since = field(&send(server.port, "GET", SYNC, &token, "").unwrap(), "next_batch");
+    let port = server.port;
+    let started = Instant::now();
+    let waiting = std::thread::spawn(move || {
+        send(port, "GET", &format!("{SYNC}?since={since}&timeout=30000"), &token, "")
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!waiting.is_finished(), "nothing is new");
+    server.signal("TERM");
+    let answer = waiting.join().unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("next_batch"), "{answer}");
+    assert_eq!(server.wait(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert!(!server.log().contains("did not end in time"), "{}", server.log());
 }
