@@ -42,3 +42,118 @@ pub(super) async fn join(
     update(rooms, session, change).await.map_err(membership_error)?;
     Ok(Json(json!({"room_id": room_id})))
 }
+
+#[cfg(test)]
+mod tests {
+    use myelin_testing::{TestServer, TestUser};
+    use serde_json::{Value, json};
+    use sqlx::PgPool;
+
+    use crate::test_server;
+
+    /// Do something in a room; its status and error code.
+    async fn act(
+        server: &TestServer,
+        user: &TestUser,
+        room: &str,
+        action: &str,
+        body: Value,
+    ) -> (u16, String) {
+        let path = format!("/_matrix/client/v3/rooms/{room}/{action}");
+        let answer = server.post(&path, Some(user), body).await;
+        let (status, code) = answer.error();
+        (status, code.to_owned())
+    }
+
+    async fn create(server: &TestServer, user: &TestUser, body: Value) -> String {
+        let room = server.post("/_matrix/client/v3/createRoom", Some(user), body).await.ok();
+        room["room_id"].as_str().unwrap().to_owned()
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn members_come_and_go_by_the_rules(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let path = "/_matrix/client/v3/profile/@bob:example.org/displayname";
+        server.put(path, Some(&bob), json!({"displayname": "Bob"})).await.ok();
+        let room = create(&server, &alice, json!({})).await;
+        let his = json!({"user_id": "@bob:example.org"});
+        for (user, action, body, expect) in [
+            (&bob, "join", json!({}), (403, "M_FORBIDDEN")),
+            (&alice, "kick", his.clone(), (403, "M_FORBIDDEN")),
+            (&alice, "unban", his.clone(), (403, "M_BAD_STATE")),
+            (&alice, "invite", json!({}), (400, "M_MISSING_PARAM")),
+            (&alice, "invite", json!({"user_id": 1}), (400, "M_BAD_JSON")),
+            (&alice, "invite", json!({"user_id": "@alice:example.org"}), (403, "M_FORBIDDEN")),
+            (&bob, "invite", his.clone(), (403, "M_FORBIDDEN")),
+            (&alice, "invite", his.clone(), (200, "")),
+            (&bob, "forget", json!({}), (400, "M_UNKNOWN")),
+            (&bob, "join", json!({}), (200, "")),
+            (&bob, "join", json!({}), (200, "")),
+            (&alice, "invite", his.clone(), (403, "M_FORBIDDEN")),
+            (&bob, "kick", json!({"user_id": "@alice:example.org"}), (403, "M_FORBIDDEN")),
+            (&alice, "ban", his.clone(), (200, "")),
+            (&bob, "join", json!({}), (403, "M_BAD_STATE")),
+            (&bob, "leave", json!({}), (403, "M_FORBIDDEN")),
+            (&alice, "unban", his.clone(), (200, "")),
+            (&bob, "forget", json!({}), (200, "")),
+            (&alice, "leave", json!({}), (200, "")),
+            (&alice, "leave", json!({}), (200, "")),
+        ] {
+            let answer = act(&server, user, &room, action, body.clone()).await;
+            assert_eq!((answer.0, &*answer.1), expect, "{action} {body} by {}", user.user_id);
+            if (action, answer.0) == ("join", 200) {
+                let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@bob:example.org");
+                let member = server.get(&path, Some(&alice)).await.ok();
+                assert_eq!(member, json!({"membership": "join", "displayname": "Bob"}));
+            }
+        }
+        let nowhere = act(&server, &bob, "!no:example.org", "join", json!({})).await;
+        assert_eq!(nowhere, (404, "M_UNKNOWN".to_owned()));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_new_name_reaches_the_rooms(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = create(&server, &alice, json!({})).await;
+        let path = "/_matrix/client/v3/profile/@alice:example.org/displayname";
+        server.put(path, Some(&alice), json!({"displayname": "A"})).await.ok();
+        let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@alice:example.org");
+        let member = server.get(&path, Some(&alice)).await.ok();
+        assert_eq!(member, json!({"membership": "join", "displayname": "A"}));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn restricted_rooms_and_knocks(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let club = create(&server, &alice, json!({"preset": "public_chat"})).await;
+        for version in ["8", "10", "12"] {
+            let allow = json!([{"type": "m.room_membership", "room_id": club}]);
+            let rule = json!({"join_rule": "restricted", "allow": allow});
+            let rule = json!([{"type": "m.room.join_rules", "content": rule}]);
+            let body = json!({"room_version": version, "initial_state": rule});
+            let room = create(&server, &alice, body).await;
+
+            assert_eq!(act(&server, &bob, &room, "join", json!({})).await.0, 403);
+            assert_eq!(act(&server, &bob, &club, "join", json!({})).await.0, 200);
+            assert_eq!(act(&server, &bob, &room, "join", json!({})).await.0, 200);
+            let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@bob:example.org");
+            let member = server.get(&path, Some(&alice)).await.ok();
+            assert_eq!(member["join_authorised_via_users_server"], "@alice:example.org");
+            assert_eq!(act(&server, &bob, &club, "leave", json!({})).await.0, 200);
+        }
+        let knock = json!([{"type": "m.room.join_rules", "content": {"join_rule": "knock"}}]);
+        let room = create(&server, &alice, json!({"initial_state": knock})).await;
+        let path = format!("/_matrix/client/v3/knock/{room}");
+        let body = json!({"reason": "please"});
+        server.post(&path, Some(&bob), body.clone()).await.ok();
+        let his = json!({"user_id": "@bob:example.org"});
+        assert_eq!(act(&server, &alice, &room, "invite", his).await.0, 200);
+        assert_eq!(server.post(&path, Some(&bob), body).await.error(), (403, "M_FORBIDDEN"));
+        assert_eq!(act(&server, &bob, &room, "join", json!({})).await.0, 200);
+        let path = format!("/_matrix/client/v3/knock/{club}");
+        assert_eq!(server.post(&path, Some(&bob), json!({})).await.error(), (403, "M_FORBIDDEN"));
+    }
+}

@@ -53,3 +53,77 @@ fn to_api_error(error: CreateRoomError) -> ApiError {
         CreateRoomError::Event(error) => event_error(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sqlx::PgPool;
+
+    use crate::test_server;
+
+    const PATH: &str = "/_matrix/client/v3/createRoom";
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn every_version_can_be_made_and_upgraded_to(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        for version in 1..=12 {
+            let version = version.to_string();
+            let body = json!({"room_version": version, "name": "N", "topic": "T", "preset": "trusted_private_chat",
+                "invite": ["@bob:example.org"], "creation_content": {"test": 1, "room_version": "x"}});
+            let room = server.post(PATH, Some(&alice), body).await.ok();
+            let room = room["room_id"].as_str().unwrap();
+            let state = async |room: &str, kind: &str| {
+                let path = format!("/_matrix/client/v3/rooms/{room}/state/{kind}");
+                server.get(&path, Some(&alice)).await.ok()
+            };
+            let create = state(room, "m.room.create").await;
+            assert_eq!((&create["room_version"], &create["test"]), (&json!(version), &json!(1)));
+            assert_eq!(create.get("creator").is_some(), version.parse::<u8>().unwrap() < 11);
+            let levels = state(room, "m.room.power_levels").await;
+            if version == "12" {
+                assert_eq!(create["additional_creators"], json!(["@bob:example.org"]));
+                assert_eq!(levels["users"], json!({}));
+            } else {
+                assert_eq!(levels["users"]["@bob:example.org"], 100);
+            }
+            let path = format!("/_matrix/client/v3/rooms/{room}/upgrade");
+            let new = server.post(&path, Some(&alice), json!({"new_version": version})).await.ok();
+            let new = new["replacement_room"].as_str().unwrap();
+            assert_eq!(state(room, "m.room.tombstone").await["replacement_room"], new);
+            let predecessor = state(new, "m.room.create").await["predecessor"].clone();
+            assert_eq!(predecessor["room_id"], room);
+            assert_eq!(predecessor.get("event_id").is_some(), version != "12");
+            assert_eq!(state(new, "m.room.name").await["name"], "N");
+            assert_eq!(state(room, "m.room.power_levels").await["events_default"], 50);
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn options_are_checked(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        server.post(PATH, Some(&alice), json!({"room_alias_name": "taken"})).await.ok();
+        let refused: [(Value, (u16, &str)); 12] = [
+            (json!({"room_version": 1}), (400, "M_BAD_JSON")),
+            (json!({"room_version": "99"}), (400, "M_UNSUPPORTED_ROOM_VERSION")),
+            (json!({"preset": "x"}), (400, "M_BAD_JSON")),
+            (json!({"visibility": "x"}), (400, "M_BAD_JSON")),
+            (json!({"name": 1}), (400, "M_BAD_JSON")),
+            (json!({"invite": ["x"]}), (400, "M_UNKNOWN")),
+            (json!({"room_alias_name": "taken"}), (400, "M_ROOM_IN_USE")),
+            (json!({"room_alias_name": "a:b"}), (400, "M_UNKNOWN")),
+            (json!({"room_alias_name": "a b"}), (400, "M_INVALID_PARAM")),
+            (json!({"initial_state": [{"type": 1}]}), (400, "M_BAD_JSON")),
+            (json!({"creation_content": {"additional_creators": ["x"]}}), (400, "M_BAD_JSON")),
+            (
+                json!({"power_level_content_override": {"users": {"@alice:example.org": 1}}}),
+                (400, "M_BAD_JSON"),
+            ),
+        ];
+        for (body, expect) in refused {
+            let answer = server.post(PATH, Some(&alice), body.clone()).await;
+            assert_eq!(answer.error(), expect, "{body} {}", answer.text);
+        }
+    }
+}

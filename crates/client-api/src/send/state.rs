@@ -64,3 +64,48 @@ async fn set_member(
     let change = MembershipUpdate { room_id, target, action, content, origin_server_ts };
     update(rooms, &req.requester, change).await.map_err(membership_error)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sqlx::PgPool;
+
+    use crate::test_server;
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn state_is_set_once_and_checked(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let body = json!({"room_alias_name": "here"});
+        let room = server.post("/_matrix/client/v3/createRoom", Some(&alice), body).await.ok();
+        let room = room["room_id"].as_str().unwrap();
+        let put = async |kind: &str, content: Value| {
+            let path = format!("/_matrix/client/v3/rooms/{room}/state/{kind}");
+            let answer = server.put(&path, Some(&alice), content).await;
+            let code = answer.body["errcode"].as_str().unwrap_or_default().to_owned();
+            (answer.status.as_u16(), code, answer.body["event_id"].clone())
+        };
+        let first = put("a.b", json!({"x": 1})).await;
+        assert_eq!(first.0, 200);
+        assert_eq!(put("a.b/", json!({"x": 1})).await.2, first.2);
+        assert_ne!(put("a.b/key", json!({"x": 1})).await.2, first.2);
+        assert_ne!(put("a.b", json!({"x": 2})).await.2, first.2);
+
+        let alias = |alias: &str| json!({"alias": alias});
+        for (kind, content, expect) in [
+            ("m.room.create", json!({}), (400, "M_BAD_JSON")),
+            ("m.room.power_levels", json!({"users": {"@alice:example.org": 1}}), (400, "M_BAD_JSON")),
+            ("m.room.power_levels", json!({"ban": "5"}), (400, "M_BAD_JSON")),
+            ("m.room.server_acl", json!({"allow": []}), (400, "M_BAD_JSON")),
+            ("m.room.canonical_alias", alias("#here:example.org"), (200, "")),
+            ("m.room.canonical_alias", alias("#no:example.org"), (400, "M_BAD_ALIAS")),
+            ("m.room.canonical_alias", alias("no"), (400, "M_INVALID_PARAM")),
+            ("m.room.member/@alice:example.org", json!({"membership": "x"}), (400, "M_BAD_JSON")),
+            ("m.room.member/@alice:example.org", json!({"membership": "join", "a": 1}), (200, "")),
+            ("a.b/@bob:example.org", json!({}), (403, "M_FORBIDDEN")),
+        ] {
+            let answer = put(kind, content.clone()).await;
+            assert_eq!((answer.0, &*answer.1), expect, "{kind} {content}");
+        }
+    }
+}
