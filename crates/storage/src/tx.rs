@@ -53,6 +53,7 @@ impl Tx {
             self.inner.commit().await?;
             return Ok(StreamPos::ZERO);
         }
+        let writing = self.log.begin_write();
         // Takes the lock of the log, so it comes last, and the commit follows at once.
         let first = sqlx::query_scalar!(
             r#"SELECT log_publish($1, $2, $3, $4) AS "first!""#,
@@ -76,6 +77,7 @@ impl Tx {
             let _ = applied.send(());
         });
         self.log.feed(Feed { entries, then })?;
+        drop(writing);
         wait.await.map_err(|_| StorageError::Stopping)?;
         Ok(last)
     }

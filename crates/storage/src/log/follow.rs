@@ -1,11 +1,20 @@
 //! Following the log: one task, one order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use myelin_model::StreamPos;
 use parking_lot::RwLock;
 use sqlx::PgPool;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{LogEntry, listen, read};
@@ -13,6 +22,9 @@ use crate::{StorageError, event_cache::EventCache};
 
 /// How many entries one query reads while catching up.
 const CATCH_UP_ENTRIES_MAX: i64 = 1_000;
+
+/// How long an own commit that the database has announced may take to come back before it is read like another node's.
+const OWN_COMMIT_MILLIS_MAX: u64 = 5;
 
 /// How long to wait before reading the log again after a failure.
 const RETRY_MILLIS: u64 = 250;
@@ -38,6 +50,7 @@ pub struct Log {
     feed: mpsc::UnboundedSender<Feed>,
     applied: watch::Receiver<StreamPos>,
     subscribers: Arc<RwLock<Vec<Arc<dyn LogSubscriber>>>>,
+    writing: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Log {
@@ -61,15 +74,17 @@ impl Log {
         let (feed, fed) = mpsc::unbounded_channel();
         let (applied_sender, applied) = watch::channel(end);
         let subscribers = Arc::new(RwLock::new(Vec::new()));
+        let writing = Arc::default();
         let follower = Follower {
             pool,
             events,
             subscribers: Arc::clone(&subscribers),
             applied: applied_sender,
+            writing: Arc::clone(&writing),
             waiting: Vec::new(),
         };
         tokio::spawn(follower.run(fed, notified, stop));
-        Ok(Self { feed, applied, subscribers })
+        Ok(Self { feed, applied, subscribers, writing })
     }
 
     /// Have `subscriber` called for every entry from now on.
@@ -95,9 +110,24 @@ impl Log {
         matches!(reached, Ok(Ok(_)))
     }
 
+    /// Say that a write is under way. Keep what it returns until the commit has been fed, or has failed.
+    pub(crate) fn begin_write(&self) -> Writing {
+        self.writing.fetch_add(1, Ordering::AcqRel);
+        Writing(Arc::clone(&self.writing))
+    }
+
     /// Hand over an own commit. `feed.then` runs when the node has applied it.
     pub(crate) fn feed(&self, feed: Feed) -> Result<(), StorageError> {
         self.feed.send(feed).map_err(|_| StorageError::Stopping)
+    }
+}
+
+/// An own write that is under way.
+pub(crate) struct Writing(Arc<AtomicUsize>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -107,6 +137,8 @@ struct Follower {
     events: Arc<EventCache>,
     subscribers: Arc<RwLock<Vec<Arc<dyn LogSubscriber>>>>,
     applied: watch::Sender<StreamPos>,
+    /// How many own writes are under way.
+    writing: Arc<AtomicUsize>,
     /// Own commits that stand behind a gap: entries of another node, not read yet.
     waiting: Vec<Feed>,
 }
@@ -119,46 +151,70 @@ impl Follower {
         stop: CancellationToken,
     ) {
         loop {
-            tokio::select! {
+            let end = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 feed = fed.recv() => match feed {
-                    Some(feed) => self.take(feed).await,
+                    Some(feed) => self.take(feed),
                     None => return,
                 },
                 changed = notified.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let end = *notified.borrow_and_update();
-                    // What this node wrote itself is mostly in the channel already, ahead of its own announcement.
-                    while let Ok(feed) = fed.try_recv() {
-                        self.take(feed).await;
-                    }
-                    self.catch_up(end).await;
+                    *notified.borrow_and_update()
                 }
-            }
+            };
+            self.reach(&mut fed, end).await;
         }
     }
 
-    /// Apply an own commit: at once if it is next, else after what stands before it has been read.
-    async fn take(&mut self, feed: Feed) {
-        let (Some(first), Some(last)) =
-            (feed.entries.first().map(|entry| entry.pos), feed.entries.last())
-        else {
-            (feed.then)();
-            return;
-        };
-        let applied = *self.applied.borrow();
-        if first == applied.next() {
-            self.apply(&feed.entries);
-            (feed.then)();
-        } else if last.pos <= applied {
-            (feed.then)();
-        } else {
-            let end = last.pos;
-            self.waiting.push(feed);
-            self.catch_up(end).await;
+    /// Take up an own commit. Where it ends.
+    fn take(&mut self, feed: Feed) -> StreamPos {
+        let end = feed.entries.last().map_or(StreamPos::ZERO, |last| last.pos);
+        self.waiting.push(feed);
+        end
+    }
+
+    /// Reach `end`: by own commits where they are on their way here, else by reading. What this node writes is mostly announced by
+    /// the database before the commit has returned.
+    async fn reach(&mut self, fed: &mut mpsc::UnboundedReceiver<Feed>, end: StreamPos) {
+        let deadline = Instant::now() + Duration::from_millis(OWN_COMMIT_MILLIS_MAX);
+        loop {
+            self.apply_waiting();
+            if *self.applied.borrow() >= end {
+                return;
+            }
+            // Looked at before the channel: a commit is fed before it counts as done.
+            let is_writing = self.writing.load(Ordering::Acquire) > 0;
+            let feed = match fed.try_recv() {
+                Ok(feed) => Some(feed),
+                Err(_) if is_writing => timeout_at(deadline, fed.recv()).await.ok().flatten(),
+                Err(_) => None,
+            };
+            match feed {
+                Some(feed) => drop(self.take(feed)),
+                None => break,
+            }
+        }
+        self.catch_up(end).await;
+    }
+
+    /// Apply the own commits that are next, and release who waits for those that were read meanwhile.
+    fn apply_waiting(&mut self) {
+        self.waiting.sort_by_key(|feed| feed.entries.first().map(|first| first.pos));
+        for feed in std::mem::take(&mut self.waiting) {
+            let applied = *self.applied.borrow();
+            let first = feed.entries.first().map(|first| first.pos);
+            let last = feed.entries.last().map(|last| last.pos);
+            if first == Some(applied.next()) {
+                self.apply(&feed.entries);
+                (feed.then)();
+            } else if last.is_none_or(|last| last <= applied) {
+                (feed.then)();
+            } else {
+                self.waiting.push(feed);
+            }
         }
     }
 
@@ -185,14 +241,7 @@ impl Follower {
                 }
             }
         }
-        let applied = *self.applied.borrow();
-        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|feed| feed.entries.last().is_none_or(|last| last.pos <= applied));
-        self.waiting = waiting;
-        for feed in done {
-            (feed.then)();
-        }
+        self.apply_waiting();
     }
 
     fn apply(&self, entries: &[Arc<LogEntry>]) {

@@ -139,6 +139,7 @@ async fn try_write(
     log: &Log,
     items: Vec<Item>,
 ) -> Result<(), (StorageError, Vec<Item>)> {
+    let _writing = log.begin_write();
     let mut batch = Batch::default();
     let (mut appends, mut receipts) = (Vec::new(), Receipts::default());
     for item in items {
