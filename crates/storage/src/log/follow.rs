@@ -24,7 +24,7 @@ use crate::{StorageError, event_cache::EventCache};
 const CATCH_UP_ENTRIES_MAX: i64 = 1_000;
 
 /// How long an own commit that the database has announced may take to come back before it is read like another node's.
-const OWN_COMMIT_MILLIS_MAX: u64 = 5;
+const OWN_COMMIT_MILLIS_MAX: u64 = 20;
 
 /// How long to wait before reading the log again after a failure.
 const RETRY_MILLIS: u64 = 250;
