@@ -11,7 +11,7 @@ use myelin_storage::Db;
 use ruma::{OwnedServerName, ServerName, UserId};
 use serde_json::{Map, Value};
 
-use crate::{engine::Engine, rules::NamingRules};
+use crate::{engine::Engine, membership::AutoJoin, rules::NamingRules};
 
 /// How rooms are to be run.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct RoomSettings {
     pub only_admins_invite: bool,
     /// Who leaves a room forgets it too.
     pub forget_on_leave: bool,
+    /// Which rooms new users join by themselves.
+    pub auto_join: AutoJoin,
     /// Whoever is not logged in may see the public list too.
     pub public_rooms_without_auth: bool,
 }
@@ -62,6 +64,7 @@ impl Default for RoomSettings {
             profiles_in_invites: true,
             only_admins_invite: false,
             forget_on_leave: false,
+            auto_join: AutoJoin::default(),
             public_rooms_without_auth: false,
         }
     }

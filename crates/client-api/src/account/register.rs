@@ -10,6 +10,7 @@ use myelin_accounts::{
     uia::{self, UiaProgress, UiaRequest},
 };
 use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_rooms::{Rooms, membership::auto_join};
 use ruma::{
     DeviceId, OwnedUserId, UserId,
     api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
@@ -34,6 +35,7 @@ struct Query {
 #[tracing::instrument(name = "client.account.register", skip_all)]
 pub(crate) async fn handler(
     State(accounts): State<Accounts>,
+    State(rooms): State<Rooms>,
     State(rate_limits): State<RateLimits>,
     raw: Raw<AppserviceTokenOptional>,
 ) -> Answer {
@@ -42,7 +44,9 @@ pub(crate) async fn handler(
     let body = raw.json_object(true)?;
     match raw.query::<Query>()?.kind.as_deref() {
         None | Some("user") => {}
-        Some("guest") => return register_guest(&accounts, &rate_limits, &address, &body).await,
+        Some("guest") => {
+            return register_guest(&accounts, &rooms, &rate_limits, &address, &body).await;
+        }
         Some(kind) => {
             return Err(ApiError::client(
                 StatusCode::BAD_REQUEST,
@@ -66,12 +70,13 @@ pub(crate) async fn handler(
     if !accounts.settings().enable_registration {
         return Err(ApiError::forbidden("Registration has been disabled"));
     }
-    register_user(&accounts, &rate_limits, &raw, username.map(|name| name.to_lowercase()), body)
-        .await
+    let username = username.map(|name| name.to_lowercase());
+    register_user(&accounts, &rooms, &rate_limits, &raw, username, body).await
 }
 
 async fn register_user(
     accounts: &Accounts,
+    rooms: &Rooms,
     rate_limits: &RateLimits,
     raw: &Raw<AppserviceTokenOptional>,
     username: Option<String>,
@@ -163,6 +168,7 @@ async fn register_user(
         ..NewAccount::default()
     };
     let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    auto_join(rooms, &user_id, false).await;
     uia::set_note(accounts, &session_id, uia::REGISTERED_USER, &user_id.as_str().into()).await?;
     if let Some(token) = stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str) {
         registration::complete_token(accounts, token).await?;
@@ -172,6 +178,7 @@ async fn register_user(
 
 async fn register_guest(
     accounts: &Accounts,
+    rooms: &Rooms,
     rate_limits: &RateLimits,
     address: &str,
     body: &Map<String, Value>,
@@ -182,6 +189,7 @@ async fn register_guest(
     rate_limits.registration.check(address)?;
     let account = NewAccount { is_guest: true, ..NewAccount::default() };
     let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    auto_join(rooms, &user_id, true).await;
     let display_name = body.get("initial_device_display_name").and_then(Value::as_str);
     // Guests do not choose their device.
     let new = NewSession {

@@ -17,7 +17,7 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     Ok(Json(json!({})))
 }
 
-fn to_api_error(error: ForgetError) -> ApiError {
+pub(super) fn to_api_error(error: ForgetError) -> ApiError {
     match error {
         ForgetError::StillIn { .. } => ApiError::unknown(error.to_string()),
         ForgetError::Storage(error) => error.into(),

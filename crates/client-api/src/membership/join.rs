@@ -103,7 +103,8 @@ mod tests {
             let answer = act(&server, user, &room, action, body.clone()).await;
             assert_eq!((answer.0, &*answer.1), expect, "{action} {body} by {}", user.user_id);
             if (action, answer.0) == ("join", 200) {
-                let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@bob:example.org");
+                let path =
+                    format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@bob:example.org");
                 let member = server.get(&path, Some(&alice)).await.ok();
                 assert_eq!(member, json!({"membership": "join", "displayname": "Bob"}));
             }
@@ -119,7 +120,8 @@ mod tests {
         let room = create(&server, &alice, json!({})).await;
         let path = "/_matrix/client/v3/profile/@alice:example.org/displayname";
         server.put(path, Some(&alice), json!({"displayname": "A"})).await.ok();
-        let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@alice:example.org");
+        let path =
+            format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@alice:example.org");
         let member = server.get(&path, Some(&alice)).await.ok();
         assert_eq!(member, json!({"membership": "join", "displayname": "A"}));
     }
@@ -139,7 +141,8 @@ mod tests {
             assert_eq!(act(&server, &bob, &room, "join", json!({})).await.0, 403);
             assert_eq!(act(&server, &bob, &club, "join", json!({})).await.0, 200);
             assert_eq!(act(&server, &bob, &room, "join", json!({})).await.0, 200);
-            let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@bob:example.org");
+            let path =
+                format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/@bob:example.org");
             let member = server.get(&path, Some(&alice)).await.ok();
             assert_eq!(member["join_authorised_via_users_server"], "@alice:example.org");
             assert_eq!(act(&server, &bob, &club, "leave", json!({})).await.0, 200);

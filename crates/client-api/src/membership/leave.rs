@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use myelin_http::{ApiError, Raw};
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, update},
+    membership::{Action, MembershipUpdate, forget::forget, update},
 };
 use serde_json::{Value, json};
 
@@ -25,5 +25,8 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
         origin_server_ts: None,
     };
     update(&rooms, &req.requester, change).await.map_err(membership_error)?;
+    if rooms.settings().forget_on_leave {
+        forget(&rooms, &req.requester, &room_id).await.map_err(super::forget::to_api_error)?;
+    }
     Ok(Json(json!({})))
 }

@@ -94,7 +94,11 @@ mod tests {
         let alias = |alias: &str| json!({"alias": alias});
         for (kind, content, expect) in [
             ("m.room.create", json!({}), (400, "M_BAD_JSON")),
-            ("m.room.power_levels", json!({"users": {"@alice:example.org": 1}}), (400, "M_BAD_JSON")),
+            (
+                "m.room.power_levels",
+                json!({"users": {"@alice:example.org": 1}}),
+                (400, "M_BAD_JSON"),
+            ),
             ("m.room.power_levels", json!({"ban": "5"}), (400, "M_BAD_JSON")),
             ("m.room.server_acl", json!({"allow": []}), (400, "M_BAD_JSON")),
             ("m.room.canonical_alias", alias("#here:example.org"), (200, "")),

@@ -55,7 +55,8 @@ impl Parts {
             appservices,
         );
         let sync = Sync::start(db.clone(), clock.clone(), settings::sync(config), stop.clone());
-        let rooms = Rooms::new(db.clone(), clock, server_name, key, settings::rooms(config)?);
+        let room_settings = settings::rooms(config, &server_name)?;
+        let rooms = Rooms::new(db.clone(), clock, server_name, key, room_settings);
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
         let admin_api = AdminApi::new(accounts.clone());

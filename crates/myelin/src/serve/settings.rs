@@ -21,10 +21,12 @@ use myelin_model::{
     Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
     Clock,
 };
-use myelin_rooms::{EncryptedByDefault, NamingRule, NamingRules, RoomSettings};
+use myelin_rooms::{
+    EncryptedByDefault, NamingRule, NamingRules, RoomSettings, membership::AutoJoin,
+};
 use myelin_storage::StorageSettings;
 use myelin_sync::SyncSettings;
-use ruma::{OwnedServerName, ServerName};
+use ruma::{OwnedServerName, ServerName, UserId};
 
 /// Of storage.
 pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
@@ -159,7 +161,7 @@ pub fn rate_limits(config: &Config) -> RateLimitSettings {
 }
 
 /// Of rooms.
-pub fn rooms(config: &Config) -> anyhow::Result<RoomSettings> {
+pub fn rooms(config: &Config, server_name: &ServerName) -> anyhow::Result<RoomSettings> {
     let rooms = &config.rooms;
     let version = &rooms.default_room_version;
     Ok(RoomSettings {
@@ -178,7 +180,31 @@ pub fn rooms(config: &Config) -> anyhow::Result<RoomSettings> {
         profiles_in_invites: rooms.include_profile_data_on_invite,
         only_admins_invite: rooms.block_non_admin_invites,
         forget_on_leave: rooms.forget_rooms_on_leave,
+        auto_join: auto_join(config, server_name)?,
         public_rooms_without_auth: rooms.allow_public_rooms_without_auth,
+    })
+}
+
+fn auto_join(config: &Config, server_name: &ServerName) -> anyhow::Result<AutoJoin> {
+    let registration = &config.registration;
+    let aliases = registration.auto_join_rooms.iter();
+    let aliases = aliases
+        .map(|alias| alias.as_str().try_into().with_context(|| format!("auto_join_rooms: {alias}")))
+        .collect::<anyhow::Result<_>>()?;
+    let creator = match &registration.auto_join_mxid_localpart {
+        Some(localpart) => Some(
+            UserId::parse_with_server_name(localpart.as_str(), server_name)
+                .with_context(|| format!("auto_join_mxid_localpart: {localpart}"))?,
+        ),
+        None => None,
+    };
+    Ok(AutoJoin {
+        aliases,
+        create: registration.autocreate_auto_join_rooms,
+        federated: registration.autocreate_auto_join_rooms_federated,
+        preset: registration.autocreate_auto_join_room_preset.clone(),
+        creator,
+        guests: registration.auto_join_rooms_for_guests,
     })
 }
 

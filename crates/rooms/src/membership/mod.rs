@@ -1,5 +1,6 @@
 //! Who is in a room: joining, inviting, leaving, kicking, banning, unbanning, knocking, forgetting.
 
+mod auto_join;
 mod error;
 pub mod forget;
 mod leave_all;
@@ -9,6 +10,7 @@ mod update;
 
 pub(crate) use self::profile::find_member_profile;
 pub use self::{
+    auto_join::{AutoJoin, auto_join},
     error::MembershipError,
     leave_all::leave_all,
     profile::{MemberProfile, update_profile},

@@ -1,0 +1,114 @@
+//! The rooms that new users join by themselves (`auto_join_rooms`).
+
+use myelin_model::DeviceSession;
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId};
+use serde_json::{Map, json};
+
+use super::{Action, MembershipError, MembershipUpdate, update};
+use crate::{
+    Rooms,
+    create::{CreateRoomError, create_room},
+};
+
+/// Which rooms new users join by themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AutoJoin {
+    /// The rooms, by aliases of this server.
+    pub aliases: Vec<OwnedRoomAliasId>,
+    /// Rooms that are missing are made by the first user, or by [`AutoJoin::creator`].
+    pub create: bool,
+    /// Users of other servers may join the rooms that are made.
+    pub federated: bool,
+    /// The preset of the rooms that are made.
+    pub preset: String,
+    /// Who makes the rooms and invites to them.
+    pub creator: Option<OwnedUserId>,
+    /// Guests join too.
+    pub guests: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AutoJoinError {
+    #[error("the room could not be made")]
+    Create(#[from] CreateRoomError),
+    #[error("the membership could not be changed")]
+    Membership(#[from] MembershipError),
+}
+
+/// Have a new user join the rooms. What fails is logged: the user is registered all the same.
+#[tracing::instrument(name = "rooms.membership.auto_join", skip_all, fields(user.id = %user_id))]
+pub async fn auto_join(rooms: &Rooms, user_id: &UserId, is_guest: bool) {
+    let settings = &rooms.settings().auto_join;
+    if is_guest && !settings.guests {
+        return;
+    }
+    for alias in &settings.aliases {
+        if let Err(error) = join_one(rooms, settings, alias, user_id, is_guest).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                room.alias = %alias,
+                "a new user could not join"
+            );
+        }
+    }
+}
+
+async fn join_one(
+    rooms: &Rooms,
+    settings: &AutoJoin,
+    alias: &RoomAliasId,
+    user_id: &UserId,
+    is_guest: bool,
+) -> Result<(), AutoJoinError> {
+    let found = rooms.db().aliases().find(alias).await.map_err(MembershipError::from)?;
+    let creator = settings.creator.as_deref().unwrap_or(user_id);
+    let room_id = match found {
+        Some(found) => found.room_id,
+        None if settings.create && !is_guest => create(rooms, settings, alias, creator).await?,
+        None => return Ok(()),
+    };
+    if creator != user_id && settings.preset != "public_chat" {
+        change(rooms, &session(creator, false), &room_id, user_id, Action::Invite).await?;
+    }
+    change(rooms, &session(user_id, is_guest), &room_id, user_id, Action::Join).await?;
+    Ok(())
+}
+
+async fn create(
+    rooms: &Rooms,
+    settings: &AutoJoin,
+    alias: &RoomAliasId,
+    creator: &UserId,
+) -> Result<OwnedRoomId, AutoJoinError> {
+    let body = json!({
+        "preset": settings.preset,
+        "room_alias_name": alias.alias(),
+        "creation_content": {"m.federate": settings.federated},
+    });
+    Ok(create_room(rooms, &session(creator, false), &body.to_string()).await?.room_id)
+}
+
+async fn change(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    room_id: &OwnedRoomId,
+    target: &UserId,
+    action: Action,
+) -> Result<(), MembershipError> {
+    let content = Map::new();
+    let change = MembershipUpdate { room_id, target, action, content, origin_server_ts: None };
+    update(rooms, session, change).await.map(drop)
+}
+
+/// The user as it acts here: by the server, without a device.
+fn session(user_id: &UserId, is_guest: bool) -> DeviceSession {
+    DeviceSession {
+        user_id: user_id.to_owned(),
+        device_id: None,
+        is_guest,
+        is_admin: false,
+        is_suspended: false,
+        appservice_id: None,
+        rate_limit: None,
+    }
+}
