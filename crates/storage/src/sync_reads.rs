@@ -16,6 +16,9 @@ const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
 /// How many own membership changes in one room are followed back.
 const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
 
+/// How many members of rooms are listed.
+const MEMBERS_MAX: i64 = 20_000;
+
 /// A user's relation to a room.
 #[derive(Debug, Clone, Copy)]
 pub struct MembershipRow {
@@ -220,6 +223,7 @@ impl SyncReads<'_> {
     }
 
     /// What happened to a user and the rooms: the entries of the log, room events aside, and the rooms that have newer events.
+    /// Changes of device lists are everybody's.
     pub async fn list_news(
         &self,
         user_id: &UserId,
@@ -235,6 +239,9 @@ impl SyncReads<'_> {
             UNION ALL
             SELECT last_pos, NULL, room_nid, NULL, NULL FROM rooms
             WHERE room_nid = ANY ($2) AND last_pos > $3
+            UNION ALL
+            SELECT pos, kind, room_nid, user_id, payload FROM log
+            WHERE pos > $3 AND pos <= $4 AND kind = 7 AND user_id <> $1
             ORDER BY 1
             "#,
             user_id.as_str(),
@@ -387,6 +394,27 @@ impl SyncReads<'_> {
              WHERE user_id = ANY ($1) AND room_nid = ANY ($2) AND membership = 2",
             &users,
             &rooms
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|user_id| {
+                OwnedUserId::try_from(user_id)
+                    .map_err(StorageError::inconsistent("memberships.user_id"))
+            })
+            .collect()
+    }
+
+    /// Who is joined to one of the rooms, at most some ten thousand.
+    pub async fn list_members(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<OwnedUserId>, StorageError> {
+        let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query_scalar!(
+            "SELECT DISTINCT user_id FROM memberships WHERE room_nid = ANY ($1) AND membership = 2 LIMIT $2",
+            &rooms,
+            MEMBERS_MAX
         )
         .fetch_all(self.db.pool())
         .await?;

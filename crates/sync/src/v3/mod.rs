@@ -4,6 +4,7 @@
 //! for all of them together, and `room` writes each of them. An answer that says nothing waits for the user's wake-up.
 
 mod account_data;
+mod device_lists;
 mod ephemeral;
 mod events;
 mod load;
@@ -164,6 +165,7 @@ async fn answer(
     let start = json.len();
     account_data::write_global(pass, &plan, &mut json);
     presence::write(pass, &plan, &mut json).await?;
+    device_lists::write(pass, &plan, &loaded, &mut json).await?;
     room::write_all(pass, &plan, &loaded, &mut json);
     let says_nothing = json.len() == start;
     // Some clients take their absence for a server that knows nothing of them.

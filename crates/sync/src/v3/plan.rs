@@ -7,6 +7,7 @@ use std::{
 
 use myelin_model::{EventNid, Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry, MembershipRow};
+use ruma::OwnedUserId;
 
 use super::{
     Pass, SyncError,
@@ -54,6 +55,8 @@ pub(super) struct Plan {
     pub(super) global_account_data: Vec<AccountData>,
     /// Changes of rooms' account data, until they are given to the rooms.
     pub(super) room_account_data: Vec<(RoomNid, AccountData)>,
+    /// Whose devices changed, whoever they are.
+    pub(super) device_lists: Vec<OwnedUserId>,
     /// All rooms that the user is joined to, when everything is told.
     pub(super) joined: Option<Vec<RoomNid>>,
 }
@@ -174,13 +177,14 @@ async fn read_news(
     let (entries, changed) = reads.list_news(pass.user_id(), &joined, since, pass.upto).await?;
     let mut changed: HashSet<RoomNid> = changed.into_iter().collect();
     let mut by_room: HashMap<RoomNid, Vec<Arc<LogEntry>>> = HashMap::new();
-    let mut own = Vec::new();
+    let (mut own, mut device_lists) = (Vec::new(), Vec::new());
     for entry in entries {
         match &entry.change {
             Change::Receipt { room_nid, .. } | Change::StateReset { room_nid, .. } => {
                 changed.insert(*room_nid);
                 by_room.entry(*room_nid).or_default().push(entry);
             }
+            Change::DeviceList { user_id } => device_lists.push(user_id.clone()),
             _ => own.push(entry),
         }
     }
@@ -189,17 +193,18 @@ async fn read_news(
         .filter(|row| row.pos > since || changed.contains(&row.room_nid) && is_join(row))
         .map(|row| (*row, by_room.remove(&row.room_nid).unwrap_or_default()))
         .collect();
-    Ok(Read { news: News { own, rooms }, has_events: false, chain: Some(chain) })
+    Ok(Read { news: News { own, rooms, device_lists }, has_events: false, chain: Some(chain) })
 }
 
 /// What changed.
 async fn incremental(
     pass: &Pass<'_>,
     since: StreamPos,
-    read: Read,
+    mut read: Read,
     rows: &[MembershipRow],
 ) -> Result<Plan, SyncError> {
-    let mut plan = Plan::default();
+    let device_lists = std::mem::take(&mut read.news.device_lists);
+    let mut plan = Plan { device_lists, ..Plan::default() };
     let mut histories = match read.chain {
         Some(chain) => chain,
         None => histories(pass, &read.news).await?,

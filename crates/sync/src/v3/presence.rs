@@ -43,7 +43,7 @@ pub(super) async fn write(pass: &Pass<'_>, plan: &Plan, out: &mut String) -> Res
 }
 
 /// Those of the users who share a room with the user, and the user. At most one query, for users who are not known here.
-async fn sharers(
+pub(super) async fn sharers(
     pass: &Pass<'_>,
     plan: &Plan,
     candidates: &[OwnedUserId],

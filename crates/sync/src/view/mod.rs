@@ -88,6 +88,8 @@ pub(crate) struct News {
     pub(crate) own: Vec<Arc<LogEntry>>,
     /// What happened in rooms that the user is joined to, or whose membership changed.
     pub(crate) rooms: Vec<(MembershipRow, Vec<Arc<LogEntry>>)>,
+    /// Whose devices changed, whoever they are.
+    pub(crate) device_lists: Vec<OwnedUserId>,
 }
 
 impl View {
@@ -243,20 +245,12 @@ impl View {
     /// Wake who shares a room with a user. `false` if the user's rooms are not known here.
     pub(crate) fn wake_sharers(&self, user_id: &UserId) -> bool {
         let state = self.state.lock();
-        let Some(user) = state.keys.get(user_id).and_then(|key| state.users.get(key)) else {
-            return false;
-        };
-        let last = state.ring.last();
-        let mut woken = HashSet::new();
-        for room_nid in user.joined() {
-            woken.extend(state.joined.get(&room_nid).into_iter().flatten().copied());
-        }
-        for key in woken {
-            state.wake(key, last);
-        }
-        // A user hears of the own presence, too.
-        user.wake(last);
-        true
+        state.wake_sharers(user_id, state.ring.last())
+    }
+
+    /// Have a user's rooms read, to wake who shares one. When the queue is full, those who wait hear with their next answer.
+    fn meet(&self, user_id: &UserId) {
+        drop(self.strangers.try_send(user_id.to_owned()));
     }
 
     fn wake_room(&self, room_nid: RoomNid) {
@@ -300,7 +294,7 @@ fn news(ring: &Ring, user: &HotUser, since: StreamPos) -> News {
     let rooms = changed
         .into_iter()
         .filter_map(|nid| Some((*user.rooms.get(&nid)?, ring.room_since(nid, since))));
-    News { rooms: rooms.collect(), own }
+    News { rooms: rooms.collect(), own, device_lists: ring.device_lists_since(since) }
 }
 
 impl State {
@@ -308,6 +302,23 @@ impl State {
         if let Some(user) = self.users.get(&key) {
             user.wake(pos);
         }
+    }
+
+    /// See [`View::wake_sharers`].
+    fn wake_sharers(&self, user_id: &UserId, pos: StreamPos) -> bool {
+        let Some(user) = self.keys.get(user_id).and_then(|key| self.users.get(key)) else {
+            return false;
+        };
+        let mut woken = HashSet::new();
+        for room_nid in user.joined() {
+            woken.extend(self.joined.get(&room_nid).into_iter().flatten().copied());
+        }
+        for key in woken {
+            self.wake(key, pos);
+        }
+        // A user hears of oneself, too.
+        user.wake(pos);
+        true
     }
 
     fn wake_room(&self, room_nid: RoomNid, pos: StreamPos) {
@@ -402,9 +413,13 @@ impl LogSubscriber for View {
                     }
                 }
                 Change::StateReset { room_nid, .. } => state.forget_users_of(*room_nid),
+                Change::DeviceList { user_id } => {
+                    if !state.wake_sharers(user_id, entry.pos) {
+                        self.meet(user_id);
+                    }
+                }
                 Change::AccountData { .. }
                 | Change::Profile { .. }
-                | Change::DeviceList { .. }
                 | Change::Forgotten { .. }
                 | Change::Sessions { .. }
                 | Change::Account { .. }
@@ -424,8 +439,7 @@ impl EphemeralSubscriber for View {
             EphemeralChange::Typing(room_nid) => self.wake_room(*room_nid),
             EphemeralChange::Presence(user_id) => {
                 if !self.wake_sharers(user_id) {
-                    // When the queue is full, those who wait hear of it with their next answer.
-                    drop(self.strangers.try_send(user_id.clone()));
+                    self.meet(user_id);
                 }
             }
         }

@@ -22,6 +22,8 @@ pub(super) struct Ring {
     rooms: HashMap<RoomNid, VecDeque<Arc<LogEntry>>>,
     rooms_by_last: BTreeMap<StreamPos, RoomNid>,
     users: HashMap<OwnedUserId, VecDeque<Arc<LogEntry>>>,
+    /// Whose devices changed.
+    device_lists: VecDeque<(StreamPos, OwnedUserId)>,
     entries_max: usize,
     size_bytes_max: usize,
 }
@@ -37,6 +39,7 @@ impl Ring {
             rooms: HashMap::new(),
             rooms_by_last: BTreeMap::new(),
             users: HashMap::new(),
+            device_lists: VecDeque::new(),
             entries_max,
             size_bytes_max,
         }
@@ -88,6 +91,9 @@ impl Ring {
         if let Some(user_id) = user_of(&entry.change) {
             self.users.entry(user_id).or_default().push_back(Arc::clone(entry));
         }
+        if let Change::DeviceList { user_id } = &entry.change {
+            self.device_lists.push_back((entry.pos, user_id.clone()));
+        }
         self.size_bytes += size_bytes(entry);
         self.entries.push_back(Arc::clone(entry));
         while self.entries.len() > self.entries_max || self.size_bytes > self.size_bytes_max {
@@ -99,6 +105,9 @@ impl Ring {
         let Some(entry) = self.entries.pop_front() else { return };
         self.complete_after = entry.pos;
         self.size_bytes = self.size_bytes.saturating_sub(size_bytes(&entry));
+        if matches!(entry.change, Change::DeviceList { .. }) {
+            self.device_lists.pop_front();
+        }
         if let Some(room_nid) = room_of(&entry.change)
             && let Some(room) = self.rooms.get_mut(&room_nid)
         {
@@ -132,6 +141,12 @@ impl Ring {
     /// What happened to a user after a position, oldest first.
     pub(super) fn user_since(&self, user_id: &UserId, since: StreamPos) -> Vec<Arc<LogEntry>> {
         self.users.get(user_id).map_or_else(Vec::new, |entries| since_in(entries, since))
+    }
+
+    /// Whose devices changed after a position.
+    pub(super) fn device_lists_since(&self, since: StreamPos) -> Vec<OwnedUserId> {
+        let first = self.device_lists.partition_point(|(pos, _)| *pos <= since);
+        self.device_lists.range(first..).map(|(_, user_id)| user_id.clone()).collect()
     }
 
     /// The rooms in which anything happened after a position, those of the newest entries first.

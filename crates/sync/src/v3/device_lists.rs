@@ -1,0 +1,111 @@
+//! Whose devices the client must look at again, and whose it may forget (client-server API, "Extensions to /sync").
+
+use std::collections::BTreeSet;
+
+use myelin_events::canonical::write_string;
+use myelin_model::{Membership, RoomNid};
+use ruma::{OwnedUserId, UserId};
+
+use super::{
+    Pass, SyncError,
+    load::Loaded,
+    plan::Plan,
+    presence::sharers,
+};
+
+/// Write the users whose devices changed, or who share a room with the user since or no more. At most three queries, and none
+/// where nobody came or went.
+pub(super) async fn write(
+    pass: &Pass<'_>,
+    plan: &Plan,
+    loaded: &Loaded,
+    out: &mut String,
+) -> Result<(), SyncError> {
+    if pass.since.is_none() {
+        return Ok(());
+    }
+    let mut changed: BTreeSet<OwnedUserId> = plan.device_lists.iter().cloned().collect();
+    let mut gone: BTreeSet<OwnedUserId> = BTreeSet::new();
+    for (user_id, is_here) in moves(plan, loaded) {
+        if is_here {
+            gone.remove(&user_id);
+            changed.insert(user_id);
+        } else {
+            changed.remove(&user_id);
+            gone.insert(user_id);
+        }
+    }
+    let reads = pass.sync.db().sync_reads();
+    let nids = |wanted: fn(&super::plan::RoomTask) -> bool| -> Vec<RoomNid> {
+        plan.rooms.iter().filter(|task| wanted(task)).map(|task| task.row.room_nid).collect()
+    };
+    let entered = nids(|task| task.newly_joined);
+    if !entered.is_empty() {
+        changed.extend(reads.list_members(&entered).await?);
+    }
+    let left = nids(|task| !task.is_joined() && !task.bare);
+    if !left.is_empty() {
+        gone.extend(reads.list_members(&left).await?);
+    }
+    gone.remove(pass.user_id());
+    let candidates: Vec<OwnedUserId> = changed.union(&gone).cloned().collect();
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let sharing: BTreeSet<OwnedUserId> =
+        sharers(pass, plan, &candidates).await?.into_iter().collect();
+    let mut lists = String::new();
+    write_list("changed", changed.intersection(&sharing), &mut lists);
+    write_list("left", gone.difference(&sharing), &mut lists);
+    if !lists.is_empty() {
+        out.push_str(&format!(",\"device_lists\":{{{lists}}}"));
+    }
+    Ok(())
+}
+
+/// Who came to the user's rooms, and who went, in order.
+fn moves(plan: &Plan, loaded: &Loaded) -> Vec<(OwnedUserId, bool)> {
+    let mut moves = Vec::new();
+    for task in plan.rooms.iter().filter(|task| task.is_joined() && !task.newly_joined) {
+        let Some(window) = loaded.windows.get(&task.row.room_nid) else { continue };
+        let gap = window.gap.iter().filter_map(|row| loaded.events.get(&row.event_nid));
+        for event in gap.chain(&window.events) {
+            let (Some(membership), Some(state_key)) = (event.membership, &event.state_key) else {
+                continue;
+            };
+            let Ok(user_id) = UserId::parse(&**state_key) else { continue };
+            let before = event.replaces.and_then(|nid| loaded.events.get(&nid));
+            let was_here = before.is_some_and(|event| event.membership == Some(Membership::Join));
+            match membership {
+                // A new name is no coming.
+                Membership::Join if was_here => {}
+                Membership::Join | Membership::Invite | Membership::Knock => {
+                    moves.push((user_id, true));
+                }
+                Membership::Leave | Membership::Ban => moves.push((user_id, false)),
+            }
+        }
+    }
+    moves
+}
+
+fn write_list<'u>(
+    name: &str,
+    users: impl Iterator<Item = &'u OwnedUserId>,
+    out: &mut String,
+) {
+    let mut list = String::new();
+    for user_id in users {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        write_string(&mut list, user_id.as_str());
+    }
+    if list.is_empty() {
+        return;
+    }
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(&format!("\"{name}\":[{list}]"));
+}
