@@ -7,6 +7,7 @@ use std::{collections::HashSet, sync::Arc};
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomId, RoomId, UserId};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::Sync;
 
@@ -14,6 +15,18 @@ pub use self::event_filter::{EventFilter, EventFormat};
 
 /// The nesting and size of filters are bounded by this, as they come in a URL or from the database.
 const FILTER_SIZE_BYTES_MAX: usize = 65_536;
+
+/// The objects in a filter.
+const PARTS: [&str; 8] = [
+    "",
+    "/presence",
+    "/account_data",
+    "/room",
+    "/room/timeline",
+    "/room/state",
+    "/room/ephemeral",
+    "/room/account_data",
+];
 
 /// A filter. What it does not name, everybody gets.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -95,13 +108,14 @@ impl Filter {
         if json.len() > FILTER_SIZE_BYTES_MAX {
             return Err(FilterError::Malformed("too large".to_owned()));
         }
-        serde_json::from_str(json).map_err(|error| {
-            if error.is_data() {
-                FilterError::Malformed(error.to_string())
-            } else {
-                FilterError::NotJson
+        let value: Value = serde_json::from_str(json).map_err(|_| FilterError::NotJson)?;
+        // Lists would be read as the fields of an object in their order.
+        for part in PARTS {
+            if value.pointer(part).is_some_and(|value| !value.is_object()) {
+                return Err(FilterError::Malformed(format!("{part:?} is not an object")));
             }
-        })
+        }
+        serde_json::from_value(value).map_err(|error| FilterError::Malformed(error.to_string()))
     }
 
     /// Whether a room is wanted at all.

@@ -6,12 +6,7 @@ use myelin_events::canonical::write_string;
 use myelin_model::{Membership, RoomNid};
 use ruma::{OwnedUserId, UserId};
 
-use super::{
-    Pass, SyncError,
-    load::Loaded,
-    plan::Plan,
-    presence::sharers,
-};
+use super::{Pass, SyncError, load::Loaded, plan::Plan, presence::sharers};
 
 /// Write the users whose devices changed, or who share a room with the user since or no more. At most three queries, and none
 /// where nobody came or went.
@@ -89,11 +84,7 @@ fn moves(plan: &Plan, loaded: &Loaded) -> Vec<(OwnedUserId, bool)> {
     moves
 }
 
-fn write_list<'u>(
-    name: &str,
-    users: impl Iterator<Item = &'u OwnedUserId>,
-    out: &mut String,
-) {
+fn write_list<'u>(name: &str, users: impl Iterator<Item = &'u OwnedUserId>, out: &mut String) {
     let mut list = String::new();
     for user_id in users {
         if !list.is_empty() {

@@ -1,5 +1,6 @@
 //! Stories about `/sync`.
 
+mod beside;
 mod budgets;
 mod filters;
 mod left;
