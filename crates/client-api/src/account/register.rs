@@ -145,11 +145,11 @@ async fn register_user(
     }
     let password_hash =
         password_hash.ok_or_else(|| ApiError::missing_param("Missing params: password"))?;
+    rate_limits.registration.check(&raw.address.to_string())?;
+    // Again: the session may have begun with another name.
     let username =
         params.get("username").and_then(Value::as_str).map(str::to_lowercase).or(username);
-    rate_limits.registration.check(&raw.address.to_string())?;
     let user_id = match &username {
-        // Again: the session may have begun with another name.
         Some(username) => Some(
             registration::check_username(
                 accounts,
@@ -167,13 +167,25 @@ async fn register_user(
         was_guest: guest_token.is_some(),
         ..NewAccount::default()
     };
+    let user_id = add(accounts, rooms, account, &session_id, &stages).await?;
+    answer(accounts, &user_id, &params).await
+}
+
+/// Register a user, and note it in the session, so that a repeated request registers nobody else.
+async fn add(
+    accounts: &Accounts,
+    rooms: &Rooms,
+    account: NewAccount<'_>,
+    session_id: &str,
+    stages: &Map<String, Value>,
+) -> Result<OwnedUserId, ApiError> {
     let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
     auto_join(rooms, &user_id, false).await;
-    uia::set_note(accounts, &session_id, uia::REGISTERED_USER, &user_id.as_str().into()).await?;
+    uia::set_note(accounts, session_id, uia::REGISTERED_USER, &user_id.as_str().into()).await?;
     if let Some(token) = stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str) {
         registration::complete_token(accounts, token).await?;
     }
-    answer(accounts, &user_id, &params).await
+    Ok(user_id)
 }
 
 async fn register_guest(
