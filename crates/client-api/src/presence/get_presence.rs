@@ -7,6 +7,7 @@ use ruma::api::client::presence::get_presence::v3::Request;
 use serde_json::{Value, json};
 
 #[tracing::instrument(name = "client.presence.get_presence", skip_all, fields(user.id = %req.requester.user_id))]
+#[expect(clippy::indexing_slicing, reason = "`json!` made an object")]
 pub(crate) async fn handler(
     State(rooms): State<Rooms>,
     req: Ruma<Request>,

@@ -57,7 +57,7 @@ mod tests {
         let typing = || db.ephemeral().typing(nid).1;
 
         server.put(&path, Some(&alice), json!({"typing": true, "timeout": 30_000})).await.ok();
-        assert_eq!(typing(), [alice.user_id.clone()]);
+        assert_eq!(typing(), std::slice::from_ref(&alice.user_id));
         room.text(&alice, "done").await;
         assert!(typing().is_empty());
         server.put(&path, Some(&alice), json!({"typing": true})).await.ok();

@@ -41,7 +41,7 @@ impl Related {
         reader: &Reader<'_>,
     ) -> Option<String> {
         let mut out = String::from("{");
-        let mut key = |out: &mut String, name: &str| {
+        let key = |out: &mut String, name: &str| {
             if out.len() > 1 {
                 out.push(',');
             }

@@ -1,5 +1,7 @@
 //! The log and the writer against a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a fixture that fails is a test that fails")]
+
 mod ephemeral;
 mod fixture;
 mod log;

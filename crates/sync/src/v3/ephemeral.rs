@@ -30,7 +30,7 @@ pub(super) fn write(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut
 fn write_typing(pass: &Pass<'_>, task: &RoomTask, out: &mut String) {
     let (stamp, users) = pass.sync.db().ephemeral().typing(task.row.room_nid);
     let changed = pass.since.is_some_and(|since| stamp > since.stamp);
-    if users.is_empty() && !(changed && !task.newly_joined) {
+    if users.is_empty() && (!changed || task.newly_joined) {
         return;
     }
     if !out.is_empty() {

@@ -26,8 +26,7 @@ impl OwnHistory {
 
     /// The user was in the room at some time since the position.
     pub(super) fn was_ever_joined(&self) -> bool {
-        self.at_start == Some(Membership::Join)
-            || self.changes.iter().any(|change| *change == Membership::Join)
+        self.at_start == Some(Membership::Join) || self.changes.contains(&Membership::Join)
     }
 
     /// The user was in the room at the position.

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use myelin_events::canonical::write_string;
 use myelin_storage::{Change, LogEntry, ReceiptRow};
 
+/// Receipt type → user → time and thread.
+type ByType<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (u64, &'a str)>>;
+
 /// Receipts in the form of the event: by event, type and user.
 #[derive(Default)]
 pub(super) struct Receipts<'a> {
-    events: BTreeMap<&'a str, BTreeMap<&'a str, BTreeMap<&'a str, (u64, &'a str)>>>,
+    events: BTreeMap<&'a str, ByType<'a>>,
 }
 
 impl<'a> Receipts<'a> {

@@ -85,7 +85,7 @@ fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut Strin
         && ephemeral.is_empty()
         && account_data.is_empty()
         && !task.full
-        && !(timeline.limited && !window.events.is_empty());
+        && (!timeline.limited || window.events.is_empty());
     if says_nothing {
         return false;
     }
