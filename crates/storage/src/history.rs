@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use myelin_model::{Event, EventFlags, RoomNid, StateNid, StreamPos};
+use myelin_model::{Event, EventFlags, Membership, RoomNid, StateNid, StreamPos};
 
 use crate::{Db, StorageError, events::EventRow};
 
@@ -144,6 +144,24 @@ impl Db {
 }
 
 impl Db {
+    /// The snapshot of a room's state after the first join: its creator's.
+    #[tracing::instrument(name = "db.history.find_first_state", skip_all, fields(room.nid = %room_nid), err)]
+    pub async fn find_first_joined_state_nid(
+        &self,
+        room_nid: RoomNid,
+    ) -> Result<Option<StateNid>, StorageError> {
+        let nid = sqlx::query_scalar!(
+            r#"SELECT state_after AS "state_after!" FROM events
+               WHERE room_nid = $1 AND pos IS NOT NULL AND membership = $2 AND state_after IS NOT NULL
+               ORDER BY pos LIMIT 1"#,
+            room_nid.0,
+            Membership::Join.to_i16()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(nid.map(StateNid))
+    }
+
     /// The snapshot of a room's state after its last event at or before a position. `None` before its first event.
     #[tracing::instrument(name = "db.history.find_state", skip_all, fields(room.nid = %room_nid), err)]
     pub async fn find_state_nid_at(

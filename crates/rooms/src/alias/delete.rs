@@ -74,7 +74,7 @@ async fn update_canonical(
     let mut content: Map<String, Value> = current.pdu.content_as().unwrap_or_default();
     let mut is_changed = false;
     if content.get("alias").and_then(Value::as_str) == Some(alias.as_str()) {
-        content.insert("alias".to_owned(), "".into());
+        content.remove("alias");
         is_changed = true;
     }
     if let Some(Value::Array(aliases)) = content.get_mut("alt_aliases") {

@@ -45,7 +45,13 @@ pub async fn members(
             ALL.into_iter().filter(|membership| query.wants(*membership)).collect();
         rooms.db().room_reads().list_members(view.head.room_nid, &wanted).await?
     } else {
-        let state = rooms.state_at(&view.head, upto).await?;
+        let mut state = rooms.state_at(&view.head, upto).await?;
+        if state.is_empty()
+            && let Some(first) = rooms.db().find_first_joined_state_nid(view.head.room_nid).await?
+        {
+            // A client that has the whole timeline asks from before its first event: then the room had but its creator.
+            state = rooms.db().state(first).await?;
+        }
         let keys: Vec<_> = state.keys().copied().collect();
         let keys = rooms.db().state_keys().list(&keys).await?;
         let is_member = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.room.member");

@@ -123,7 +123,8 @@ fn write_timeline(writer: &EventWriter<'_>, timeline: &Timeline, out: &mut Strin
         if at > 0 {
             out.push(',');
         }
-        writer.write(event, *membership, out);
+        // Who was never in the room counts as out of it.
+        writer.write(event, Some(membership.unwrap_or(myelin_model::Membership::Leave)), out);
     }
 }
 
