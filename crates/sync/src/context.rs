@@ -3,7 +3,9 @@
 use std::sync::{Arc, Weak};
 
 use myelin_model::{Clock, StateKeyNid, StreamPos};
-use myelin_storage::{Db, EphemeralSubscriber, LogSubscriber, StateKey, StorageError};
+use myelin_storage::{
+    AccountDataRow, Db, EphemeralSubscriber, LogSubscriber, StateKey, StorageError,
+};
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use serde::Deserialize;
@@ -182,10 +184,13 @@ impl Sync {
         Err(StorageError::foreign("sync view")("a user is let go at once"))
     }
 
-    /// What `/sync` needs to know of a user's account data. At most one query.
-    pub(crate) async fn personal(&self, user_id: &UserId) -> Result<Arc<Personal>, StorageError> {
+    /// What `/sync` needs to know of a user's account data, and all of it if it had to be read for that. At most one query.
+    pub(crate) async fn personal(
+        &self,
+        user_id: &UserId,
+    ) -> Result<(Arc<Personal>, Option<Vec<AccountDataRow>>), StorageError> {
         match self.view().find_personal(user_id) {
-            Ok(personal) => Ok(personal),
+            Ok(personal) => Ok((personal, None)),
             Err(version) => {
                 let rows = self.db().sync_reads().list_account_data(user_id).await?;
                 let content = |wanted: &str| {
@@ -197,7 +202,7 @@ impl Sync {
                     read_personal(user_id, content("m.ignored_user_list"), content("m.push_rules"));
                 let personal = Arc::new(personal);
                 self.view().set_personal(user_id, version, &personal);
-                Ok(personal)
+                Ok((personal, Some(rows)))
             }
         }
     }

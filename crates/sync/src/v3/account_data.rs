@@ -49,7 +49,10 @@ pub(super) async fn fill(pass: &Pass<'_>, plan: &mut Plan) -> Result<(), SyncErr
     if !needs_all {
         return Ok(());
     }
-    let rows = pass.sync.db().sync_reads().list_account_data(pass.user_id()).await?;
+    let rows = match &pass.account_data {
+        Some(rows) => rows.clone(),
+        None => pass.sync.db().sync_reads().list_account_data(pass.user_id()).await?,
+    };
     let mut by_room: std::collections::HashMap<_, Vec<AccountData>> =
         std::collections::HashMap::new();
     for row in rows {

@@ -25,7 +25,7 @@ use std::{
 };
 
 use myelin_model::{DeviceSession, StreamPos};
-use myelin_storage::{EphemeralChanges, PresenceState, StorageError};
+use myelin_storage::{AccountDataRow, EphemeralChanges, PresenceState, StorageError};
 use ruma::UserId;
 
 pub(crate) use self::sent_members::SentMembers;
@@ -71,6 +71,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) upto: StreamPos,
     pub(crate) ephemeral: EphemeralChanges,
     pub(crate) personal: Arc<Personal>,
+    /// All account data, if it was read.
+    pub(crate) account_data: Option<Vec<AccountDataRow>>,
     pub(crate) keys: KnownKeys,
 }
 
@@ -117,6 +119,7 @@ pub async fn sync(
         let all_rooms = since.is_none() || request.full_state;
         let mut sample =
             sync.sample(&session.user_id, since.map(|since| since.pos), all_rooms).await?;
+        let (personal, account_data) = sync.personal(&session.user_id).await?;
         let pass = Pass {
             sync,
             session,
@@ -126,7 +129,8 @@ pub async fn sync(
             // A position that this node has not reached yet is not taken back.
             upto: sample.upto.max(since.map_or(StreamPos::ZERO, |since| since.pos)),
             ephemeral: ephemeral.changed_since(since.map_or(0, |since| since.stamp)),
-            personal: sync.personal(&session.user_id).await?,
+            personal,
+            account_data,
             keys: *sync.keys().await?,
         };
         let token = SyncToken { pos: pass.upto, stamp: pass.ephemeral.stamp };
