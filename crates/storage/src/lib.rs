@@ -22,6 +22,7 @@ mod relations;
 mod room_reads;
 mod state;
 mod sync_reads;
+mod sync_relations;
 mod transactions;
 mod tx;
 mod visibility;
@@ -50,6 +51,7 @@ pub use self::{
     sync_reads::{
         AccountDataRow, MembershipRow, ReceiptRow, Stretch, StretchRow, SummaryRow, SyncReads,
     },
+    sync_relations::RelatedRow,
     tx::Tx,
     visibility::VisibilityHistory,
     writer::{Append, AppendError, Appended, Writer},

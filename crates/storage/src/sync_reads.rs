@@ -125,6 +125,10 @@ impl Db {
 }
 
 impl SyncReads<'_> {
+    pub(crate) fn db(&self) -> &Db {
+        self.db
+    }
+
     /// All rooms that a user has anything to do with.
     pub async fn list_memberships(
         &self,

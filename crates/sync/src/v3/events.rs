@@ -1,23 +1,20 @@
 //! Events in the form that a client asked for.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use myelin_events::{
     RoomVersion,
     client::{Format, Unsigned, content_for_clients, event_json, write_event},
 };
-use myelin_model::{Event, EventNid, Membership};
+use myelin_model::{Event, Membership};
 use serde_json::{Map, Value};
 
-use super::Pass;
+use super::{Pass, load::Loaded, relations};
 use crate::filter::EventFormat;
 
 /// Writes the events of one room.
 pub(super) struct EventWriter<'a> {
     pub(super) pass: &'a Pass<'a>,
     pub(super) version: RoomVersion,
-    pub(super) events: &'a HashMap<EventNid, Arc<Event>>,
+    pub(super) loaded: &'a Loaded,
 }
 
 impl EventWriter<'_> {
@@ -27,12 +24,13 @@ impl EventWriter<'_> {
             EventFormat::Client => Format::Sync,
             EventFormat::Federation => Format::Federation,
         };
-        let redaction = event.redacted_by.and_then(|nid| self.events.get(&nid));
+        let redaction = event.redacted_by.and_then(|nid| self.loaded.events.get(&nid));
         let redaction = redaction.map(|redaction| {
             event_json(redaction, self.version, Format::Sync, &Unsigned::default())
         });
-        let replaced = event.replaces.and_then(|nid| self.events.get(&nid));
+        let replaced = event.replaces.and_then(|nid| self.loaded.events.get(&nid));
         let prev_content = replaced.map(|event| content_for_clients(event, self.version));
+        let relations = relations::to_json(self.pass, event, self.version, self.loaded);
         let unsigned = Unsigned {
             age: Some(self.pass.now_ms.saturating_sub(event.origin_server_ts)),
             transaction_id: self.transaction_id(event),
@@ -41,7 +39,7 @@ impl EventWriter<'_> {
             replaces_state: replaced.map(|event| &*event.event_id),
             redacted_because: redaction.as_deref(),
             membership,
-            relations: None,
+            relations: relations.as_deref(),
             other: &[],
         };
         let fields = &self.pass.filter().event_fields;

@@ -17,6 +17,7 @@ use ruma::{OwnedUserId, RoomId};
 use super::{
     Pass, SyncError,
     plan::{Plan, RoomTask},
+    relations::{self, Related},
     stripped, summary,
     timeline::Window,
 };
@@ -47,6 +48,10 @@ pub(super) struct Loaded {
     pub(super) member_keys: HashMap<OwnedUserId, StateKeyNid>,
     pub(super) summaries: HashMap<RoomNid, SummaryRow>,
     pub(super) unread: HashMap<RoomNid, Unread>,
+    /// What relates to the events of timelines.
+    pub(super) related: Related,
+    /// The events that may stand in timelines, where the filter asks for what relates to them.
+    pub(super) passing: Option<HashSet<EventNid>>,
     /// The member events of those who invited the user.
     pub(super) inviters: HashMap<RoomNid, EventNid>,
 }
@@ -89,10 +94,13 @@ pub(super) async fn load(pass: &Pass<'_>, plan: &Plan) -> Result<Loaded, SyncErr
         member_keys,
         summaries,
         unread: HashMap::new(),
+        related: relations::load(pass, &tasks, &windows).await?,
+        passing: relations::passing(pass, &windows).await?,
         inviters: HashMap::new(),
     };
     let mut wanted: HashSet<EventNid> = rows.iter().flatten().map(|row| row.event_nid).collect();
     want(pass, plan, &tasks, &loaded, &windows, &mut wanted);
+    relations::want(&loaded.related, &mut wanted);
     unread::want(pass, &unread, &loaded.ends, &mut wanted);
     let wanted: Vec<EventNid> = wanted.into_iter().collect();
     loaded.events = pass.sync.db().events().find_many(&wanted).await?;

@@ -12,6 +12,7 @@ mod own;
 mod plan;
 mod presence;
 mod receipts;
+mod relations;
 mod room;
 mod sent_members;
 mod state;

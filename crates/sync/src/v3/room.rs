@@ -89,7 +89,7 @@ fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut Strin
     if says_nothing {
         return false;
     }
-    let writer = EventWriter { pass, version, events: &loaded.events };
+    let writer = EventWriter { pass, version, loaded };
     out.push_str("{\"timeline\":{\"events\":[");
     write_timeline(&writer, &timeline, out);
     out.push_str(&format!(

@@ -94,6 +94,18 @@ impl Window {
             || self.rows.iter().chain(&self.gap).any(|row| row.is_member)
     }
 
+    /// Whether it has more events than a timeline, or there are more before it.
+    pub(super) fn is_longer_than(&self, limit: usize) -> bool {
+        !self.complete || self.events.len() + self.rows.len() > limit
+    }
+
+    /// The events that are not state.
+    pub(super) fn messages(&self) -> impl Iterator<Item = EventNid> {
+        let loaded = self.events.iter().filter(|event| !event.is_state()).map(|event| event.nid);
+        let rows = self.rows.iter().filter(|row| row.state_key_nid.is_none());
+        loaded.chain(rows.map(|row| row.event_nid))
+    }
+
     /// Who spoke.
     pub(super) fn senders(&self) -> impl Iterator<Item = &str> {
         let loaded = self.events.iter().map(|event| event.sender.as_str());
@@ -121,7 +133,9 @@ pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Lo
     let mut events = Vec::new();
     let (mut start, mut limited) = (window.events.len(), false);
     for (at, (event, seen)) in window.events.iter().zip(&seen).enumerate().rev() {
-        let passes = seen.visible && filter.allows_event(event);
+        let passes = seen.visible
+            && filter.allows_event(event)
+            && loaded.passing.as_ref().is_none_or(|passing| passing.contains(&event.nid));
         if events.len() == limit {
             if passes || limit == 0 {
                 limited = true;

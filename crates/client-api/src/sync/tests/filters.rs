@@ -94,3 +94,39 @@ async fn members_come_when_they_are_needed(pool: PgPool) {
     let answer = story.sync(bob, &[("filter", redundant), ("since", &since)]).await;
     assert_eq!(members(&answer), ["@dan:example.org"]);
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_relates_is_bundled_after_a_gap_and_can_be_asked_for(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    for n in 0..3 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    let root = story.say(alice, &room, "root").await;
+    let thread = json!({"rel_type": "m.thread", "event_id": root});
+    for n in 0..2 {
+        let body = json!({"msgtype": "m.text", "body": format!("t{n}"), "m.relates_to": thread});
+        story.send(bob, &room, body).await;
+    }
+    let with = |filter: &str| filter.to_owned();
+    let gap = with(r#"{"room":{"timeline":{"limit":3}}}"#);
+    for query in [vec![("filter", &*gap), ("since", &*since)], vec![("filter", &*gap)]] {
+        let answer = story.sync(bob, &query).await;
+        let part = joined(&answer, &room);
+        assert_eq!(said(&part["timeline"]), ["root", "t0", "t1"]);
+        let thread = &part["timeline"]["events"][0]["unsigned"]["m.relations"]["m.thread"];
+        assert_eq!(
+            (&thread["count"], &thread["current_user_participated"]),
+            (&json!(2), &json!(true))
+        );
+        assert_eq!(thread["latest_event"]["content"]["body"], "t1");
+    }
+    let answer = story.sync(bob, &[("since", &since)]).await;
+    let events = &joined(&answer, &room)["timeline"]["events"];
+    assert!(events[3]["unsigned"].get("m.relations").is_none(), "nothing is missing");
+    let related = with(r#"{"room":{"timeline":{"related_by_rel_types":["m.thread"]}}}"#);
+    let answer = story.sync(bob, &[("since", &since), ("filter", &related)]).await;
+    assert_eq!(said(&joined(&answer, &room)["timeline"]), ["root"]);
+}
