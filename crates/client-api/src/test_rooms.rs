@@ -1,17 +1,12 @@
-//! Rooms for tests, made through the API, and the counting of statements.
+//! Rooms for tests, made through the API.
 
 use std::{
-    cell::Cell,
     fmt::Write as _,
-    sync::{
-        Once,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use myelin_testing::{TestServer, TestUser};
 use serde_json::{Value, json};
-use tracing_subscriber::{Layer, layer::SubscriberExt as _};
 
 /// Percent-encode a part of a path or a query.
 pub(crate) fn encode(text: &str) -> String {
@@ -96,37 +91,4 @@ pub(crate) fn bodies(events: &Value) -> Vec<&str> {
         .iter()
         .filter_map(|event| event["content"]["body"].as_str())
         .collect()
-}
-
-thread_local! {
-    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts the statements of this thread, which is that of one test, from its start.
-pub(crate) struct Statements(usize);
-
-struct Counter;
-
-impl<S: tracing::Subscriber> Layer<S> for Counter {
-    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            STATEMENTS.set(STATEMENTS.get() + 1);
-        }
-    }
-}
-
-impl Statements {
-    pub(crate) fn start() -> Self {
-        static ONCE: Once = Once::new();
-        // One for all threads: subscribers that come and go with tests that run at once miss events.
-        ONCE.call_once(|| {
-            let subscriber = tracing_subscriber::registry().with(Counter);
-            tracing::subscriber::set_global_default(subscriber).unwrap();
-        });
-        Self(STATEMENTS.get())
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        STATEMENTS.get() - self.0
-    }
 }

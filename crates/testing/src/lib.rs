@@ -7,8 +7,10 @@
 
 mod clock;
 mod server;
+mod statements;
 
 pub use self::{
     clock::TestClock,
     server::{TestParts, TestResponse, TestServer, TestUser},
+    statements::Statements,
 };

@@ -66,11 +66,12 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
 
 #[cfg(test)]
 mod tests {
+    use myelin_testing::Statements;
     use serde_json::json;
     use sqlx::PgPool;
 
     use crate::{
-        test_rooms::{Statements, TestRoom, bodies, encode},
+        test_rooms::{TestRoom, bodies, encode},
         test_server,
     };
 

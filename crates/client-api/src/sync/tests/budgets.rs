@@ -1,36 +1,16 @@
 //! How many queries an answer takes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
+use myelin_testing::Statements;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tracing_subscriber::{Layer, layer::SubscriberExt as _};
 
 use super::{Story, joined, said, token};
 
-/// Counts the statements that the driver reports.
-#[derive(Clone, Default)]
-struct Statements(Arc<AtomicUsize>);
-
-impl<S: tracing::Subscriber> Layer<S> for Statements {
-    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 /// Run `request` and count its statements.
 async fn counted<T>(request: impl Future<Output = T>) -> (T, usize) {
-    let statements = Statements::default();
-    let subscriber = tracing_subscriber::registry().with(statements.clone());
-    let guard = tracing::subscriber::set_default(subscriber);
+    let statements = Statements::start();
     let answer = request.await;
-    drop(guard);
-    (answer, statements.0.load(Ordering::Relaxed))
+    (answer, statements.count())
 }
 
 const OFFLINE: (&str, &str) = ("set_presence", "offline");
