@@ -19,7 +19,15 @@ CREATE FUNCTION append_batch(
     p_room bigint[], p_user text[], p_type text[], p_thread text[], p_event bigint[], p_event_pos bigint[], p_ts bigint[],
     p_payload text[],
     OUT base bigint, OUT appended bigint[], OUT receipts_moved integer[]
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+-- The planner knows neither how short the arrays are nor how large the tables will be. Every table is reached by a few
+-- keys, so one plan made of index lookups is right for all batches; planning anew, or compiling, would take longer than the work.
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
 DECLARE
     n bigint := 0;
     m bigint;

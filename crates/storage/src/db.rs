@@ -36,7 +36,7 @@ pub struct StorageSettings {
 impl Default for StorageSettings {
     fn default() -> Self {
         Self {
-            event_cache_size_bytes_max: 32 * 1024 * 1024,
+            event_cache_size_bytes_max: 24 * 1024 * 1024,
             presence_enabled: true,
             clock: Arc::new(SystemClock),
         }
