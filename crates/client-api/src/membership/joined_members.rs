@@ -13,17 +13,13 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let members = joined_members(&rooms, &req.requester.user_id, &room_id)
         .await
         .map_err(reply::view_error)?;
+    // What a member has not set is null, not missing: clients of Synapse look for the keys.
     let joined: Map<String, Value> = members
         .into_iter()
         .map(|member| {
-            let mut profile = Map::new();
-            if let Some(name) = member.display_name {
-                profile.insert("display_name".to_owned(), name.into());
-            }
-            if let Some(url) = member.avatar_url {
-                profile.insert("avatar_url".to_owned(), url.into());
-            }
-            (member.user_id.to_string(), Value::Object(profile))
+            let profile =
+                json!({ "display_name": member.display_name, "avatar_url": member.avatar_url });
+            (member.user_id.to_string(), profile)
         })
         .collect();
     Ok(Json(json!({ "joined": joined })))

@@ -213,7 +213,8 @@ async fn incremental(
         account_data::take_up(&entry.change, &mut plan);
     }
     for (row, entries) in read.news.rooms {
-        if row.forgotten {
+        // Who left and forgot at once: the user's other devices must still hear of the leave.
+        if row.forgotten && row.pos <= since {
             continue;
         }
         let own = histories

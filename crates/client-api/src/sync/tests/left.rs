@@ -42,6 +42,20 @@ async fn a_left_room_ends_with_the_leaving(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_leaves_and_forgets_at_once_hears_of_the_leave_on_other_devices(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let bob = &story.bob;
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    story.act(bob, &room, "leave", json!({})).await;
+    story.act(bob, &room, "forget", json!({})).await;
+    let answer = story.sync(bob, &[("since", &since)]).await;
+    assert!(left(&answer, &room).is_object(), "{answer}");
+    let answer = story.sync(bob, &[("since", &token(&answer))]).await;
+    assert_eq!(answer["rooms"], json!(null), "it is told once");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn who_is_kicked_hears_of_it(pool: PgPool) {
     let story = Story::begin(pool).await;
     let (alice, bob) = (&story.alice, &story.bob);
