@@ -63,6 +63,11 @@ impl History {
         let state = self.room.state_after(prev_events);
         let sender = <&UserId>::try_from(sender).unwrap();
         let content = content.to_string();
+        if !self.is_beginning() && is_join(event_type, &content) && self.room.find(&state, "m.room.join_rules", "").is_none() {
+            // A resolution may leave no join rules at all. We take that for `invite`, as Synapse does; ruma, which
+            // lets nobody join there, cannot be asked.
+            return None;
+        }
         let types = auth::auth_types_for(version, event_type, sender, state_key, &content).ok()?;
         let auth_events: Vec<OwnedEventId> = types
             .iter()
@@ -95,6 +100,11 @@ impl History {
         Some(event.event_id.clone())
     }
 
+    /// The creator joins before there are join rules.
+    fn is_beginning(&self) -> bool {
+        self.room.events.len() < 2
+    }
+
     fn event(&self, id: &OwnedEventId) -> &Arc<Pdu> {
         &self.room.events[self.room.numbers[id] as usize]
     }
@@ -104,7 +114,7 @@ impl History {
         let target = USERS[usize::from(step.whom) % USERS.len()];
         let (event_type, state_key, content) = what(self.room.version, step, sender, target);
         // Upon one or two of the latest events, so that forks come and are mended.
-        // The beginning stays without a fork: ruma lets nobody join where there are no join rules, we take them for `invite` as Synapse does.
+        // The beginning stays without a fork, so that the join rules are below every event.
         let latest = (self.room.events.len() - 3).min(6);
         let pick = |number: usize| {
             self.room.events[self.room.events.len() - 1 - number % latest].event_id.clone()
@@ -132,6 +142,11 @@ impl History {
         };
         events.iter().filter(is_last).map(|event| event.event_id.clone()).collect()
     }
+}
+
+fn is_join(event_type: &str, content: &str) -> bool {
+    let content: Value = serde_json::from_str(content).unwrap();
+    event_type == "m.room.member" && content["membership"] == "join"
 }
 
 fn first_levels(version: RoomVersion) -> Value {
