@@ -105,7 +105,7 @@ impl Db {
         log.subscribe(ephemeral.log_subscriber());
         let ignored_users = Arc::<IgnoredUsers>::default();
         log.subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
-        let writer = Writer::start(pool.clone(), log.clone(), stop.clone());
+        let writer = Writer::start(pool.clone(), log.clone(), Arc::clone(&heads), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         Ok(Self {
             inner: Arc::new(Inner {

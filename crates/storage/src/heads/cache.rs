@@ -1,7 +1,7 @@
 //! The cache of heads.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -110,6 +110,18 @@ impl Heads {
         }
         drop(reading);
         Ok(found)
+    }
+
+    /// Keep the head of a room that this node has made. To be called when the log is applied up to the head's last
+    /// position and no further. Who reads the head already goes on doing so.
+    pub(crate) fn adopt(&self, head: RoomHead) {
+        self.ids.insert(head.room_id.clone(), head.room_nid);
+        let used = self.uses.fetch_add(1, Ordering::Relaxed);
+        let mut slots = self.slots.lock();
+        if let Entry::Vacant(slot) = slots.entry(head.room_nid) {
+            slot.insert(Slot::Ready { head: Arc::new(head), used });
+            evict(&mut slots);
+        }
     }
 
     /// Forget a head, so that it is read anew: a writer found it outdated.

@@ -99,6 +99,9 @@ impl SnapshotChain {
 }
 
 /// Read whole states with their chains. One query, however many.
+///
+/// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
+/// `OFFSET 0` keeps the lookup from becoming a join.
 pub(crate) async fn read_chains(
     pool: &PgPool,
     state_nids: &[StateNid],
@@ -111,7 +114,10 @@ pub(crate) async fn read_chains(
             FROM state_snapshots s WHERE s.state_nid = ANY ($1)
             UNION ALL
             SELECT chain.wanted, chain.steps + 1, s.state_nid, s.base_nid, s.delta
-            FROM chain JOIN state_snapshots s ON s.state_nid = chain.base_nid
+            FROM chain
+            CROSS JOIN LATERAL (
+                SELECT state_nid, base_nid, delta FROM state_snapshots WHERE state_nid = chain.base_nid OFFSET 0
+            ) AS s
         )
         SELECT wanted AS "wanted!", state_nid AS "state_nid!", base_nid, delta AS "delta!"
         FROM chain ORDER BY wanted, steps DESC

@@ -11,6 +11,7 @@ use sqlx::{PgPool, Row as _, postgres::PgRow};
 use super::{Append, NewReceipt};
 use crate::{
     StorageError,
+    heads::RoomHead,
     log::{Change, LogEntry, encode},
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Outcome {
     pub(super) entries: Vec<Arc<LogEntry>>,
     /// For each append, in order: the events' range in `entries`, or `None` where the room has moved on.
     pub(super) appended: Vec<Option<std::ops::Range<usize>>>,
+    /// The heads of rooms that the batch made, as they stand after it.
+    pub(super) new_rooms: HashMap<RoomNid, RoomHead>,
 }
 
 /// The columns of `append_batch`, named as its parameters.
@@ -344,6 +347,7 @@ impl Batch {
         let mut entries = Vec::new();
         let mut ranges = Vec::with_capacity(self.appends.len());
         let mut later = Vec::new();
+        let mut new_rooms = HashMap::new();
         for (append, torn) in self.appends.into_iter().zip(torn) {
             if *torn || !rooms.contains(&append.head.room_nid) {
                 ranges.push(None);
@@ -357,6 +361,11 @@ impl Batch {
                 entries.push(Arc::new(LogEntry { pos, change: Change::Event(Arc::new(event)) }));
             }
             ranges.push(Some(start..entries.len()));
+            let room_nid = append.head.room_nid;
+            if append.expected_version == 0 || new_rooms.contains_key(&room_nid) {
+                let head = RoomHead { last_pos: pos, ..Arc::unwrap_or_clone(append.head) };
+                new_rooms.insert(room_nid, head);
+            }
         }
         let moved = receipts_moved.iter().filter_map(|ord| usize::try_from(*ord - 1).ok());
         later.extend(moved.filter_map(|at| self.receipts.get(at)).map(receipt_change));
@@ -364,7 +373,7 @@ impl Batch {
             pos = pos.next();
             entries.push(Arc::new(LogEntry { pos, change }));
         }
-        Outcome { entries, appended: ranges }
+        Outcome { entries, appended: ranges, new_rooms }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Append, AppendError, Appended, NewReceipt, batch::Batch};
 use crate::{
     StorageError,
+    heads::Heads,
     log::{Change, Feed, Log, LogEntry},
 };
 
@@ -54,9 +55,14 @@ impl Queued {
 }
 
 impl Writer {
-    pub(crate) fn start(pool: PgPool, log: Log, stop: CancellationToken) -> Self {
+    pub(crate) fn start(
+        pool: PgPool,
+        log: Log,
+        heads: Arc<Heads>,
+        stop: CancellationToken,
+    ) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE_ITEMS_MAX);
-        tokio::spawn(run(pool, log, queued, stop));
+        tokio::spawn(run(Target { pool, log, heads }, queued, stop));
         Self { queue }
     }
 
@@ -85,7 +91,14 @@ fn stopping() -> AppendError {
     AppendError::Storage(Arc::new(StorageError::Stopping))
 }
 
-async fn run(pool: PgPool, log: Log, mut queued: mpsc::Receiver<Item>, stop: CancellationToken) {
+/// Where batches go.
+struct Target {
+    pool: PgPool,
+    log: Log,
+    heads: Arc<Heads>,
+}
+
+async fn run(target: Target, mut queued: mpsc::Receiver<Item>, stop: CancellationToken) {
     let mut items = Vec::with_capacity(BATCH_ITEMS_MAX);
     loop {
         let received = tokio::select! {
@@ -98,21 +111,21 @@ async fn run(pool: PgPool, log: Log, mut queued: mpsc::Receiver<Item>, stop: Can
         }
         metrics::histogram!("myelin_log_batch_items").record(received as f64);
         let started = Instant::now();
-        write(&pool, &log, std::mem::take(&mut items)).await;
+        write(&target, std::mem::take(&mut items)).await;
         metrics::histogram!("myelin_log_batch_seconds").record(started.elapsed().as_secs_f64());
     }
 }
 
 /// Write a batch; one that the database refuses is repeated item by item, so that one bad item harms no other.
-async fn write(pool: &PgPool, log: &Log, items: Vec<Item>) {
-    if let Err((error, items)) = try_write(pool, log, items).await {
+async fn write(target: &Target, items: Vec<Item>) {
+    if let Err((error, items)) = try_write(target, items).await {
         if items.len() > 1 {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a batch was refused; writing its items one by one"
             );
             for item in items {
-                if let Err((error, items)) = try_write(pool, log, vec![item]).await {
+                if let Err((error, items)) = try_write(target, vec![item]).await {
                     fail(items, error);
                 }
             }
@@ -134,12 +147,8 @@ fn fail(items: Vec<Item>, error: StorageError) {
     }
 }
 
-async fn try_write(
-    pool: &PgPool,
-    log: &Log,
-    items: Vec<Item>,
-) -> Result<(), (StorageError, Vec<Item>)> {
-    let _writing = log.begin_write();
+async fn try_write(target: &Target, items: Vec<Item>) -> Result<(), (StorageError, Vec<Item>)> {
+    let _writing = target.log.begin_write();
     let mut batch = Batch::default();
     let (mut appends, mut receipts) = (Vec::new(), Receipts::default());
     for item in items {
@@ -155,7 +164,7 @@ async fn try_write(
 
     let mut attempt = 1;
     let outcome = loop {
-        match batch.write(pool).await {
+        match batch.write(&target.pool).await {
             Ok(outcome) => break outcome,
             // Not known whether it was committed: if it was, the repetition finds every room moved on.
             Err((error, unwritten)) if is_connection_failure(&error) && attempt < ATTEMPTS_MAX => {
@@ -189,7 +198,13 @@ async fn try_write(
     });
     let answers: Vec<_> = answers.collect();
     let receipts = receipts.answers;
+    let (heads, new_rooms) = (Arc::clone(&target.heads), outcome.new_rooms);
+    let (applied, end) = (target.log.watch(), outcome.entries.last().map(|entry| entry.pos));
     let then = Box::new(move || {
+        // Where the log has gone on already, the heads may have, too.
+        if Some(*applied.borrow()) == end {
+            new_rooms.into_values().for_each(|head| heads.adopt(head));
+        }
         for (answer, appended) in answers {
             drop(answer.send(appended.ok_or(AppendError::Conflict)));
         }
@@ -198,7 +213,7 @@ async fn try_write(
         }
     });
     // When the log has stopped, the answers are dropped and read as `Stopping`.
-    drop(log.feed(Feed { entries: outcome.entries, then }));
+    drop(target.log.feed(Feed { entries: outcome.entries, then }));
     Ok(())
 }
 

@@ -93,6 +93,30 @@ async fn heads_follow_the_log_and_equal_what_is_stored(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_room_made_here_is_known_without_reading(pool: PgPool) {
+    let db = node(&pool).await;
+    let mut head = new_room(&db, room_id!("!r:example.org")).await;
+    let room_nid = head.room_nid;
+    let mut queued: Vec<Queued> = Vec::new();
+    for _ in 0..3 {
+        let (append, next) = next_event(&db, &head, Next::default()).await;
+        queued.push(db.writer().queue(append).await.unwrap());
+        head = next;
+    }
+    for queued in queued {
+        queued.wait().await.unwrap();
+    }
+
+    let known = db.heads().find_ready(room_nid).unwrap();
+    let stored = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
+    assert_eq!((known.version, &known.extremities), (stored.version, &stored.extremities));
+    assert_eq!((known.last_pos, known.notify_ordinal), (stored.last_pos, stored.notify_ordinal));
+
+    let head = append(&db, &head, Next::default()).await;
+    assert_eq!(db.heads().find_ready(room_nid).unwrap().version, head.version);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn one_bad_item_harms_no_other(pool: PgPool) {
     let db = node(&pool).await;
     let (good_room, bad_room) = (
