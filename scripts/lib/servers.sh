@@ -1,6 +1,9 @@
 # Starts homeservers for tests and measurements, on ports of this machine only. Sourced, not run; needs packages.sh
 # and postgres.sh.
 
+# A command that starts the servers, such as (taskset -c 0); none by default.
+pin=()
+
 # Everything that a load test must not run into.
 rate_limits_off() {
   cat <<'END'
@@ -75,7 +78,7 @@ start_myelin() {
   local key
   key=$(sed -n 's/^signing_key_path: //p' "$1")
   [[ -e $key ]] || "$myelin" generate-signing-key -o "$key"
-  "$myelin" serve -c "$1" >"$3" 2>&1 &
+  "${pin[@]}" "$myelin" serve -c "$1" >"$3" 2>&1 &
   server_pid=$!
   wait_for_server "$2" "$server_pid" "$3"
 }
@@ -84,7 +87,7 @@ start_myelin() {
 start_synapse() {
   "$synapse" -m synapse.app.homeserver -c "$1" --generate-keys >"$3" 2>&1
   LD_PRELOAD=$(compgen -G '/usr/lib/*/libjemalloc.so.2' | head -n 1) \
-    "$synapse" -m synapse.app.homeserver -c "$1" >>"$3" 2>&1 &
+    "${pin[@]}" "$synapse" -m synapse.app.homeserver -c "$1" >>"$3" 2>&1 &
   server_pid=$!
   wait_for_server "$2" "$server_pid" "$3"
 }

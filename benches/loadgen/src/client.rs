@@ -1,7 +1,8 @@
-//! The HTTP client: keep-alive, no TLS, no redirects, JSON in and out.
+//! The HTTP client: keep-alive, no TLS, no redirects, JSON in, bytes out.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    cell::Cell,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -15,19 +16,24 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-/// Sends requests to one homeserver, to its nodes in turn.
+/// A server that needs longer has failed; longer than any `/sync` of ours waits.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Sends requests to one homeserver, to its nodes in turn. Clones share their connections.
+#[derive(Clone)]
 pub(crate) struct Client {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
-    bases: Vec<String>,
-    next: AtomicUsize,
+    bases: Rc<[String]>,
+    next: Rc<Cell<usize>>,
+    pinned: Option<usize>,
 }
 
 impl Client {
     /// Prepares a client; connects to nothing yet.
     pub(crate) fn new(urls: &[String]) -> anyhow::Result<Self> {
-        let bases: Vec<String> =
+        let bases: Rc<[String]> =
             urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
-        if !bases.iter().all(|base| base.starts_with("http://")) {
+        if bases.is_empty() || !bases.iter().all(|base| base.starts_with("http://")) {
             bail!("only http:// URLs are supported");
         }
         let mut connector = HttpConnector::new();
@@ -35,14 +41,24 @@ impl Client {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(4096)
             .build(connector);
-        Ok(Self { http, bases, next: AtomicUsize::new(0) })
+        Ok(Self { http, bases, next: Rc::default(), pinned: None })
+    }
+
+    /// How many nodes the homeserver has.
+    pub(crate) fn nodes(&self) -> usize {
+        self.bases.len()
+    }
+
+    /// The same client, but all its requests go to one node: number `node`, counted round.
+    pub(crate) fn pinned(&self, node: usize) -> Self {
+        Self { pinned: Some(node % self.nodes()), ..self.clone() }
     }
 
     /// Waits until `/versions` answers.
     pub(crate) async fn wait_until_ready(&self, timeout: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
-            match self.call(Method::GET, "/_matrix/client/versions", None, None).await {
+            match self.send(Method::GET, "/_matrix/client/versions", None, None).await {
                 Ok(_) => return Ok(()),
                 Err(error) if start.elapsed() > timeout => {
                     return Err(error).context("the homeserver does not answer");
@@ -52,19 +68,12 @@ impl Client {
         }
     }
 
-    /// Sends one request and gives the answer's JSON; anything but 2xx is an error.
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> anyhow::Result<Value> {
-        let answer = self.send(method, path, token, body).await?;
-        serde_json::from_slice(&answer).with_context(|| format!("{path}: the answer is not JSON"))
+    /// `GET`; see [`Client::send`].
+    pub(crate) async fn get(&self, path: &str, token: &str) -> anyhow::Result<Bytes> {
+        self.send(Method::GET, path, Some(token), None).await
     }
 
-    /// Like [`Client::call`], but does not parse the answer: costs less.
+    /// Sends one request and gives the answer as it is; anything but 2xx is an error.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -72,9 +81,7 @@ impl Client {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> anyhow::Result<Bytes> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.bases.len();
-        let base = self.bases.get(turn).map_or("", String::as_str);
-        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base()));
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -85,20 +92,30 @@ impl Client {
             }
             None => Bytes::new(),
         };
-        let response = self.http.request(request.body(Full::new(body))?).await?;
-        let status = response.status();
-        let answer = response.into_body().collect().await?.to_bytes();
+        let request = request.body(Full::new(body))?;
+        let exchange = async {
+            let response = self.http.request(request).await?;
+            let status = response.status();
+            anyhow::Ok((status, response.into_body().collect().await?.to_bytes()))
+        };
+        let (status, answer) = tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+            .await
+            .with_context(|| format!("{path}: no answer in {ANSWER_TIMEOUT:?}"))?
+            .with_context(|| path.to_owned())?;
         if !status.is_success() {
             bail!("{path}: {status}: {}", String::from_utf8_lossy(&answer));
         }
         Ok(answer)
     }
-}
 
-/// The text under `key`, or an error that names it.
-pub(crate) fn text(value: &Value, key: &str) -> anyhow::Result<String> {
-    let text = value.get(key).and_then(Value::as_str);
-    text.map(str::to_owned).with_context(|| format!("the answer has no `{key}`"))
+    fn base(&self) -> &str {
+        let turn = self.pinned.unwrap_or_else(|| {
+            let turn = self.next.get();
+            self.next.set(turn.wrapping_add(1));
+            turn % self.bases.len()
+        });
+        self.bases.get(turn).map_or("", String::as_str)
+    }
 }
 
 /// Escapes what may not stand in a path segment.
@@ -121,5 +138,16 @@ mod tests {
     #[test]
     fn room_ids_are_escaped() {
         assert_eq!(escape("!a:b.c"), "%21a%3Ab.c");
+    }
+
+    #[test]
+    fn nodes_are_used_in_turn_unless_pinned() {
+        let client = Client::new(&["http://a/".to_owned(), "http://b".to_owned()]).unwrap();
+        assert_eq!(
+            [client.base(), client.base(), client.base()],
+            ["http://a", "http://b", "http://a"]
+        );
+        let pinned = client.pinned(3);
+        assert_eq!([pinned.base(), pinned.base()], ["http://b", "http://b"]);
     }
 }

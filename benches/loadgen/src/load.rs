@@ -1,4 +1,4 @@
-//! Runs a step again and again, many at once, and measures it.
+//! The closed loop: runs a step again and again, so many at once, and measures it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -6,112 +6,98 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use crate::{
-    fixture::progress_bar,
-    usage::{Sample, Usage, Watch},
+    outcome::{Errors, Meter, Outcome},
+    progress,
+    usage::Watch,
 };
 
-/// How hard, and how long.
-pub(crate) struct Load {
-    pub(crate) concurrency: usize,
-    pub(crate) duration: Duration,
+/// One round on one target.
+pub(crate) struct Round {
+    /// Different for each round of a run.
+    pub(crate) number: usize,
+    pub(crate) title: String,
     pub(crate) warm_up: Duration,
+    pub(crate) duration: Duration,
     pub(crate) watches: Vec<Watch>,
 }
 
-/// What was measured.
-pub(crate) struct Outcome {
-    /// One for each operation that succeeded, sorted.
-    pub(crate) latencies: Vec<Duration>,
-    pub(crate) errors: usize,
-    pub(crate) elapsed: Duration,
-    pub(crate) usages: Vec<Usage>,
+/// What one step did.
+pub(crate) enum Turn {
+    /// One operation, which was all of the step.
+    Whole,
+    /// One operation, which was a part of the step and took so long.
+    Part(Duration),
+    /// There is nothing left to do: the round ends before its time.
+    Over,
 }
 
-impl Load {
-    /// Calls `step(worker, turn)` from each worker until the time is over. A step may measure itself by giving a
-    /// duration; otherwise the whole of it counts.
-    pub(crate) async fn run<F, R>(&self, step: F) -> anyhow::Result<Outcome>
+impl Round {
+    /// Calls `step(worker, turn)` from each worker until the time is over. Turns count through all workers.
+    pub(crate) async fn run<F, R>(&self, concurrency: usize, step: F) -> Outcome
     where
         F: Fn(usize, usize) -> R,
-        R: Future<Output = anyhow::Result<Option<Duration>>>,
+        R: Future<Output = anyhow::Result<Turn>>,
     {
-        let latencies = RefCell::new(vec![]);
-        let errors = Cell::new(0_usize);
-        let turns = Cell::new(0_usize);
-        let bar =
-            progress_bar("seconds", usize::try_from(self.duration.as_secs()).unwrap_or_default());
-        let measuring = Cell::new(false);
-        let end = Instant::now() + self.warm_up + self.duration;
+        let (latencies, errors) = (RefCell::new(vec![]), RefCell::new(Errors::default()));
+        let (turns, measuring) = (Cell::new(0_usize), Cell::new(false));
+        let end = Cell::new(Instant::now() + self.warm_up + self.duration);
 
         let worker = |worker: usize| {
-            let (latencies, errors, turns, measuring, step) =
-                (&latencies, &errors, &turns, &measuring, &step);
+            let (latencies, errors, turns, measuring, end, step) =
+                (&latencies, &errors, &turns, &measuring, &end, &step);
             async move {
-                while Instant::now() < end {
+                while Instant::now() < end.get() {
                     turns.set(turns.get() + 1);
                     let start = Instant::now();
-                    match step(worker, turns.get()).await {
-                        Ok(own) if measuring.get() => {
-                            latencies.borrow_mut().push(own.unwrap_or_else(|| start.elapsed()))
-                        }
-                        Ok(_) => {}
+                    let latency = match step(worker, turns.get()).await {
+                        Ok(Turn::Whole) => start.elapsed(),
+                        Ok(Turn::Part(latency)) => latency,
+                        Ok(Turn::Over) => return end.set(Instant::now()),
                         Err(error) => {
-                            if errors.get() == 0 {
-                                eprintln!("first error: {error:#}");
-                            }
-                            errors.set(errors.get() + 1);
+                            errors.borrow_mut().add(&error);
                             // A server that is down shall not be hammered.
                             tokio::time::sleep(Duration::from_millis(100)).await;
+                            continue;
                         }
+                    };
+                    if measuring.get() {
+                        latencies.borrow_mut().push(latency);
                     }
                 }
             }
         };
         let clock = async {
             tokio::time::sleep(self.warm_up).await;
-            let before: Vec<Sample> = self.watches.iter().map(Watch::sample).collect();
-            let start = Instant::now();
-            errors.set(0);
+            let meter = Meter::start(&self.watches);
             measuring.set(true);
-            while Instant::now() < end {
-                tokio::time::sleep(
-                    Duration::from_millis(250).min(end.saturating_duration_since(Instant::now())),
-                )
-                .await;
-                bar.set_position(start.elapsed().as_secs());
-            }
+            self.show_time(|| end.get().saturating_duration_since(Instant::now())).await;
             measuring.set(false);
-            let elapsed = start.elapsed();
-            let usages: Vec<Usage> = self
-                .watches
-                .iter()
-                .zip(before)
-                .map(|(watch, before)| watch.usage_since(&before))
-                .collect();
-            (elapsed, usages)
+            meter.stop()
         };
-        let (_, (elapsed, usages)) =
-            futures_util::future::join(join_all((0..self.concurrency.max(1)).map(worker)), clock)
-                .await;
-        bar.finish_and_clear();
-        let mut latencies = latencies.into_inner();
-        latencies.sort_unstable();
-        if latencies.is_empty() {
-            bail!("nothing succeeded in {elapsed:?} ({} errors)", errors.get());
+        let workers = join_all((0..concurrency).map(worker));
+        let (_, (elapsed, usages)) = join(workers, clock).await;
+        Outcome {
+            latencies: latencies.into_inner().into(),
+            errors: errors.into_inner(),
+            elapsed,
+            usages,
+            ..Outcome::default()
         }
-        Ok(Outcome { latencies, errors: errors.get(), elapsed, usages })
     }
-}
 
-impl Outcome {
-    /// The latency that `percent` of the operations do not exceed.
-    pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let index =
-            (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
-        self.latencies.get(index).copied().unwrap_or_default()
+    /// Waits until nothing is left of the time, and shows how it passes.
+    pub(crate) async fn show_time(&self, left: impl Fn() -> Duration) {
+        const STEP: Duration = Duration::from_millis(100);
+        let seconds = |duration: Duration| usize::try_from(duration.as_secs()).unwrap_or_default();
+        let bar = progress::bar(self.title.clone(), seconds(self.duration));
+        let start = Instant::now();
+        while !left().is_zero() {
+            tokio::time::sleep(left().min(STEP)).await;
+            bar.set_position(start.elapsed().as_secs());
+        }
+        bar.finish_and_clear();
     }
 }

@@ -7,19 +7,26 @@ use anyhow::Context as _;
 /// Clock ticks a second in `/proc/PID/stat`; fixed on every Linux in use.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// `name=PID`.
+/// `[TARGET:]NAME=PID[+PID...]`.
 #[derive(Clone)]
 pub(crate) struct Watch {
+    /// The only target that these processes serve, if they do not serve all.
+    target: Option<String>,
     pub(crate) name: String,
-    pid: u32,
+    pids: Vec<u32>,
 }
 
 impl FromStr for Watch {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (name, pid) = text.split_once('=').context("give name=PID")?;
-        Ok(Self { name: name.to_owned(), pid: pid.parse().context("the PID is not a number")? })
+        let (name, pids) = text.split_once('=').context("give NAME=PID")?;
+        let (target, name) = match name.split_once(':') {
+            Some((target, name)) => (Some(target.to_owned()), name),
+            None => (None, name),
+        };
+        let pids = pids.split('+').map(str::parse).collect::<Result<_, _>>();
+        Ok(Self { target, name: name.to_owned(), pids: pids.context("a PID is not a number")? })
     }
 }
 
@@ -44,6 +51,11 @@ struct Process {
 }
 
 impl Watch {
+    /// Whether the processes serve this target.
+    pub(crate) fn is_of(&self, target: &str) -> bool {
+        self.target.as_deref().is_none_or(|only| only == target)
+    }
+
     /// CPU seconds so far.
     pub(crate) fn sample(&self) -> Sample {
         Sample { cpu_seconds: self.cpu_seconds() }
@@ -58,10 +70,15 @@ impl Watch {
         }
     }
 
+    /// What was used since the processes began.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage_since(&Sample { cpu_seconds: 0.0 })
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "ticks stay far below 2^52")]
     fn cpu_seconds(&self) -> f64 {
         let processes = list_processes();
-        let family = list_family(&processes, self.pid);
+        let family = list_family(&processes, &self.pids);
         let ticks: u64 = family
             .iter()
             .filter_map(|pid| processes.get(pid))
@@ -73,7 +90,7 @@ impl Watch {
     #[expect(clippy::cast_precision_loss, reason = "kilobytes stay far below 2^52")]
     fn memory_mb(&self) -> f64 {
         let kilobytes: u64 =
-            list_family(&list_processes(), self.pid).into_iter().map(memory_kb).sum();
+            list_family(&list_processes(), &self.pids).into_iter().map(memory_kb).sum();
         kilobytes as f64 / 1024.0
     }
 }
@@ -105,9 +122,9 @@ fn parse_stat(stat: &str) -> Option<Process> {
     })
 }
 
-/// The process and everything below it.
-fn list_family(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
-    let mut family = vec![root];
+/// The processes and everything below them.
+fn list_family(processes: &HashMap<u32, Process>, roots: &[u32]) -> Vec<u32> {
+    let mut family = roots.to_vec();
     let mut next = 0;
     while let Some(parent) = family.get(next).copied() {
         family.extend(

@@ -1,0 +1,139 @@
+//! The command line of `run`, and the sizes that follow from it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{
+    fixture::Size,
+    scenarios::Scenario,
+    target::{NamedToken, NamedUrls},
+    usage::Watch,
+};
+
+/// What `run` is asked to do. What is given twice counts as it was given last.
+#[derive(Args)]
+#[command(args_override_self = true)]
+pub(crate) struct Run {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(crate) scenario: Scenario,
+    /// `NAME=URL[,URL...]`: a homeserver by the URLs of its nodes, used in turn. Several targets are measured in turn.
+    #[arg(long, required = true)]
+    pub(crate) target: Vec<NamedUrls>,
+    /// `registration_shared_secret` of the homeservers.
+    #[arg(long, default_value = "")]
+    pub(crate) shared_secret: String,
+    /// `[TARGET=]TOKEN`: register users as this application service, which needs no password to be hashed.
+    #[arg(long)]
+    pub(crate) as_token: Vec<NamedToken>,
+    /// `[TARGET:]NAME=PID[+PID...]`: measure CPU time and memory of these processes and their children.
+    #[arg(long)]
+    pub(crate) watch: Vec<Watch>,
+    /// How often each target is measured, the targets in turn.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// How long each round measures.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) seconds: f64,
+    /// How long each round runs before it measures.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) warm_up_seconds: f64,
+    /// Append the JSON lines to this file instead of printing them.
+    #[arg(long)]
+    pub(crate) output: Option<PathBuf>,
+    /// How the scenario is called in the results, instead of by its own name.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Write memory and CPU as a JSON line of its own, each time so many seconds have passed.
+    #[arg(long)]
+    pub(crate) sample_seconds: Option<f64>,
+    #[command(flatten)]
+    pub(crate) sizes: Sizes,
+}
+
+/// How much, and how hard. What is not given is chosen by the scenario.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct Sizes {
+    /// Users to register.
+    #[arg(long)]
+    pub(crate) users: Option<usize>,
+    /// Rooms to create.
+    #[arg(long)]
+    pub(crate) rooms: Option<usize>,
+    /// Members in each room.
+    #[arg(long)]
+    pub(crate) members: Option<usize>,
+    /// Requests under way at once.
+    #[arg(long)]
+    pub(crate) concurrency: Option<usize>,
+    /// `fanout`: how many wait in `/sync`.
+    #[arg(long)]
+    pub(crate) readers: Option<usize>,
+    /// `fanout`: messages a second.
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Messages in each room before it is read; `fill`: messages to write.
+    #[arg(long)]
+    pub(crate) messages: Option<usize>,
+    /// `fill`: changes of members to write.
+    #[arg(long)]
+    pub(crate) member_changes: Option<usize>,
+    /// `mixed`: times as busy as an office.
+    #[arg(long)]
+    pub(crate) rate_factor: Option<f64>,
+}
+
+/// The sizes of one run: what was asked for, else the scenario's own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) users: usize,
+    pub(crate) rooms: usize,
+    pub(crate) members: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) readers: usize,
+    pub(crate) rate: f64,
+    pub(crate) messages: usize,
+    pub(crate) member_changes: usize,
+    pub(crate) rate_factor: f64,
+}
+
+impl Plan {
+    /// No users, no rooms.
+    pub(crate) const NOTHING: Self = Self {
+        users: 0,
+        rooms: 0,
+        members: 0,
+        concurrency: 1,
+        readers: 0,
+        rate: 1.0,
+        messages: 0,
+        member_changes: 0,
+        rate_factor: 1.0,
+    };
+
+    /// The users, rooms, members and messages to make.
+    pub(crate) fn size(&self) -> Size {
+        Size {
+            users: self.users,
+            rooms: self.rooms,
+            members: self.members,
+            messages: self.messages,
+        }
+    }
+
+    /// The scenario's sizes, with what was asked for instead.
+    pub(crate) fn with(self, asked: Sizes) -> Self {
+        Self {
+            users: asked.users.unwrap_or(self.users),
+            rooms: asked.rooms.unwrap_or(self.rooms),
+            members: asked.members.unwrap_or(self.members),
+            concurrency: asked.concurrency.unwrap_or(self.concurrency).max(1),
+            readers: asked.readers.unwrap_or(self.readers),
+            rate: asked.rate.unwrap_or(self.rate),
+            messages: asked.messages.unwrap_or(self.messages),
+            member_changes: asked.member_changes.unwrap_or(self.member_changes),
+            rate_factor: asked.rate_factor.unwrap_or(self.rate_factor),
+        }
+    }
+}

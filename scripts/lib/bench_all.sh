@@ -1,0 +1,93 @@
+# The steps of `scripts/bench all`, and their sizes: chosen so that with Synapse beside it and five rounds it takes less
+# than an hour. Sourced by scripts/bench.
+
+# A scenario that fails shall not cost the results of the others.
+failed_steps=()
+try() { run "$@" "${options[@]}" || failed_steps+=("$1"); }
+
+run_all() {
+  local options=(--rounds "$rounds" --seconds "${seconds:-5}" "${more_options[@]}")
+  local short=(--rounds 1 --seconds 2)
+  run_small; run_large; run_office; run_login; run_fill; run_myelin_alone
+  "$loadgen" report --output "$out/report" "$results"
+  [[ ${#failed_steps[@]} -eq 0 ]] || die "these did not run: ${failed_steps[*]}"
+}
+
+# Everything that needs few users, on the same servers: what they need in memory afterwards is a result too.
+run_small() {
+  start_contestants load
+  run rest --name fresh "${short[@]}"
+  flush 2
+  try send
+  try send-one
+  try fanout
+  try initial-sync
+  try incremental-sync
+  try incremental-sync-rooms --rooms 10
+  try idle-poll
+  try create
+  try join
+  try messages
+  try receipts
+  try state
+  run rest --name after-all "${short[@]}"
+  stop_contestants
+}
+
+run_large() {
+  start_contestants load
+  try fanout --readers 1000 --rate 1
+  try members --members "$members"
+  stop_contestants
+}
+
+run_office() {
+  start_contestants load
+  try idle
+  try mixed
+  stop_contestants
+}
+
+run_login() {
+  hash_rate 2
+  start_contestants login
+  try login
+  stop_contestants
+}
+
+# Synapse takes too long for more: the sizes are compared at 10,000 messages.
+run_fill() {
+  start_contestants load
+  try fill --messages 10000
+  measure_sizes fill-10000
+  stop_contestants
+}
+
+# What has no counterpart: many rooms against few, more messages, two nodes, one processor against two.
+run_myelin_alone() {
+  [[ " ${contestants[*]} " == *" myelin "* ]] || return 0
+  local peer_url=
+  start_contestants load myelin
+  try incremental-sync-rooms --rooms 10
+  try incremental-sync-rooms --rooms 1000
+  stop_contestants
+
+  start_contestants load myelin
+  try fill --messages 100000
+  measure_sizes fill-100000
+  stop_contestants
+
+  nodes=2 start_contestants load myelin
+  try fanout --name fanout-100-two-nodes
+  stop_contestants
+
+  local count list
+  for count in 1 2; do
+    list=0
+    [[ $count == 1 ]] || list=0,1
+    use_cores "$list"
+    start_contestants load myelin
+    try mixed-max --name "mixed-max-on-$count"
+    stop_contestants
+  done
+}
