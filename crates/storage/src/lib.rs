@@ -15,6 +15,7 @@ mod heads;
 mod history;
 mod ignored;
 pub mod log;
+mod member_summaries;
 mod memberships;
 mod nids;
 mod read_markers;
@@ -43,14 +44,13 @@ pub use self::{
     heads::{Extremity, Heads, RoomHead},
     history::{HistoryPage, Page, PageFilter},
     log::{Change, Log, LogEntry, LogSubscriber},
+    member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
     nids::Nids,
     read_markers::ReadMarkers,
     relations::{Aggregation, Relations, RelationsPage},
     room_reads::RoomReads,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
-    sync_reads::{
-        AccountDataRow, MembershipRow, ReceiptRow, Stretch, StretchRow, SummaryRow, SyncReads,
-    },
+    sync_reads::{AccountDataRow, MembershipRow, ReceiptRow, Stretch, StretchRow, SyncReads},
     sync_relations::RelatedRow,
     tx::Tx,
     visibility::VisibilityHistory,

@@ -98,19 +98,6 @@ pub struct StretchRow {
     pub replaces: Option<EventNid>,
 }
 
-/// How many joined and invited members a room has, and who describes it.
-#[derive(Debug, Clone, Default)]
-pub struct SummaryRow {
-    /// Joined members.
-    pub joined: i64,
-    /// Invited members.
-    pub invited: i64,
-    /// Some of those joined or invited, in the order they came.
-    pub here: Vec<(OwnedUserId, EventNid)>,
-    /// Some of those who left or were banned, when few are here.
-    pub gone: Vec<(OwnedUserId, EventNid)>,
-}
-
 /// Reads for `/sync`.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncReads<'db> {
@@ -428,55 +415,5 @@ impl SyncReads<'_> {
                     .map_err(StorageError::inconsistent("memberships.user_id"))
             })
             .collect()
-    }
-
-    /// How many members rooms have, and who came first.
-    pub async fn list_summaries(
-        &self,
-        room_nids: &[RoomNid],
-    ) -> Result<Vec<(RoomNid, SummaryRow)>, StorageError> {
-        let nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
-        let rows = sqlx::query!(
-            r#"
-            SELECT r.room_nid AS "room_nid!",
-                (SELECT count(*) FROM memberships m WHERE m.room_nid = r.room_nid AND m.membership = 2) AS "joined!",
-                (SELECT count(*) FROM memberships m WHERE m.room_nid = r.room_nid AND m.membership = 1) AS "invited!",
-                f.user_id AS "user_id?", f.event_nid AS "event_nid?", f.here AS "here?"
-            FROM unnest($1::bigint[]) AS r (room_nid)
-            LEFT JOIN LATERAL (
-                SELECT user_id, event_nid, membership IN (1, 2) AS here, pos FROM memberships m
-                WHERE m.room_nid = r.room_nid AND membership <> 3
-                ORDER BY membership NOT IN (1, 2), pos LIMIT 6
-            ) AS f ON true
-            ORDER BY r.room_nid, f.here DESC, f.pos
-            "#,
-            &nids
-        )
-        .fetch_all(self.db.pool())
-        .await?;
-        let mut summaries: Vec<(RoomNid, SummaryRow)> = Vec::with_capacity(room_nids.len());
-        for row in rows {
-            let room_nid = RoomNid(row.room_nid);
-            if summaries.last().is_none_or(|(last, _)| *last != room_nid) {
-                let summary = SummaryRow {
-                    joined: row.joined,
-                    invited: row.invited,
-                    ..SummaryRow::default()
-                };
-                summaries.push((room_nid, summary));
-            }
-            if let (Some((_, summary)), Some(user_id), Some(event_nid), Some(here)) =
-                (summaries.last_mut(), row.user_id, row.event_nid, row.here)
-            {
-                let user_id = OwnedUserId::try_from(user_id)
-                    .map_err(StorageError::inconsistent("memberships.user_id"))?;
-                if here {
-                    summary.here.push((user_id, EventNid(event_nid)));
-                } else {
-                    summary.gone.push((user_id, EventNid(event_nid)));
-                }
-            }
-        }
-        Ok(summaries)
     }
 }

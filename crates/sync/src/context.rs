@@ -1,10 +1,13 @@
 //! What everything on the read side needs.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
-use myelin_model::{Clock, StateKeyNid, StreamPos};
+use myelin_model::{Clock, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
-    AccountDataRow, Db, EphemeralSubscriber, LogSubscriber, StateKey, StorageError,
+    AccountDataRow, Db, EphemeralSubscriber, LogSubscriber, MemberSummary, StateKey, StorageError,
 };
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId, push::Ruleset};
@@ -14,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     filter::Filter,
+    member_summaries::MemberSummaries,
     unread::UnreadCounts,
     v3::SentMembers,
     view::{Personal, Sample, View, ViewSettings},
@@ -65,6 +69,7 @@ struct Inner {
     view: Arc<View>,
     sent_members: SentMembers,
     unread: UnreadCounts,
+    member_summaries: MemberSummaries,
     keys: OnceCell<KnownKeys>,
     filters: Cache<(OwnedUserId, i64), Arc<Filter>>,
     stop: CancellationToken,
@@ -106,7 +111,19 @@ impl Sync {
         view.start_at(db.log().applied());
         let (sent_members, unread) = (SentMembers::default(), UnreadCounts::default());
         let (keys, filters) = (OnceCell::new(), Cache::new(FILTERS_MAX));
-        let inner = Inner { db, clock, settings, view, sent_members, unread, keys, filters, stop };
+        let member_summaries = MemberSummaries::default();
+        let inner = Inner {
+            db,
+            clock,
+            settings,
+            view,
+            sent_members,
+            unread,
+            member_summaries,
+            keys,
+            filters,
+            stop,
+        };
         let inner = Arc::new(inner);
         tokio::spawn(meet_strangers(Arc::downgrade(&inner), unknown));
         Self { inner }
@@ -135,6 +152,14 @@ impl Sync {
 
     pub(crate) fn unread(&self) -> &UnreadCounts {
         &self.inner.unread
+    }
+
+    /// Member counts and heroes of rooms. At most one query.
+    pub(crate) async fn member_summaries(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<HashMap<RoomNid, Arc<MemberSummary>>, StorageError> {
+        self.inner.member_summaries.get_many(self.db(), self.view(), room_nids).await
     }
 
     /// Stored filters, by user and number.

@@ -9,6 +9,7 @@
 
 mod context;
 pub mod filter;
+mod member_summaries;
 mod token;
 mod unread;
 pub mod v3;

@@ -7,8 +7,8 @@ use std::{
 
 use myelin_model::{Event, EventNid, RoomNid, StreamPos};
 use myelin_storage::{
-    Change, LogEntry, MembershipRow, ReceiptRow, RoomHead, StateMap, Stretch, StretchRow,
-    SummaryRow,
+    Change, LogEntry, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateMap, Stretch,
+    StretchRow,
 };
 use parking_lot::Mutex;
 use ruma::UserId;
@@ -186,7 +186,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) heads: &'a HashMap<RoomNid, Arc<RoomHead>>,
     pub(crate) ends: &'a HashMap<RoomNid, StateMap>,
     pub(crate) events: &'a HashMap<EventNid, Arc<Event>>,
-    pub(crate) summaries: &'a HashMap<RoomNid, SummaryRow>,
+    pub(crate) summaries: &'a HashMap<RoomNid, Arc<MemberSummary>>,
     /// The events of each stretch.
     pub(crate) rows: &'a [Vec<StretchRow>],
 }
@@ -244,7 +244,7 @@ async fn member_counts(
     loads: &[UnreadLoad],
     seen: &Seen<'_>,
 ) -> Result<HashMap<RoomNid, u64>, SyncError> {
-    let count = |summary: &SummaryRow| u64::try_from(summary.joined).unwrap_or_default();
+    let count = |summary: &MemberSummary| u64::try_from(summary.joined).unwrap_or_default();
     let mut counts: HashMap<RoomNid, u64> =
         seen.summaries.iter().map(|(nid, summary)| (*nid, count(summary))).collect();
     if pass.personal.rules_are_default {
@@ -257,7 +257,7 @@ async fn member_counts(
         .filter(|nid| !counts.contains_key(nid))
         .collect();
     if !missing.is_empty() {
-        let summaries = pass.sync.db().sync_reads().list_summaries(&missing).await?;
+        let summaries = pass.sync.member_summaries(&missing).await?;
         counts.extend(summaries.iter().map(|(nid, summary)| (*nid, count(summary))));
     }
     Ok(counts)

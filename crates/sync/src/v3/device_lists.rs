@@ -1,6 +1,6 @@
 //! Whose devices the client must look at again, and whose it may forget (client-server API, "Extensions to /sync").
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use myelin_events::canonical::write_string;
 use myelin_model::{Membership, RoomNid};
@@ -21,7 +21,8 @@ pub(super) async fn write(
     }
     let mut changed: BTreeSet<OwnedUserId> = plan.device_lists.iter().cloned().collect();
     let mut gone: BTreeSet<OwnedUserId> = BTreeSet::new();
-    for (user_id, is_here) in moves(plan, loaded) {
+    let (moves, mut sharing) = moves(plan, loaded);
+    for (user_id, is_here) in moves {
         if is_here {
             gone.remove(&user_id);
             changed.insert(user_id);
@@ -43,12 +44,12 @@ pub(super) async fn write(
         gone.extend(reads.list_members(&left).await?);
     }
     gone.remove(pass.user_id());
-    let candidates: Vec<OwnedUserId> = changed.union(&gone).cloned().collect();
-    if candidates.is_empty() {
+    if changed.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    let sharing: BTreeSet<OwnedUserId> =
-        sharers(pass, plan, &candidates).await?.into_iter().collect();
+    let unsure: Vec<OwnedUserId> =
+        changed.union(&gone).filter(|user_id| !sharing.contains(*user_id)).cloned().collect();
+    sharing.extend(sharers(pass, plan, &unsure).await?);
     let mut lists = String::new();
     write_list("changed", changed.intersection(&sharing), &mut lists);
     write_list("left", gone.difference(&sharing), &mut lists);
@@ -58,12 +59,13 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Who came to the user's rooms, and who went, in order.
-fn moves(plan: &Plan, loaded: &Loaded) -> Vec<(OwnedUserId, bool)> {
-    let mut moves = Vec::new();
+/// Who came to the user's rooms, and who went, in order; and who of them is joined to one of the rooms now.
+fn moves(plan: &Plan, loaded: &Loaded) -> (Vec<(OwnedUserId, bool)>, BTreeSet<OwnedUserId>) {
+    let (mut moves, mut joined) = (Vec::new(), BTreeSet::new());
     for task in plan.rooms.iter().filter(|task| task.is_joined() && !task.newly_joined) {
         let Some(window) = loaded.windows.get(&task.row.room_nid) else { continue };
         let gap = window.gap.iter().filter_map(|row| loaded.events.get(&row.event_nid));
+        let mut last: BTreeMap<OwnedUserId, Membership> = BTreeMap::new();
         for event in gap.chain(&window.events) {
             let (Some(membership), Some(state_key)) = (event.membership, &event.state_key) else {
                 continue;
@@ -71,6 +73,7 @@ fn moves(plan: &Plan, loaded: &Loaded) -> Vec<(OwnedUserId, bool)> {
             let Ok(user_id) = UserId::parse(&**state_key) else { continue };
             let before = event.replaces.and_then(|nid| loaded.events.get(&nid));
             let was_here = before.is_some_and(|event| event.membership == Some(Membership::Join));
+            last.insert(user_id.clone(), membership);
             match membership {
                 // A new name is no coming.
                 Membership::Join if was_here => {}
@@ -80,8 +83,10 @@ fn moves(plan: &Plan, loaded: &Loaded) -> Vec<(OwnedUserId, bool)> {
                 Membership::Leave | Membership::Ban => moves.push((user_id, false)),
             }
         }
+        let here = last.into_iter().filter(|(_, membership)| *membership == Membership::Join);
+        joined.extend(here.map(|(user_id, _)| user_id));
     }
-    moves
+    (moves, joined)
 }
 
 fn write_list<'u>(name: &str, users: impl Iterator<Item = &'u OwnedUserId>, out: &mut String) {

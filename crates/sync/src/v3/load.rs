@@ -9,8 +9,8 @@ use std::{
 use myelin_events::RoomVersion;
 use myelin_model::{Event, EventNid, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
-    Change, MembershipRow, ReceiptRow, RoomHead, StateKey, StateMap, StorageError, Stretch,
-    StretchRow, SummaryRow,
+    Change, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateKey, StateMap, StorageError,
+    Stretch, StretchRow,
 };
 use ruma::{OwnedUserId, RoomId};
 
@@ -46,7 +46,7 @@ pub(super) struct Loaded {
     pub(super) keys: HashMap<StateKeyNid, StateKey>,
     /// The keys of the member events of those who speak in timelines.
     pub(super) member_keys: HashMap<OwnedUserId, StateKeyNid>,
-    pub(super) summaries: HashMap<RoomNid, SummaryRow>,
+    pub(super) summaries: HashMap<RoomNid, Arc<MemberSummary>>,
     pub(super) unread: HashMap<RoomNid, Unread>,
     /// What relates to the events of timelines.
     pub(super) related: Related,
@@ -316,7 +316,7 @@ async fn load_summaries(
     pass: &Pass<'_>,
     tasks: &[&RoomTask],
     windows: &HashMap<RoomNid, Window>,
-) -> Result<HashMap<RoomNid, SummaryRow>, SyncError> {
+) -> Result<HashMap<RoomNid, Arc<MemberSummary>>, SyncError> {
     let nids: Vec<RoomNid> = tasks
         .iter()
         .filter(|task| task.is_joined())
@@ -326,10 +326,7 @@ async fn load_summaries(
         })
         .map(|task| task.row.room_nid)
         .collect();
-    if nids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    Ok(pass.sync.db().sync_reads().list_summaries(&nids).await?.into_iter().collect())
+    Ok(pass.sync.member_summaries(&nids).await?)
 }
 
 /// The keys of the member events of those who speak. At most one query.

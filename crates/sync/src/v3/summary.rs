@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use myelin_events::canonical::write_string;
 use myelin_model::EventNid;
-use myelin_storage::{StateMap, SummaryRow};
+use myelin_storage::{MemberSummary, StateMap};
 use ruma::OwnedUserId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ const HEROES_MAX: usize = 5;
 /// The members that may name a room.
 fn heroes<'a>(
     pass: &'a Pass<'_>,
-    summary: &'a SummaryRow,
+    summary: &'a MemberSummary,
 ) -> impl Iterator<Item = &'a (OwnedUserId, EventNid)> {
     let others = |members: &'a [(OwnedUserId, EventNid)]| {
         members.iter().filter(|(user_id, _)| *user_id != *pass.user_id()).take(HEROES_MAX)
@@ -32,7 +32,7 @@ fn heroes<'a>(
 }
 
 /// Collect the events that heroes are told by.
-pub(super) fn want(pass: &Pass<'_>, summary: &SummaryRow, wanted: &mut HashSet<EventNid>) {
+pub(super) fn want(pass: &Pass<'_>, summary: &MemberSummary, wanted: &mut HashSet<EventNid>) {
     wanted.extend(heroes(pass, summary).map(|(_, nid)| *nid));
 }
 

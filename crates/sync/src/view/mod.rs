@@ -5,13 +5,13 @@
 
 mod hot_user;
 mod ring;
+mod state;
+#[cfg(test)]
+mod tests;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use myelin_model::{Event, Membership, RoomNid, StreamPos};
+use myelin_model::{Membership, RoomNid, StreamPos};
 use myelin_storage::{
     Change, EphemeralChange, EphemeralSubscriber, LogEntry, LogSubscriber, MembershipRow,
 };
@@ -23,6 +23,7 @@ pub(crate) use self::hot_user::Personal;
 use self::{
     hot_user::{HotUser, UserKey},
     ring::Ring,
+    state::{State, news},
 };
 
 /// How much the view may keep.
@@ -56,17 +57,6 @@ impl std::fmt::Debug for View {
             .field("entries", &self.state.lock().ring.len())
             .finish_non_exhaustive()
     }
-}
-
-#[derive(Debug)]
-struct State {
-    ring: Ring,
-    keys: HashMap<OwnedUserId, UserKey>,
-    users: HashMap<UserKey, HotUser>,
-    /// The hot users who are joined to a room: whom its events wake.
-    joined: HashMap<RoomNid, HashSet<UserKey>>,
-    next_key: u64,
-    uses: u64,
 }
 
 /// The state of a user at one moment.
@@ -265,137 +255,6 @@ impl View {
         metrics::gauge!("myelin_sync_hot_users").set(state.users.len() as f64);
     }
 }
-
-fn news(ring: &Ring, user: &HotUser, since: StreamPos) -> News {
-    let own = ring.user_since(user.user_id(), since);
-    // The rooms that changed are few, or the user's rooms are: look through the fewer.
-    let mut changed: Vec<RoomNid> = Vec::new();
-    let bound = user.rooms.len();
-    let mut complete = true;
-    for (at, room_nid) in ring.rooms_since(since).enumerate() {
-        if at > bound {
-            complete = false;
-            break;
-        }
-        if user.is_joined(room_nid) {
-            changed.push(room_nid);
-        }
-    }
-    if !complete {
-        changed = user.joined().filter(|nid| ring.has_room_changed(*nid, since)).collect();
-    }
-    for entry in &own {
-        if let Change::Event(event) = &entry.change
-            && !changed.contains(&event.room_nid)
-        {
-            changed.push(event.room_nid);
-        }
-    }
-    let rooms = changed
-        .into_iter()
-        .filter_map(|nid| Some((*user.rooms.get(&nid)?, ring.room_since(nid, since))));
-    News { rooms: rooms.collect(), own, device_lists: ring.device_lists_since(since) }
-}
-
-impl State {
-    fn wake(&self, key: UserKey, pos: StreamPos) {
-        if let Some(user) = self.users.get(&key) {
-            user.wake(pos);
-        }
-    }
-
-    /// See [`View::wake_sharers`].
-    fn wake_sharers(&self, user_id: &UserId, pos: StreamPos) -> bool {
-        let Some(user) = self.keys.get(user_id).and_then(|key| self.users.get(key)) else {
-            return false;
-        };
-        let mut woken = HashSet::new();
-        for room_nid in user.joined() {
-            woken.extend(self.joined.get(&room_nid).into_iter().flatten().copied());
-        }
-        for key in woken {
-            self.wake(key, pos);
-        }
-        // A user hears of oneself, too.
-        user.wake(pos);
-        true
-    }
-
-    fn wake_room(&self, room_nid: RoomNid, pos: StreamPos) {
-        for key in self.joined.get(&room_nid).into_iter().flatten() {
-            self.wake(*key, pos);
-        }
-    }
-
-    /// Take up what happened to a user.
-    fn follow(&mut self, user_id: &UserId, entry: &LogEntry) {
-        let Some(key) = self.keys.get(user_id).copied() else { return };
-        let Some(user) = self.users.get_mut(&key) else { return };
-        user.follow(entry);
-        if let Change::Event(event) = &entry.change {
-            if user.is_joined(event.room_nid) {
-                self.joined.entry(event.room_nid).or_default().insert(key);
-            } else {
-                self.leave(key, event.room_nid);
-            }
-        }
-        self.wake(key, entry.pos);
-    }
-
-    fn leave(&mut self, key: UserKey, room_nid: RoomNid) {
-        if let Some(users) = self.joined.get_mut(&room_nid) {
-            users.remove(&key);
-            if users.is_empty() {
-                self.joined.remove(&room_nid);
-            }
-        }
-    }
-
-    fn forget(&mut self, key: UserKey) {
-        let Some(user) = self.users.remove(&key) else { return };
-        self.keys.remove(user.user_id());
-        for room_nid in user.joined() {
-            self.leave(key, room_nid);
-        }
-    }
-
-    /// State resolution may have changed memberships: read the users again who have to do with the room.
-    fn forget_users_of(&mut self, room_nid: RoomNid) {
-        let keys: Vec<UserKey> = self
-            .users
-            .iter()
-            .filter(|(_, user)| user.rooms.contains_key(&room_nid))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in keys {
-            self.forget(key);
-        }
-    }
-
-    /// Let go of the tenth of the users that synced least recently, when there are too many.
-    fn evict(&mut self, users_max: usize) {
-        if self.users.len() <= users_max {
-            return;
-        }
-        let mut idle: Vec<(u64, UserKey)> = self
-            .users
-            .iter()
-            .filter(|(_, user)| !user.is_waiting())
-            .map(|(key, user)| (user.used, *key))
-            .collect();
-        idle.sort_unstable();
-        for (_, key) in idle.into_iter().take(users_max / 10 + 1) {
-            self.forget(key);
-        }
-    }
-
-    fn apply_event(&mut self, entry: &LogEntry, event: &Event) {
-        if event.is_visible() {
-            self.wake_room(event.room_nid, entry.pos);
-        }
-    }
-}
-
 impl LogSubscriber for View {
     fn apply(&self, entries: &[Arc<LogEntry>]) {
         let mut state = self.state.lock();
@@ -449,129 +308,4 @@ impl EphemeralSubscriber for View {
 /// Whether a membership means that the user is in the room.
 pub(crate) fn is_join(row: &MembershipRow) -> bool {
     row.membership == Membership::Join
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{sync::OnceLock, time::Instant};
-
-    use myelin_model::{EventFlags, EventNid};
-    use ruma::{owned_room_id, owned_user_id, user_id};
-
-    use super::*;
-
-    fn view(settings: &ViewSettings) -> View {
-        View::new(StreamPos(0), settings, mpsc::channel(1).0)
-    }
-
-    fn row(room: i64) -> MembershipRow {
-        MembershipRow {
-            room_nid: RoomNid(room),
-            membership: Membership::Join,
-            event_nid: EventNid(room),
-            pos: StreamPos(0),
-            forgotten: false,
-        }
-    }
-
-    fn entry(pos: i64, room: i64, own: Option<Membership>) -> Arc<LogEntry> {
-        let event = Event {
-            nid: EventNid(1_000_000 + pos),
-            room_nid: RoomNid(room),
-            room_id: owned_room_id!("!r:h"),
-            pos: Some(StreamPos(pos)),
-            event_id: format!("$e{pos}").try_into().unwrap(),
-            event_type: if own.is_some() { "m.room.member" } else { "m.room.message" }.into(),
-            state_key: own.map(|_| "@bob:h".into()),
-            state_key_nid: None,
-            sender: owned_user_id!("@alice:h"),
-            origin_server_ts: 0,
-            depth: pos,
-            membership: own,
-            state_before: None,
-            state_after: None,
-            replaces: None,
-            redacts: None,
-            redacted_by: None,
-            flags: EventFlags::LINEAR,
-            notify_ordinal: 0,
-            transaction: None,
-            json: "{}".into(),
-            client_json: OnceLock::new(),
-        };
-        Arc::new(LogEntry { pos: StreamPos(pos), change: Change::Event(Arc::new(event)) })
-    }
-
-    fn apply(view: &View, entries: &[Arc<LogEntry>]) {
-        LogSubscriber::apply(view, entries);
-    }
-
-    #[test]
-    fn news_are_those_of_the_users_rooms() {
-        let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
-        assert!(view.add_user(bob, &[row(1), row(2)], StreamPos(0)));
-        let sample = view.sample(bob, None, StreamPos(0), true).unwrap();
-        assert_eq!((sample.rooms.len(), sample.wake.has_changed().unwrap()), (2, false));
-        apply(&view, &[entry(1, 2, None), entry(2, 9, None), entry(3, 2, None)]);
-        assert!(sample.wake.has_changed().unwrap());
-        let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
-        let rooms = sample.news.unwrap().rooms;
-        assert_eq!((sample.upto, rooms.len(), rooms[0].1.len()), (StreamPos(3), 1, 2));
-
-        apply(&view, &[entry(4, 9, None)]);
-        assert!(!sample.wake.has_changed().unwrap(), "others' rooms wake nobody");
-        apply(&view, &[entry(5, 9, Some(Membership::Join))]);
-        assert!(sample.wake.has_changed().unwrap(), "joining does");
-        let sample = view.sample(bob, Some(StreamPos(3)), StreamPos(0), false).unwrap();
-        let rooms = sample.news.unwrap().rooms;
-        assert_eq!((rooms[0].0.room_nid, rooms[0].1.len()), (RoomNid(9), 2));
-        apply(&view, &[entry(6, 9, Some(Membership::Leave))]);
-        assert!(sample.wake.has_changed().unwrap(), "so does leaving");
-        let sample = view.sample(bob, Some(StreamPos(6)), StreamPos(0), false).unwrap();
-        apply(&view, &[entry(7, 9, None)]);
-        assert!(!sample.wake.has_changed().unwrap());
-    }
-
-    #[test]
-    fn what_is_too_old_is_said_to_be_unknown() {
-        let settings = ViewSettings { entries_max: 3, ..ViewSettings::default() };
-        let (view, bob) = (view(&settings), user_id!("@bob:h"));
-        view.add_user(bob, &[row(1)], StreamPos(0));
-        for pos in 1..=9 {
-            apply(&view, &[entry(pos, pos % 2, None)]);
-        }
-        let news =
-            |since| view.sample(bob, Some(StreamPos(since)), StreamPos(0), false).unwrap().news;
-        assert!(news(5).is_none());
-        assert_eq!(news(6).unwrap().rooms[0].1.len(), 2);
-        assert!(view.room_since(RoomNid(1), StreamPos(5)).is_none());
-        assert!(!view.add_user(user_id!("@late:h"), &[], StreamPos(2)), "read again");
-    }
-
-    #[test]
-    fn memberships_that_changed_while_they_were_read_are_followed() {
-        let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
-        apply(&view, &[entry(1, 5, Some(Membership::Join)), entry(2, 1, Some(Membership::Leave))]);
-        // Read before the two, kept after them.
-        assert!(view.add_user(bob, &[row(1)], StreamPos(0)));
-        assert_eq!(view.joined_rooms(bob), [RoomNid(5)]);
-    }
-
-    #[test]
-    fn many_quiet_rooms_cost_no_more_than_few() {
-        let time = |rooms: i64| {
-            let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
-            let rows: Vec<_> = (1..=rooms).map(row).collect();
-            view.add_user(bob, &rows, StreamPos(0));
-            apply(&view, &[entry(1, 3, None)]);
-            let started = Instant::now();
-            for _ in 0..2_000 {
-                let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
-                assert_eq!(sample.news.unwrap().rooms.len(), 1);
-            }
-            started.elapsed()
-        };
-        let (few, many) = (time(10).max(time(10)), time(1_000).min(time(1_000)));
-        assert!(many < few * 5, "{few:?} for 10 rooms, {many:?} for 1,000");
-    }
 }

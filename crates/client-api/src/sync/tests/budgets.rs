@@ -72,6 +72,31 @@ async fn who_keeps_up_takes_none(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_comes_costs_no_query(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let room = story.shared().await;
+    let carol = story.server.user("carol").await;
+    // The first time loads what the room needs.
+    let mut since = story.now(&story.bob).await;
+    for (what, members, most) in
+        [("join", 3, None), ("leave", 2, None), ("join", 3, Some(0)), ("leave", 2, Some(1))]
+    {
+        story.act(&carol, &room, what, json!({})).await;
+        let query = [OFFLINE, ("since", &*since)];
+        let (answer, statements) = counted(story.sync(&story.bob, &query)).await;
+        let part = joined(&answer, &room);
+        assert_eq!(part["summary"]["m.joined_member_count"], members);
+        assert_eq!(part["summary"]["m.heroes"].as_array().map(Vec::len), Some(members - 1));
+        let lists = &answer["device_lists"];
+        let list = if what == "join" { "changed" } else { "left" };
+        assert_eq!(lists[list], json!([carol.user_id]), "{what}");
+        // Whether someone who left is met elsewhere is asked of the database.
+        assert!(most.is_none_or(|most| statements <= most), "{what}: {statements} statements");
+        since = token(&answer);
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn who_was_away_for_long_takes_ten(pool: PgPool) {
     let story = Story::begin(pool.clone()).await;
     let rooms = rooms(&story, 12).await;

@@ -1,0 +1,74 @@
+//! How many members rooms have, and who describes a room that has no name.
+
+use myelin_model::{EventNid, RoomNid, StreamPos};
+use ruma::OwnedUserId;
+
+use crate::{StorageError, SyncReads};
+
+/// How many members a summary names.
+pub const SUMMARY_MEMBERS_MAX: usize = 6;
+
+/// How many joined and invited members a room has, and who describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemberSummary {
+    /// Joined members.
+    pub joined: i64,
+    /// Invited members.
+    pub invited: i64,
+    /// Those joined or invited who came first, at most [`SUMMARY_MEMBERS_MAX`], with their member events.
+    pub here: Vec<(OwnedUserId, EventNid)>,
+    /// Those who left or were banned, in the order they went, as far as `here` leaves room.
+    pub gone: Vec<(OwnedUserId, EventNid)>,
+}
+
+impl SyncReads<'_> {
+    /// The summaries of rooms, each with the position of the newest member event in it: every one up to that is counted. One
+    /// query, however many.
+    pub async fn list_member_summaries(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<(RoomNid, StreamPos, MemberSummary)>, StorageError> {
+        let nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT r.room_nid AS "room_nid!", n.joined AS "joined!", n.invited AS "invited!", n.upto AS "upto!",
+                f.user_id AS "user_id?", f.event_nid AS "event_nid?", f.here AS "here?"
+            FROM unnest($1::bigint[]) AS r (room_nid)
+            CROSS JOIN LATERAL (
+                SELECT count(*) FILTER (WHERE membership = 2) AS joined, count(*) FILTER (WHERE membership = 1) AS invited,
+                    coalesce(max(pos), 0) AS upto
+                FROM memberships WHERE room_nid = r.room_nid
+            ) AS n
+            LEFT JOIN LATERAL (
+                SELECT user_id, event_nid, membership IN (1, 2) AS here, pos FROM memberships m
+                WHERE m.room_nid = r.room_nid AND membership <> 3
+                ORDER BY membership NOT IN (1, 2), pos LIMIT $2
+            ) AS f ON true
+            ORDER BY r.room_nid, f.here DESC, f.pos
+            "#,
+            &nids,
+            i64::try_from(SUMMARY_MEMBERS_MAX).unwrap_or(i64::MAX)
+        )
+        .fetch_all(self.db().pool())
+        .await?;
+        let mut summaries: Vec<(RoomNid, StreamPos, MemberSummary)> =
+            Vec::with_capacity(room_nids.len());
+        for row in rows {
+            let room_nid = RoomNid(row.room_nid);
+            if summaries.last().is_none_or(|(last, ..)| *last != room_nid) {
+                let (joined, invited) = (row.joined, row.invited);
+                let summary = MemberSummary { joined, invited, ..MemberSummary::default() };
+                summaries.push((room_nid, StreamPos(row.upto), summary));
+            }
+            if let (Some((.., summary)), Some(user_id), Some(event_nid), Some(here)) =
+                (summaries.last_mut(), row.user_id, row.event_nid, row.here)
+            {
+                let user_id = OwnedUserId::try_from(user_id)
+                    .map_err(StorageError::inconsistent("memberships.user_id"))?;
+                let named = if here { &mut summary.here } else { &mut summary.gone };
+                named.push((user_id, EventNid(event_nid)));
+            }
+        }
+        Ok(summaries)
+    }
+}

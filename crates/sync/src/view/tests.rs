@@ -1,0 +1,139 @@
+//! What a user is told of what happened.
+
+use std::sync::OnceLock;
+
+use myelin_model::{Event, EventFlags, EventNid};
+use ruma::{owned_room_id, owned_user_id, user_id};
+
+use super::{state::changed_rooms, *};
+
+fn view(settings: &ViewSettings) -> View {
+    View::new(StreamPos(0), settings, mpsc::channel(1).0)
+}
+
+fn row(room: i64) -> MembershipRow {
+    MembershipRow {
+        room_nid: RoomNid(room),
+        membership: Membership::Join,
+        event_nid: EventNid(room),
+        pos: StreamPos(0),
+        forgotten: false,
+    }
+}
+
+fn entry(pos: i64, room: i64, own: Option<Membership>) -> Arc<LogEntry> {
+    let event = Event {
+        nid: EventNid(1_000_000 + pos),
+        room_nid: RoomNid(room),
+        room_id: owned_room_id!("!r:h"),
+        pos: Some(StreamPos(pos)),
+        event_id: format!("$e{pos}").try_into().unwrap(),
+        event_type: if own.is_some() { "m.room.member" } else { "m.room.message" }.into(),
+        state_key: own.map(|_| "@bob:h".into()),
+        state_key_nid: None,
+        sender: owned_user_id!("@alice:h"),
+        origin_server_ts: 0,
+        depth: pos,
+        membership: own,
+        state_before: None,
+        state_after: None,
+        replaces: None,
+        redacts: None,
+        redacted_by: None,
+        flags: EventFlags::LINEAR,
+        notify_ordinal: 0,
+        transaction: None,
+        json: "{}".into(),
+        client_json: OnceLock::new(),
+    };
+    Arc::new(LogEntry { pos: StreamPos(pos), change: Change::Event(Arc::new(event)) })
+}
+
+fn apply(view: &View, entries: &[Arc<LogEntry>]) {
+    LogSubscriber::apply(view, entries);
+}
+
+#[test]
+fn news_are_those_of_the_users_rooms() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
+    assert!(view.add_user(bob, &[row(1), row(2)], StreamPos(0)));
+    let sample = view.sample(bob, None, StreamPos(0), true).unwrap();
+    assert_eq!((sample.rooms.len(), sample.wake.has_changed().unwrap()), (2, false));
+    apply(&view, &[entry(1, 2, None), entry(2, 9, None), entry(3, 2, None)]);
+    assert!(sample.wake.has_changed().unwrap());
+    let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
+    let rooms = sample.news.unwrap().rooms;
+    assert_eq!((sample.upto, rooms.len(), rooms[0].1.len()), (StreamPos(3), 1, 2));
+
+    apply(&view, &[entry(4, 9, None)]);
+    assert!(!sample.wake.has_changed().unwrap(), "others' rooms wake nobody");
+    apply(&view, &[entry(5, 9, Some(Membership::Join))]);
+    assert!(sample.wake.has_changed().unwrap(), "joining does");
+    let sample = view.sample(bob, Some(StreamPos(3)), StreamPos(0), false).unwrap();
+    let rooms = sample.news.unwrap().rooms;
+    assert_eq!((rooms[0].0.room_nid, rooms[0].1.len()), (RoomNid(9), 2));
+    apply(&view, &[entry(6, 9, Some(Membership::Leave))]);
+    assert!(sample.wake.has_changed().unwrap(), "so does leaving");
+    let sample = view.sample(bob, Some(StreamPos(6)), StreamPos(0), false).unwrap();
+    apply(&view, &[entry(7, 9, None)]);
+    assert!(!sample.wake.has_changed().unwrap());
+}
+
+#[test]
+fn what_is_too_old_is_said_to_be_unknown() {
+    let settings = ViewSettings { entries_max: 3, ..ViewSettings::default() };
+    let (view, bob) = (view(&settings), user_id!("@bob:h"));
+    view.add_user(bob, &[row(1)], StreamPos(0));
+    for pos in 1..=9 {
+        apply(&view, &[entry(pos, pos % 2, None)]);
+    }
+    let news = |since| view.sample(bob, Some(StreamPos(since)), StreamPos(0), false).unwrap().news;
+    assert!(news(5).is_none());
+    assert_eq!(news(6).unwrap().rooms[0].1.len(), 2);
+    assert!(view.room_since(RoomNid(1), StreamPos(5)).is_none());
+    assert!(!view.add_user(user_id!("@late:h"), &[], StreamPos(2)), "read again");
+}
+
+#[test]
+fn memberships_that_changed_while_they_were_read_are_followed() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
+    apply(&view, &[entry(1, 5, Some(Membership::Join)), entry(2, 1, Some(Membership::Leave))]);
+    // Read before the two, kept after them.
+    assert!(view.add_user(bob, &[row(1)], StreamPos(0)));
+    assert_eq!(view.joined_rooms(bob), [RoomNid(5)]);
+}
+
+#[test]
+fn quiet_rooms_are_not_looked_at() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
+    let rows: Vec<_> = (1..=1_000).map(row).collect();
+    view.add_user(bob, &rows, StreamPos(0));
+    apply(&view, &[entry(1, 3, None), entry(2, 4, None), entry(3, 5_000, None)]);
+
+    let state = view.state.lock();
+    let user = state.users.get(&state.keys[bob]).unwrap();
+    let mut looked_at = Vec::new();
+    let changed = changed_rooms(&state.ring, StreamPos(0), user.rooms.len(), |room_nid| {
+        looked_at.push(room_nid);
+        user.is_joined(room_nid)
+    });
+    assert_eq!(changed, Some(vec![RoomNid(4), RoomNid(3)]));
+    assert_eq!(looked_at.len(), 3);
+}
+
+#[test]
+fn of_many_changed_rooms_only_the_own_ones_are_looked_at() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
+    view.add_user(bob, &[row(1), row(2)], StreamPos(0));
+    let entries: Vec<_> = (1..=100).map(|pos| entry(pos, pos, None)).collect();
+    apply(&view, &entries);
+
+    let mut looked_at = 0;
+    let changed = changed_rooms(&view.state.lock().ring, StreamPos(0), 2, |_| {
+        looked_at += 1;
+        false
+    });
+    assert_eq!((changed, looked_at), (None, 3));
+    let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
+    assert_eq!(sample.news.unwrap().rooms.len(), 2);
+}
