@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use myelin_events::push;
+use myelin_model::limits::PUSH_RULES_SIZE_BYTES_MAX;
 use myelin_storage::StorageError;
 use ruma::UserId;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -17,9 +18,6 @@ pub const PUSH_RULES: &str = "m.push_rules";
 
 /// The kinds of rule, in the order in which they are tried.
 pub const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underride"];
-
-/// The size of all rules of a user.
-const RULES_SIZE_BYTES_MAX: usize = 1024 * 1024;
 
 /// The length of a rule's ID.
 const RULE_ID_LENGTH_BYTES_MAX: usize = 255;
@@ -221,7 +219,7 @@ async fn change(
         .ok_or_else(|| PushRuleError::UnknownKind(kind.to_owned()))?;
     change(list)?;
     let json = serde_json::to_string(&json!({ "global": rules }))?;
-    if json.len() > RULES_SIZE_BYTES_MAX {
+    if json.len() > PUSH_RULES_SIZE_BYTES_MAX {
         return Err(PushRuleError::TooLarge);
     }
     let content: Arc<RawValue> = RawValue::from_string(json)?.into();

@@ -21,5 +21,8 @@ pub const DEVICE_ID_LENGTH_BYTES_MAX: usize = 512;
 /// The content of one account data entry.
 pub const ACCOUNT_DATA_SIZE_BYTES_MAX: usize = 65_536;
 
+/// All push rules of a user together.
+pub const PUSH_RULES_SIZE_BYTES_MAX: usize = 1024 * 1024;
+
 /// All profile fields of a user together (client-server API, "Profiles").
 pub const PROFILE_SIZE_BYTES_MAX: usize = 65_536;

@@ -8,6 +8,7 @@ use crate::{
     EventError, Rooms,
     alias::canonical::{self, CanonicalAliasError},
     engine::{Attempts, Intent, Refused, Unchanged},
+    upgrade::carry_over_for_all,
 };
 
 /// Why state was not set.
@@ -77,9 +78,24 @@ pub async fn set_state(
         }
         let added = draft.add(intent).await?;
         match draft.append().await {
-            Ok(_) => return Ok(added.event_id),
+            Ok(_) => {
+                follow_tombstone(rooms, &new).await;
+                return Ok(added.event_id);
+            }
             Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error.into()),
         }
+    }
+}
+
+/// A room that is upgraded by hand, with a successor that was made before: see [`crate::upgrade`].
+async fn follow_tombstone(rooms: &Rooms, new: &NewState<'_>) {
+    if new.event_type != "m.room.tombstone" || !new.state_key.is_empty() {
+        return;
+    }
+    let content: Option<serde_json::Value> = serde_json::from_str(new.content).ok();
+    let successor = content.as_ref().and_then(|content| content.get("replacement_room")?.as_str());
+    if let Some(successor) = successor.and_then(|id| <&RoomId>::try_from(id).ok()) {
+        carry_over_for_all(rooms, new.room_id, successor).await;
     }
 }

@@ -1,13 +1,14 @@
 //! Changing one membership.
 
 use myelin_model::{DeviceSession, Membership};
-use ruma::{OwnedEventId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value};
 
 use super::{MembershipError, find_member_profile, restricted};
 use crate::{
     Rooms,
     engine::{Attempts, Draft, Intent, Refused, Unchanged},
+    upgrade::{carry_over_for, predecessor_of},
 };
 
 /// The length of a display name in a member event, in characters (as Synapse has it).
@@ -107,12 +108,32 @@ pub async fn update(
                 continue;
             }
         }
+        let predecessor = match update.action {
+            Action::Join => find_predecessor(&mut draft, update.target).await?,
+            _ => None,
+        };
         let added = draft.add(intent).await?;
         match draft.append().await {
-            Ok(_) => return Ok(added.event_id),
+            Ok(_) => {
+                if let Some(old) = predecessor {
+                    carry_over_for(rooms, &old, update.room_id, &session.user_id).await;
+                }
+                return Ok(added.event_id);
+            }
             Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error.into()),
         }
+    }
+}
+
+/// The room that this one replaces, if the user comes to this one for the first time.
+async fn find_predecessor(
+    draft: &mut Draft,
+    user_id: &UserId,
+) -> Result<Option<OwnedRoomId>, MembershipError> {
+    match draft.membership(user_id).await? {
+        None | Some(Membership::Invite | Membership::Knock) => Ok(predecessor_of(draft).await?),
+        Some(Membership::Join | Membership::Leave | Membership::Ban) => Ok(None),
     }
 }
 

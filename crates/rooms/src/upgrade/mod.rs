@@ -1,5 +1,6 @@
 //! Upgrading a room: a new one takes its place (client-server API, "Room upgrades").
 
+mod carry_over;
 mod new_room;
 mod old_room;
 mod power_levels;
@@ -9,6 +10,7 @@ use myelin_model::DeviceSession;
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
+pub(crate) use self::carry_over::{carry_over_for, carry_over_for_all, predecessor_of};
 use crate::{
     EventError, Rooms,
     engine::{Attempts, Draft, Refused},
@@ -32,7 +34,8 @@ impl From<StorageError> for UpgradeError {
 }
 
 /// Replace a room by one of another version: its state is copied, its aliases and its place in the directory move, and the old one points
-/// to the new one by a tombstone. `additional_creators` counts since version 12.
+/// to the new one by a tombstone. What local members keep of the old room, they keep of the new one too. `additional_creators` counts
+/// since version 12.
 #[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %session.user_id))]
 pub async fn upgrade(
     rooms: &Rooms,
@@ -73,6 +76,7 @@ pub async fn upgrade(
         tx.directory().add(new_nid, own_list).await?;
     }
     tx.commit().await?;
+    carry_over_for_all(rooms, room_id, &new_id).await;
     Ok(new_id)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use myelin_model::RoomNid;
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use sqlx::PgPool;
 
@@ -56,6 +56,41 @@ impl AccountData<'_> {
                     data_type: row.data_type.into(),
                     content: parse(row.content)?,
                 })
+            })
+            .collect()
+    }
+
+    /// What these users keep that may speak of a room: its tags, and globally their push rules and which rooms are direct.
+    /// By user and type.
+    #[tracing::instrument(name = "db.account_data.list_about_room", skip_all, fields(room.nid = %room_nid), err)]
+    pub async fn list_about_room(
+        &self,
+        users: &[OwnedUserId],
+        room_nid: RoomNid,
+    ) -> Result<Vec<(OwnedUserId, StoredAccountData)>, StorageError> {
+        let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            "SELECT user_id, room_nid, data_type, content FROM account_data
+             WHERE user_id = ANY ($1)
+               AND (room_nid = $2 AND data_type = 'm.tag'
+                    OR room_nid = $3 AND data_type IN ('m.direct', 'm.push_rules'))
+             ORDER BY user_id, data_type",
+            &users,
+            room_nid.0,
+            GLOBAL
+        )
+        .fetch_all(self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let user_id = OwnedUserId::try_from(row.user_id)
+                    .map_err(StorageError::inconsistent("account_data.user_id"))?;
+                let data = StoredAccountData {
+                    room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
+                    data_type: row.data_type.into(),
+                    content: parse(row.content)?,
+                };
+                Ok((user_id, data))
             })
             .collect()
     }
