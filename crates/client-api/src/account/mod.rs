@@ -8,7 +8,7 @@ mod deactivate;
 mod get_username_availability;
 mod register;
 mod request_openid_token;
-mod threepids;
+mod threepid;
 mod whoami;
 
 use http::Method;
@@ -40,5 +40,5 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
             deactivate::handler,
         )
         .endpoint::<account::request_openid_token::v3::Request, _, _>(request_openid_token::handler)
-        .merge(threepids::routes())
+        .merge(threepid::routes())
 }

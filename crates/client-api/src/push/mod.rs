@@ -1,7 +1,8 @@
 //! Push rules and pushers (client-server API, "Push Notifications").
 
+mod get_pushers;
 mod get_pushrules;
-mod pushers;
+mod set_pusher;
 mod set_pushrule;
 
 use http::{Method, StatusCode};
@@ -41,8 +42,8 @@ const ATTRIBUTE: &[&str] = &[
 pub(crate) fn routes() -> RumaRouter<ClientApi> {
     let get = Method::GET;
     RumaRouter::new()
-        .endpoint::<push::get_pushers::v3::Request, _, _>(pushers::get)
-        .endpoint::<push::set_pusher::v3::Request, _, _>(pushers::set)
+        .endpoint::<push::get_pushers::v3::Request, _, _>(get_pushers::handler)
+        .endpoint::<push::set_pusher::v3::Request, _, _>(set_pusher::handler)
         .raw::<AccessToken, _, _>("push::get_pushrules_all", get.clone(), ALL, get_pushrules::all)
         .raw::<AccessToken, _, _>(
             "push::get_pushrules_global_scope",

@@ -2,10 +2,12 @@
 //! "Room Tagging").
 
 mod create_filter;
+mod create_tag;
+mod delete_tag;
 mod get_account_data;
 mod get_filter;
+mod get_tags;
 mod set_account_data;
-mod tags;
 
 use myelin_http::{ApiError, Raw, RumaRouter};
 use myelin_model::RoomNid;
@@ -25,9 +27,9 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
         .endpoint::<config::set_room_account_data::v3::Request, _, _>(set_account_data::room)
         .endpoint::<filter::create_filter::v3::Request, _, _>(create_filter::handler)
         .endpoint::<filter::get_filter::v3::Request, _, _>(get_filter::handler)
-        .endpoint::<tag::get_tags::v3::Request, _, _>(tags::list)
-        .endpoint::<tag::create_tag::v3::Request, _, _>(tags::set)
-        .endpoint::<tag::delete_tag::v3::Request, _, _>(tags::delete)
+        .endpoint::<tag::get_tags::v3::Request, _, _>(get_tags::handler)
+        .endpoint::<tag::create_tag::v3::Request, _, _>(create_tag::handler)
+        .endpoint::<tag::delete_tag::v3::Request, _, _>(delete_tag::handler)
 }
 
 /// Whether the path means the caller.
