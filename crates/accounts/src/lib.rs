@@ -21,5 +21,5 @@ pub mod user_directory;
 
 pub use self::{
     context::Accounts,
-    settings::{AccountsSettings, LoginTokenSettings, PasswordPolicy},
+    settings::{AccountsSettings, Disabled, LoginTokenSettings, PasswordPolicy},
 };

@@ -32,6 +32,9 @@ pub enum ProfileError {
     /// All fields together are too large.
     #[error("Profile too large: max {PROFILE_SIZE_BYTES_MAX} bytes")]
     TooLarge,
+    /// The reader shares no room with the user, which the server asks for.
+    #[error("Profile isn't available")]
+    NotShared,
     /// The server does not let users set it.
     #[error("Changing {0} is disabled on this server")]
     Disabled(&'static str),
@@ -40,11 +43,19 @@ pub enum ProfileError {
     Storage(#[from] StorageError),
 }
 
-/// A profile as clients see it.
+/// A profile as clients see it. `reader` asks for it, where the server asks who that is.
 pub async fn get(
     accounts: &Accounts,
+    reader: Option<&UserId>,
     user_id: &UserId,
 ) -> Result<Map<String, Value>, ProfileError> {
+    if let Some(reader) = reader
+        && reader != user_id
+        && accounts.settings().limit_profile_requests_to_users_who_share_rooms
+        && !accounts.db().room_reads().share(reader, user_id).await?
+    {
+        return Err(ProfileError::NotShared);
+    }
     // Other servers' users are asked for by federation.
     if user_id.server_name() != accounts.server_name() {
         return Err(ProfileError::NotFound);

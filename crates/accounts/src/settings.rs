@@ -15,8 +15,10 @@ pub struct AccountsSettings {
     pub inhibit_user_in_use_error: bool,
     /// Names may start with `_`.
     pub allow_underscore_prefixed_registration: bool,
-    /// Who logs in by password.
+    /// Passwords log in.
     pub password_enabled: bool,
+    /// Passwords prove who is logged in already, and can be changed: `password_config.enabled: only_for_reauth`, or true.
+    pub password_reauth_enabled: bool,
     /// Appended to each password before it is hashed.
     pub password_pepper: String,
     /// What passwords must be like.
@@ -27,6 +29,12 @@ pub struct AccountsSettings {
     pub enable_set_avatar_url: bool,
     /// Users may change their third-party identifiers.
     pub enable_3pid_changes: bool,
+    /// `hs_disabled`: nobody may do anything that changes something.
+    pub disabled: Option<Disabled>,
+    /// Only users may read profiles.
+    pub require_auth_for_profile_requests: bool,
+    /// Where users must be known to read profiles, they read only those of users whom they share a room with.
+    pub limit_profile_requests_to_users_who_share_rooms: bool,
     /// `user_directory.enabled`: users may look for others.
     pub user_directory_enabled: bool,
     /// `user_directory.search_all_users`: they find everybody, not only those whom they may know.
@@ -45,6 +53,15 @@ pub struct AccountsSettings {
     pub login_via_existing_session: LoginTokenSettings,
     /// How many passwords are hashed at once.
     pub password_hashes_concurrent_max: usize,
+}
+
+/// What users of a server that is blocked are told.
+#[derive(Debug, Clone)]
+pub struct Disabled {
+    /// `hs_disabled_message`.
+    pub message: String,
+    /// `admin_contact`: how to reach the admin.
+    pub admin_contact: Option<String>,
 }
 
 /// `password_config.policy`.
@@ -91,11 +108,15 @@ impl Default for AccountsSettings {
             inhibit_user_in_use_error: false,
             allow_underscore_prefixed_registration: false,
             password_enabled: true,
+            password_reauth_enabled: true,
             password_pepper: String::new(),
             password_policy: PasswordPolicy::default(),
             enable_set_displayname: true,
             enable_set_avatar_url: true,
             enable_3pid_changes: true,
+            disabled: None,
+            require_auth_for_profile_requests: false,
+            limit_profile_requests_to_users_who_share_rooms: false,
             user_directory_enabled: true,
             user_directory_search_all_users: false,
             session_lifetime_ms: None,

@@ -243,7 +243,9 @@ async fn check_stage(
 ) -> Result<StageResult, UiaError> {
     match stage {
         DUMMY => Ok(StageResult::Done(Value::Bool(true))),
-        PASSWORD => check_password(accounts, auth, user_id).await,
+        PASSWORD if accounts.settings().password_reauth_enabled => {
+            check_password(accounts, auth, user_id).await
+        }
         REGISTRATION_TOKEN => check_registration_token(accounts, session, auth).await,
         _ => Ok(StageResult::Unknown),
     }

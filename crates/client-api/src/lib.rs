@@ -4,6 +4,8 @@
 
 mod account;
 mod alias;
+#[cfg(test)]
+mod config_tests;
 mod context;
 mod device;
 mod directory;

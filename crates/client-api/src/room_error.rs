@@ -65,6 +65,7 @@ pub(crate) fn membership_error(error: MembershipError) -> ApiError {
         | MembershipError::GuestsForbidden
         | MembershipError::NotInAllowedRooms
         | MembershipError::InvitesDisabled => ApiError::forbidden(text),
+        MembershipError::InviteBlocked => invite_blocked(text),
         MembershipError::NotBanned { .. } | MembershipError::Banned { .. } => {
             ApiError::client(StatusCode::FORBIDDEN, ErrorKind::BadState, text)
         }
@@ -79,6 +80,10 @@ pub(crate) fn membership_error(error: MembershipError) -> ApiError {
         }
         MembershipError::Event(error) => event_error(error),
     }
+}
+
+pub(crate) fn invite_blocked(text: String) -> ApiError {
+    ApiError::with_fields(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", text, [])
 }
 
 pub(crate) fn add_alias_error(error: AddAliasError) -> ApiError {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use myelin_accounts::AccountsSettings;
 use myelin_events::SigningKey;
 use myelin_http::{RateLimitSettings, RateLimits};
+use myelin_model::Appservices;
 use myelin_rooms::{RoomSettings, Rooms};
 use myelin_sync::{Sync, SyncSettings};
 use myelin_testing::{TestParts, TestServer, TestUser};
@@ -13,8 +15,29 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{ClientApi, ClientApiSettings};
 
+/// Settings of what is below this surface.
+pub(crate) struct TestSettings {
+    pub(crate) rooms: RoomSettings,
+    pub(crate) sync: SyncSettings,
+    pub(crate) rate_limits: RateLimitSettings,
+}
+
+impl Default for TestSettings {
+    fn default() -> Self {
+        Self {
+            rooms: RoomSettings::default(),
+            sync: SyncSettings::default(),
+            rate_limits: RateLimitSettings::unlimited(),
+        }
+    }
+}
+
 /// The state of this surface over the parts of a test server.
 pub(crate) fn state(parts: &TestParts) -> ClientApi {
+    state_with(parts, TestSettings::default())
+}
+
+fn state_with(parts: &TestParts, settings: TestSettings) -> ClientApi {
     ClientApi {
         db: parts.db.clone(),
         accounts: parts.accounts.clone(),
@@ -23,15 +46,10 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
             parts.clock(),
             parts.server_name.to_owned(),
             Arc::new(SigningKey::from_seed(&[7; 32], "test")),
-            RoomSettings::default(),
+            settings.rooms,
         ),
-        sync: Sync::start(
-            parts.db.clone(),
-            parts.clock(),
-            SyncSettings::default(),
-            CancellationToken::new(),
-        ),
-        rate_limits: RateLimits::new(&RateLimitSettings::unlimited()),
+        sync: Sync::start(parts.db.clone(), parts.clock(), settings.sync, CancellationToken::new()),
+        rate_limits: RateLimits::new(&settings.rate_limits),
         settings: ClientApiSettings::default(),
     }
 }
@@ -39,6 +57,20 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
 /// Start the client-server API over a database of the test's own.
 pub(crate) async fn open(pool: PgPool) -> TestServer {
     TestServer::open(pool, |parts| crate::routes().with_state(state(parts)).finish()).await
+}
+
+/// Start it with settings of its own; `change` changes the rest.
+pub(crate) async fn open_with(
+    pool: PgPool,
+    accounts: AccountsSettings,
+    change: impl FnOnce(&mut TestSettings),
+) -> TestServer {
+    let mut settings = TestSettings::default();
+    change(&mut settings);
+    TestServer::open_with(pool, accounts, Appservices::default(), |parts| {
+        crate::routes().with_state(state_with(parts, settings)).finish()
+    })
+    .await
 }
 
 /// Register a user with a password.

@@ -15,7 +15,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::{ApiError, guests, router::AuthKind};
+use crate::{ApiError, disabled, guests, router::AuthKind};
 
 /// Turns the credentials an endpoint declares in ruma into the caller's identity.
 ///
@@ -172,7 +172,13 @@ async fn find_session(
         Ok(session) if session.is_guest && !guests::may_call(&parts.method, route) => {
             Err(ApiError::guest_access_forbidden("Guest access not allowed"))
         }
-        Ok(session) => Ok(session),
+        Ok(session) => {
+            // Application services go on, as they do not count as users.
+            if session.appservice_id.is_none() {
+                disabled::check_route(accounts, &parts.method, route)?;
+            }
+            Ok(session)
+        }
         Err(error) => refuse(error, route),
     }
 }

@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("POST", "/keys/query"),
     ("POST", "/keys/claim"),
     ("GET", "/keys/changes"),
+    ("GET", "/profile/*"),
+    ("GET", "/profile/*/*"),
     ("PUT", "/profile/*/displayname"),
     ("PUT", "/profile/*/*"),
     ("DELETE", "/profile/*/*"),
@@ -81,7 +83,7 @@ pub(crate) fn may_call(method: &Method, path: &str) -> bool {
 }
 
 /// Whether the last segments of `route` are those of `end`. Before them stands the API and its version.
-fn ends_with(route: &str, end: &str) -> bool {
+pub(crate) fn ends_with(route: &str, end: &str) -> bool {
     let mut route = route.rsplit('/');
     let mut end = end.trim_start_matches('/').rsplit('/');
     let fits = end.by_ref().all(|wanted| {

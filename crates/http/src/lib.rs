@@ -4,6 +4,7 @@
 mod auth;
 mod body;
 mod client_address;
+mod disabled;
 mod error;
 mod extract;
 mod guests;
@@ -14,6 +15,7 @@ mod wrap;
 pub use self::{
     auth::{Authenticate, BearerToken},
     client_address::{ClientAddress, Listener},
+    disabled::check_not_disabled,
     error::ApiError,
     extract::{Raw, Ruma, RumaResponse},
     rate_limits::{RateLimit, RateLimitSettings, RateLimits},

@@ -109,6 +109,10 @@ rate_limits! {
     user_directory = 0.016, 200.0;
     /// `rc_profile`: by user.
     profile = 1.0, 500.0;
+    /// Tokens to log in another device, by user. No key, in Synapse neither.
+    login_token = 0.016_666_666_666_666_666, 1.0;
+    /// Reading the rooms of a space, by user. No key, in Synapse neither.
+    hierarchy = 5.0, 10.0;
 }
 
 /// All rate limits of a node. Cheap to clone.

@@ -38,6 +38,10 @@ pub struct RoomSettings {
     pub auto_join: AutoJoin,
     /// Whoever is not logged in may see the public list too.
     pub public_rooms_without_auth: bool,
+    /// There is a public list at all.
+    pub room_list_enabled: bool,
+    /// Users may have another name and picture in a room.
+    pub per_room_profiles: bool,
 }
 
 /// Which new rooms are encrypted when their maker does not say.
@@ -66,6 +70,8 @@ impl Default for RoomSettings {
             forget_on_leave: false,
             auto_join: AutoJoin::default(),
             public_rooms_without_auth: false,
+            room_list_enabled: true,
+            per_room_profiles: true,
         }
     }
 }

@@ -23,7 +23,7 @@ impl Rooms {
     }
 
     /// As [`Rooms::is_joined`], of a room by its ID. Nobody is in a room that this server does not know.
-    pub(crate) async fn is_joined_to(
+    pub async fn is_joined_to(
         &self,
         room_id: &RoomId,
         user_id: &UserId,

@@ -21,6 +21,9 @@ pub enum PublishError {
     /// The server's rules do not let the user list the room.
     #[error("Not allowed to publish room")]
     NotAllowed,
+    /// The server has no list.
+    #[error("This user is not permitted to publish rooms to the room list")]
+    NoList,
     /// The room or the list was not read or written.
     #[error("could not read the room or write the list")]
     Event(#[from] EventError),
@@ -40,6 +43,9 @@ pub async fn set_visibility(
     room_id: &RoomId,
     is_public: bool,
 ) -> Result<(), PublishError> {
+    if is_public && !rooms.settings().room_list_enabled {
+        return Err(PublishError::NoList);
+    }
     let mut draft = rooms.find_draft(room_id).await?.ok_or(PublishError::UnknownRoom)?;
     let room_nid = draft.room_nid();
     if !session.is_admin {

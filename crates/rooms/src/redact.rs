@@ -1,6 +1,7 @@
 //! Redacting events.
 
 use myelin_model::DeviceSession;
+use myelin_storage::StorageError;
 use ruma::{EventId, OwnedEventId, RoomId};
 
 use crate::{EventError, Rooms, SendError, engine::Message, send::check_txn_id};
@@ -22,6 +23,16 @@ impl From<EventError> for RedactError {
     }
 }
 
+/// Whether an event is somebody else's: moderators may have another limit for redacting those.
+pub async fn is_of_another(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    event_id: &EventId,
+) -> Result<bool, StorageError> {
+    let event = rooms.db().events().find_by_id(event_id).await?;
+    Ok(event.is_some_and(|event| event.sender != session.user_id))
+}
+
 /// Redact an event: send a redaction with this content (`reason` and what else the client gives). Returns when it is stored.
 #[tracing::instrument(name = "rooms.redact", skip_all, fields(room.id = %room_id, user.id = %session.user_id, event.id = %event_id))]
 pub async fn redact(
@@ -33,11 +44,10 @@ pub async fn redact(
     txn_id: Option<&str>,
 ) -> Result<OwnedEventId, RedactError> {
     check_txn_id(txn_id)?;
-    if session.is_suspended {
-        let event = rooms.db().events().find_by_id(event_id).await.map_err(EventError::from)?;
-        if event.is_some_and(|event| event.sender != session.user_id) {
-            return Err(RedactError::Suspended);
-        }
+    if session.is_suspended
+        && is_of_another(rooms, session, event_id).await.map_err(EventError::from)?
+    {
+        return Err(RedactError::Suspended);
     }
     let message = Message {
         event_type: "m.room.redaction",

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Ephemeral, StorageError, Tx, Writer,
+    Ephemeral, PresenceTimers, StorageError, Tx, Writer,
     event_cache::EventCache,
     events::Events,
     heads::Heads,
@@ -27,8 +27,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 pub struct StorageSettings {
     /// How much memory events may take on this node, in bytes.
     pub event_cache_size_bytes_max: u64,
-    /// Whether presence is kept and shown.
-    pub presence_enabled: bool,
+    /// When users count as away. `None`: presence is neither kept nor shown.
+    pub presence: Option<PresenceTimers>,
     /// The time, for typing and presence.
     pub clock: Arc<dyn Clock>,
 }
@@ -37,7 +37,7 @@ impl Default for StorageSettings {
     fn default() -> Self {
         Self {
             event_cache_size_bytes_max: 24 * 1024 * 1024,
-            presence_enabled: true,
+            presence: Some(PresenceTimers::default()),
             clock: Arc::new(SystemClock),
         }
     }
@@ -97,7 +97,7 @@ impl Db {
         let ephemeral = Ephemeral::start(
             pool.clone(),
             Arc::clone(&settings.clock),
-            settings.presence_enabled,
+            settings.presence,
             ephemeral_news,
             stop.clone(),
         )

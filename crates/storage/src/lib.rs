@@ -36,7 +36,7 @@ pub use self::{
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     ephemeral::{
         Ephemeral, EphemeralChange, EphemeralChanges, EphemeralSubscriber, Presence, PresenceState,
-        Syncing,
+        PresenceTimers, Syncing,
     },
     error::StorageError,
     event_cache::EventCache,

@@ -1,7 +1,7 @@
 //! What everything on the read side needs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Weak},
 };
 
@@ -10,7 +10,7 @@ use myelin_storage::{
     AccountDataRow, Db, EphemeralSubscriber, LogSubscriber, MemberSummary, StateKey, StorageError,
 };
 use quick_cache::sync::Cache;
-use ruma::{OwnedUserId, UserId, push::Ruleset};
+use ruma::{OwnedRoomId, OwnedUserId, UserId, push::Ruleset};
 use serde::Deserialize;
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,19 @@ pub struct SyncSettings {
     pub wait_millis_max: u64,
     /// Whether users who are offline stand in the presence of an initial sync.
     pub presence_includes_offline: bool,
+    /// Rooms that no client hears of.
+    pub excluded_rooms: HashSet<OwnedRoomId>,
+    /// What those see of a room who are invited or knock.
+    pub prejoin_state: PrejoinState,
+}
+
+/// What those see of a room who are invited or knock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrejoinState {
+    /// Without the usual: name, avatar, topic, join rules, canonical alias, encryption.
+    pub without_usual: bool,
+    /// Event types beside it, each with one state key or with all.
+    pub additional: Vec<(String, Option<String>)>,
 }
 
 impl Default for SyncSettings {
@@ -52,6 +65,8 @@ impl Default for SyncSettings {
             timeline_events_max: 100,
             wait_millis_max: 600_000,
             presence_includes_offline: false,
+            excluded_rooms: HashSet::new(),
+            prejoin_state: PrejoinState::default(),
         }
     }
 }
@@ -223,8 +238,10 @@ impl Sync {
                         .find(|row| row.room_nid.is_none() && &*row.data_type == wanted)
                         .map(|row| &*row.content)
                 };
-                let personal =
+                let mut personal =
                     read_personal(user_id, content("m.ignored_user_list"), content("m.push_rules"));
+                personal.blocks_invites =
+                    content("m.invite_permission_config").is_some_and(blocks_invites);
                 let personal = Arc::new(personal);
                 self.view().set_personal(user_id, version, &personal);
                 Ok((personal, Some(rows)))
@@ -265,6 +282,12 @@ async fn known_keys(db: &Db) -> Result<KnownKeys, StorageError> {
     })
 }
 
+/// Whether a user takes no invites (client-server API, "Invite permission").
+fn blocks_invites(config: &str) -> bool {
+    let content: Option<serde_json::Value> = serde_json::from_str(config).ok();
+    content.is_some_and(|content| content.get("default_action") == Some(&"block".into()))
+}
+
 /// Read a user's account data; what is malformed counts as absent.
 pub(crate) fn read_personal(
     user_id: &UserId,
@@ -285,7 +308,7 @@ pub(crate) fn read_personal(
         .and_then(|json| serde_json::from_str::<PushRules>(json).ok())
         .map_or_else(|| myelin_events::push::default_rules(user_id), |content| content.global);
     let rules_are_default = myelin_events::push::are_default(&rules, user_id);
-    Personal { ignored, rules, rules_are_default }
+    Personal { ignored, rules, rules_are_default, blocks_invites: false }
 }
 
 /// Read the rooms of users whose presence changed and who do not sync on this node, to wake who shares a room with them.

@@ -16,7 +16,7 @@ pub mod v3;
 mod view;
 
 pub use self::{
-    context::{Sync, SyncSettings},
+    context::{PrejoinState, Sync, SyncSettings},
     token::{InvalidToken, SyncToken},
     v3::{SyncError, SyncRequest, sync},
     view::ViewSettings,

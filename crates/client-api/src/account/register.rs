@@ -9,7 +9,7 @@ use myelin_accounts::{
     session::{self, NewSession},
     uia::{self, UiaProgress, UiaRequest},
 };
-use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
 use myelin_rooms::{Rooms, membership::auto_join};
 use ruma::{
     DeviceId, OwnedUserId, UserId,
@@ -41,6 +41,7 @@ pub(crate) async fn handler(
 ) -> Answer {
     let address = raw.address.to_string();
     rate_limits.registration.would_allow(&address)?;
+    check_not_disabled(&accounts)?;
     let body = raw.json_object(true)?;
     match raw.query::<Query>()?.kind.as_deref() {
         None | Some("user") => {}

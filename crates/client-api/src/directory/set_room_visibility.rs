@@ -35,7 +35,9 @@ fn to_api_error(error: PublishError) -> ApiError {
         PublishError::UnknownRoom => {
             ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::Unknown, text)
         }
-        PublishError::NotModerator | PublishError::NotAllowed => ApiError::forbidden(text),
+        PublishError::NotModerator | PublishError::NotAllowed | PublishError::NoList => {
+            ApiError::forbidden(text)
+        }
         PublishError::Event(error) => event_error(error),
     }
 }

@@ -4,14 +4,12 @@ use axum::{Json, extract::State};
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, update},
+    membership::{Action, MembershipUpdate},
 };
 use serde_json::{Value, json};
 
-use crate::{
-    room_error::membership_error,
-    room_input::{not_suspended, reason_of, room_id_at, user_id_in},
-};
+use super::change::change;
+use crate::room_input::{not_suspended, reason_of, room_id_at, user_id_in};
 
 #[tracing::instrument(name = "client.membership.invite", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(
@@ -34,16 +32,13 @@ pub(crate) async fn handler(
         ));
     }
     let target = user_id_in(&body)?;
-    limits.invites_per_room.check_caller_by(&req.requester, room_id.as_str())?;
-    limits.invites_per_user.check_caller_by(&req.requester, target.as_str())?;
-    limits.invites_per_issuer.check_caller(&req.requester)?;
-    let change = MembershipUpdate {
+    let new = MembershipUpdate {
         room_id: &room_id,
         target: &target,
         action: Action::Invite,
         content: reason_of(&body),
         origin_server_ts: None,
     };
-    update(&rooms, &req.requester, change).await.map_err(membership_error)?;
+    change(&rooms, &limits, &req.requester, new).await?;
     Ok(Json(json!({})))
 }

@@ -5,11 +5,12 @@ use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_model::DeviceSession;
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, update},
+    membership::{Action, MembershipUpdate, ThirdPartySigned, exchange_third_party_invite},
 };
 use ruma::RoomId;
 use serde_json::{Map, Value, json};
 
+use super::change::change;
 use crate::{
     room_error::membership_error,
     room_input::{not_suspended, reason_of, room_id_at},
@@ -22,8 +23,21 @@ pub(crate) async fn handler(
     req: Raw,
 ) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(&req, 0)?;
-    let body = req.json_object(true)?;
-    join(&rooms, &limits, &req.requester, &room_id, reason_of(&body)).await
+    let mut body = req.json_object(true)?;
+    let signed = take_signed(&mut body)?;
+    join(&rooms, &limits, &req.requester, &room_id, signed, reason_of(&body)).await
+}
+
+/// Take the signature of an identity server out of a body.
+pub(super) fn take_signed(
+    body: &mut Map<String, Value>,
+) -> Result<Option<ThirdPartySigned>, ApiError> {
+    match body.remove("third_party_signed") {
+        None | Some(Value::Null) => Ok(None),
+        Some(signed) => serde_json::from_value(signed)
+            .map(Some)
+            .map_err(|error| ApiError::bad_json(format!("third_party_signed: {error}"))),
+    }
 }
 
 /// Join a room with this content in the member event.
@@ -32,14 +46,18 @@ pub(super) async fn join(
     limits: &RateLimits,
     session: &DeviceSession,
     room_id: &RoomId,
+    signed: Option<ThirdPartySigned>,
     content: Map<String, Value>,
 ) -> Result<Json<Value>, ApiError> {
     not_suspended(session, "Joining rooms")?;
-    limits.joins_local.check_caller(session)?;
-    limits.joins_per_room.check_caller_by(session, room_id.as_str())?;
+    if let Some(signed) = signed {
+        exchange_third_party_invite(rooms, session, room_id, &signed)
+            .await
+            .map_err(membership_error)?;
+    }
     let (target, action) = (&*session.user_id, Action::Join);
-    let change = MembershipUpdate { room_id, target, action, content, origin_server_ts: None };
-    update(rooms, session, change).await.map_err(membership_error)?;
+    let new = MembershipUpdate { room_id, target, action, content, origin_server_ts: None };
+    change(rooms, limits, session, new).await?;
     Ok(Json(json!({"room_id": room_id})))
 }
 

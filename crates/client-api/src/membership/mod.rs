@@ -1,6 +1,7 @@
 //! Room membership (client-server API, "Room membership").
 
 mod ban;
+mod change;
 mod forget;
 mod get_member_events;
 mod invite;
@@ -18,6 +19,7 @@ use http::Method;
 use myelin_http::RumaRouter;
 use ruma::api::{auth_scheme::AccessToken, client::membership};
 
+pub(crate) use self::change::change;
 use crate::{ClientApi, room_input::paths};
 
 pub(crate) fn routes() -> RumaRouter<ClientApi> {

@@ -1,31 +1,33 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/unban` (client-server API, "Banning users in a room").
 
 use axum::{Json, extract::State};
-use myelin_http::{ApiError, Raw};
+use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, update},
+    membership::{Action, MembershipUpdate},
 };
 use serde_json::{Value, json};
 
-use crate::{
-    room_error::membership_error,
-    room_input::{not_suspended, reason_of, room_id_at, user_id_in},
-};
+use super::change::change;
+use crate::room_input::{not_suspended, reason_of, room_id_at, user_id_in};
 
 #[tracing::instrument(name = "client.membership.unban", skip_all, fields(user.id = %req.requester.user_id))]
-pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn handler(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(&req, 0)?;
     not_suspended(&req.requester, "Unbanning users")?;
     let body = req.json_object(true)?;
     let target = user_id_in(&body)?;
-    let change = MembershipUpdate {
+    let new = MembershipUpdate {
         room_id: &room_id,
         target: &target,
         action: Action::Unban,
         content: reason_of(&body),
         origin_server_ts: None,
     };
-    update(&rooms, &req.requester, change).await.map_err(membership_error)?;
+    change(&rooms, &limits, &req.requester, new).await?;
     Ok(Json(json!({})))
 }

@@ -1,7 +1,7 @@
 //! `PUT /_matrix/client/v3/presence/{userId}/status` (client-server API, "Presence").
 
 use axum::{Json, extract::State};
-use myelin_http::{ApiError, Raw};
+use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
     presence::{PresenceState, set_presence},
@@ -16,10 +16,15 @@ struct Body {
 }
 
 #[tracing::instrument(name = "client.presence.set_presence", skip_all, fields(user.id = %req.requester.user_id))]
-pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn handler(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
     if req.path_arg(0)? != req.requester.user_id.as_str() {
         return Err(ApiError::forbidden("Can only set your own presence state"));
     }
+    limits.presence_per_user.check_caller(&req.requester)?;
     let body: Body = req.json()?;
     let state = PresenceState::parse(&body.presence)
         .ok_or_else(|| ApiError::unknown("Invalid presence state"))?;

@@ -6,13 +6,19 @@ use myelin_http::{ApiError, Raw};
 use ruma::api::auth_scheme::NoAccessToken;
 use serde_json::{Map, Value};
 
+use super::reader::Reader;
 use crate::Answer;
 
 #[tracing::instrument(name = "client.profile.get_profile_field", skip_all)]
-pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw<NoAccessToken>) -> Answer {
+pub(crate) async fn handler(
+    State(accounts): State<Accounts>,
+    Reader(reader): Reader,
+    raw: Raw<NoAccessToken>,
+) -> Answer {
     let (user_id, field) = (super::user_id(&raw)?, raw.path_arg(1)?);
     profile::check_key(field).map_err(super::to_api_error)?;
-    let mut profile = profile::get(&accounts, &user_id).await.map_err(super::to_api_error)?;
+    let mut profile =
+        profile::get(&accounts, reader.as_deref(), &user_id).await.map_err(super::to_api_error)?;
     let mut body = Map::new();
     match profile.remove(field) {
         Some(value) => drop(body.insert(field.to_owned(), value)),

@@ -3,11 +3,12 @@
 mod delete_profile_field;
 mod get_profile;
 mod get_profile_field;
+mod reader;
 mod set_profile_field;
 
 use http::{Method, StatusCode};
 use myelin_accounts::profile::ProfileError;
-use myelin_http::{ApiError, Raw, RumaRouter};
+use myelin_http::{ApiError, RateLimits, Raw, RumaRouter};
 use myelin_model::DeviceSession;
 use myelin_rooms::{Rooms, membership};
 use ruma::{
@@ -82,7 +83,13 @@ fn check_caller(raw: &Raw, user_id: &OwnedUserId, field: &str) -> Result<(), Api
 }
 
 /// Bring the member events of the user's rooms in line with the profile.
-async fn update_rooms(rooms: &Rooms, raw: &Raw, user_id: OwnedUserId) -> Result<(), ApiError> {
+async fn update_rooms(
+    rooms: &Rooms,
+    limits: &RateLimits,
+    raw: &Raw,
+    user_id: OwnedUserId,
+) -> Result<(), ApiError> {
+    limits.message.check_caller(&raw.requester)?;
     // An admin changes the profile in the name of its user.
     let session = DeviceSession { user_id, ..raw.requester.clone() };
     Ok(membership::update_profile(rooms, &session).await?)
@@ -101,7 +108,7 @@ fn to_api_error(error: ProfileError) -> ApiError {
         ProfileError::TooLarge => {
             ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::ProfileTooLarge, message)
         }
-        ProfileError::Disabled(_) => ApiError::forbidden(message),
+        ProfileError::NotShared | ProfileError::Disabled(_) => ApiError::forbidden(message),
         ProfileError::Storage(error) => error.into(),
     }
 }

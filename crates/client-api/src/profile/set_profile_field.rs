@@ -28,7 +28,7 @@ pub(crate) async fn handler(
             .await
             .map_err(super::to_api_error)?;
     if is_shown {
-        super::update_rooms(&rooms, &raw, user_id).await?;
+        super::update_rooms(&rooms, &rate_limits, &raw, user_id).await?;
     }
     Ok(Json(json!({})))
 }

@@ -11,7 +11,7 @@ use ruma::api::error::ErrorKind;
 use serde_json::{Value, json};
 
 use crate::{
-    room_error::{add_alias_error, event_error},
+    room_error::{add_alias_error, event_error, invite_blocked},
     room_input::{json_text, not_suspended},
 };
 
@@ -23,6 +23,7 @@ pub(crate) async fn handler(
 ) -> Result<Json<Value>, ApiError> {
     not_suspended(&req.requester, "Creating rooms")?;
     let body = json_text(&req, true)?;
+    limits.message.check_caller(&req.requester)?;
     limits.room_creation.check_caller(&req.requester)?;
     let created = create_room(&rooms, &req.requester, body).await.map_err(to_api_error)?;
     let mut answer = json!({"room_id": created.room_id});
@@ -48,6 +49,8 @@ fn to_api_error(error: CreateRoomError) -> ApiError {
         CreateRoomError::ThirdPartyInvite | CreateRoomError::EncryptionForbidden { .. } => {
             ApiError::forbidden(text)
         }
+        CreateRoomError::InvitesDisabled => ApiError::forbidden(text),
+        CreateRoomError::InviteBlocked => invite_blocked(text),
         CreateRoomError::AliasTaken => client(ErrorKind::RoomInUse),
         CreateRoomError::Alias(error) => add_alias_error(error),
         CreateRoomError::Event(error) => event_error(error),

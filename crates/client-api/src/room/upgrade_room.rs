@@ -40,6 +40,7 @@ pub(crate) async fn handler(
         }
         _ => Vec::new(),
     };
+    limits.message.check_caller(&req.requester)?;
     limits.room_creation.check_caller(&req.requester)?;
     let new_id = upgrade(&rooms, &req.requester, &room_id, version, &creators).await;
     let new_id = new_id.map_err(to_api_error)?;

@@ -5,7 +5,7 @@ use axum::{Json, extract::State};
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    redact::{RedactError, redact},
+    redact::{RedactError, is_of_another, redact},
 };
 use ruma::EventId;
 use serde_json::{Value, json};
@@ -44,7 +44,12 @@ async fn redact_event(
     let event_id = <&EventId>::try_from(req.path_arg(1)?)
         .map_err(|_| ApiError::invalid_param("The event ID is not valid"))?;
     let content = json_text(req, true)?;
-    limits.message.check_caller(&req.requester)?;
+    let limit = if is_of_another(rooms, &req.requester, event_id).await? {
+        &limits.admin_redaction
+    } else {
+        &limits.message
+    };
+    limit.check_caller(&req.requester)?;
     let redaction = redact(rooms, &req.requester, &room_id, event_id, content, txn_id);
     let event_id = redaction.await.map_err(to_api_error)?;
     Ok(Json(json!({"event_id": event_id})))

@@ -5,14 +5,15 @@ use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_model::Membership;
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, update},
+    membership::{Action, MembershipUpdate},
     set_state::{NewState, set_state},
 };
 use ruma::{OwnedEventId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::{
-    room_error::{membership_error, set_state_error},
+    membership::change,
+    room_error::set_state_error,
     room_input::{json_text, not_suspended, room_id_at, timestamp},
 };
 
@@ -28,7 +29,7 @@ pub(crate) async fn put(
     let state_key = req.path.get(2).map_or("", String::as_str);
     let content = json_text(&req, false)?;
     let event_id = if event_type == "m.room.member" {
-        set_member(&rooms, &req, &room_id, state_key).await?
+        set_member(&rooms, &limits, &req, &room_id, state_key).await?
     } else {
         not_suspended(&req.requester, "Sending state")?;
         limits.message.check_caller(&req.requester)?;
@@ -43,6 +44,7 @@ pub(crate) async fn put(
 /// Members change by the same rules as through the endpoints made for them.
 async fn set_member(
     rooms: &Rooms,
+    limits: &RateLimits,
     req: &Raw,
     room_id: &RoomId,
     state_key: &str,
@@ -61,8 +63,8 @@ async fn set_member(
     }
     let action = Action::of_membership(membership);
     let origin_server_ts = timestamp(req)?;
-    let change = MembershipUpdate { room_id, target, action, content, origin_server_ts };
-    update(rooms, &req.requester, change).await.map_err(membership_error)
+    let new = MembershipUpdate { room_id, target, action, content, origin_server_ts };
+    change(rooms, limits, &req.requester, new).await
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(crate) async fn handler(
             "default": rooms.settings().default_version.as_str(),
             "available": available,
         },
-        "m.change_password": { "enabled": settings.password_enabled },
+        "m.change_password": { "enabled": settings.password_reauth_enabled },
         "m.set_displayname": { "enabled": settings.enable_set_displayname },
         "m.set_avatar_url": { "enabled": settings.enable_set_avatar_url },
         "m.3pid_changes": { "enabled": settings.enable_3pid_changes },
@@ -47,9 +47,29 @@ pub(crate) async fn handler(
 
 #[cfg(test)]
 mod tests {
+    use myelin_accounts::AccountsSettings;
+    use serde_json::json;
     use sqlx::PgPool;
 
     use crate::test_server;
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn third_party_ids_can_be_fixed(pool: PgPool) {
+        let settings =
+            AccountsSettings { enable_3pid_changes: false, ..AccountsSettings::default() };
+        let server = test_server::open_with(pool, settings, |_| {}).await;
+        let alice = server.user("alice").await;
+
+        let body = server.get("/_matrix/client/v3/capabilities", Some(&alice)).await.ok();
+        assert_eq!(body["capabilities"]["m.3pid_changes"]["enabled"], false);
+        let body = json!({"medium": "email", "address": "a@b.c", "client_secret": "s", "sid": "1",
+            "email": "a@b.c", "send_attempt": 1, "id_server": "id.example", "id_access_token": "t"});
+        for end in ["add", "bind", "delete", "email/requestToken"] {
+            let path = format!("/_matrix/client/v3/account/3pid/{end}");
+            let refused = server.post(&path, Some(&alice), body.clone()).await;
+            assert_eq!(refused.error(), (400, "M_FORBIDDEN"), "{end}");
+        }
+    }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn names_the_room_versions(pool: PgPool) {

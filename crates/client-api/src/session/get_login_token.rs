@@ -22,6 +22,7 @@ pub(crate) async fn handler(
     if settings.require_ui_auth {
         require_auth(&accounts, &rate_limits, &raw, body, &token, false).await?;
     }
+    rate_limits.login_token.check(raw.requester.user_id.as_str())?;
     let (login_token, expires_in_ms) =
         session::add_login_token(&accounts, &raw.requester.user_id).await?;
     Ok(Json(json!({ "login_token": login_token, "expires_in_ms": expires_in_ms })))

@@ -6,7 +6,7 @@ use myelin_accounts::{
     Accounts, devices,
     session::{self, IdentifyError, LogInError, NewSession},
 };
-use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
 use ruma::{
     DeviceId, OwnedUserId,
     api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
@@ -48,6 +48,7 @@ pub(crate) async fn handler(
         }
         _ => return Err(ApiError::unknown(format!("Unknown login type {kind}"))),
     };
+    check_not_disabled(&accounts)?;
     let display_name = submission.get("initial_device_display_name").and_then(Value::as_str);
     let new = NewSession {
         device_id: device_id.map(<&DeviceId>::from),

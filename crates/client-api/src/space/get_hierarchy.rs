@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v1/rooms/{roomId}/hierarchy` (client-server API, "Querying rooms within spaces").
 
 use axum::{Json, extract::State};
-use myelin_http::{ApiError, Raw};
+use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
     listing::{HierarchyError, HierarchyQuery, SpaceRoom, hierarchy},
@@ -21,7 +21,12 @@ struct Query {
 }
 
 #[tracing::instrument(name = "client.space.get_hierarchy", skip_all, fields(user.id = %req.requester.user_id))]
-pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn handler(
+    State(rooms): State<Rooms>,
+    State(limits): State<RateLimits>,
+    req: Raw,
+) -> Result<Json<Value>, ApiError> {
+    limits.hierarchy.check_caller(&req.requester)?;
     let room_id = reply::room_id(req.path_arg(0)?)?;
     let query: Query = req.query()?;
     if query.limit == Some(0) {

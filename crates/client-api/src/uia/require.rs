@@ -30,11 +30,12 @@ pub(crate) async fn require_auth(
         }
     }
     rate_limits.login_failed_attempts.would_allow(caller.user_id.as_str())?;
-    let has_password = accounts
-        .db()
-        .find_user(&caller.user_id)
-        .await?
-        .is_some_and(|user| user.password_hash.is_some());
+    let has_password = accounts.settings().password_reauth_enabled
+        && accounts
+            .db()
+            .find_user(&caller.user_id)
+            .await?
+            .is_some_and(|user| user.password_hash.is_some());
     let flows = if has_password { vec![vec![uia::PASSWORD]] } else { vec![] };
     let request = UiaRequest {
         operation: &operation(raw, caller.user_id.as_str()),

@@ -38,6 +38,8 @@ pub struct Registration {
     pub enable_set_displayname: bool,
     /// `enable_set_avatar_url`: whether users may change their picture. Default: true.
     pub enable_set_avatar_url: bool,
+    /// `enable_3pid_changes`: whether users may change their third-party identifiers. Default: true.
+    pub enable_3pid_changes: bool,
     /// `default_identity_server`: named to clients. Default: none.
     pub default_identity_server: Option<String>,
 }
@@ -74,6 +76,7 @@ pub(crate) fn read(root: &Section<'_>) -> Registration {
         auto_join_rooms_for_guests: root.bool("auto_join_rooms_for_guests", true),
         enable_set_displayname: root.bool("enable_set_displayname", true),
         enable_set_avatar_url: root.bool("enable_set_avatar_url", true),
+        enable_3pid_changes: root.bool("enable_3pid_changes", true),
         default_identity_server: root.text("default_identity_server"),
     };
     check_auto_join(root, &registration);

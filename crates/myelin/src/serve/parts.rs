@@ -54,7 +54,7 @@ impl Parts {
             settings::accounts(config),
             appservices,
         );
-        let sync = Sync::start(db.clone(), clock.clone(), settings::sync(config), stop.clone());
+        let sync = Sync::start(db.clone(), clock.clone(), settings::sync(config)?, stop.clone());
         let room_settings = settings::rooms(config, &server_name)?;
         let rooms = Rooms::new(db.clone(), clock, server_name, key, room_settings);
         let rate_limits = RateLimits::new(&settings::rate_limits(config));

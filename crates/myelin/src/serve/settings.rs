@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use myelin_accounts::{AccountsSettings, LoginTokenSettings, PasswordPolicy};
+use myelin_accounts::{AccountsSettings, Disabled, LoginTokenSettings, PasswordPolicy};
 use myelin_client_api::{ClientApiSettings, TurnSettings};
 use myelin_config::{
     Config,
@@ -12,7 +12,7 @@ use myelin_config::{
         password::PasswordLogin,
         ratelimits,
         rooms::{DirectoryRule, EncryptionByDefault},
-        users::PresenceMode,
+        users::{Presence, PresenceMode},
     },
 };
 use myelin_events::{RoomVersion, SigningKey};
@@ -24,28 +24,46 @@ use myelin_model::{
 use myelin_rooms::{
     EncryptedByDefault, NamingRule, NamingRules, RoomSettings, membership::AutoJoin,
 };
-use myelin_storage::StorageSettings;
-use myelin_sync::SyncSettings;
-use ruma::{OwnedServerName, ServerName, UserId};
+use myelin_storage::{PresenceTimers, StorageSettings};
+use myelin_sync::{PrejoinState, SyncSettings};
+use ruma::{OwnedRoomId, OwnedServerName, ServerName, UserId};
 
 /// Of storage.
 pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
     StorageSettings {
-        presence_enabled: config.users.presence.mode != PresenceMode::Disabled,
+        presence: presence(&config.users.presence),
         clock: clock.clone(),
         ..StorageSettings::default()
     }
 }
 
+fn presence(presence: &Presence) -> Option<PresenceTimers> {
+    (presence.mode != PresenceMode::Disabled).then_some(PresenceTimers {
+        active_millis: presence.last_active_granularity_ms,
+        idle_millis: presence.idle_timeout_ms,
+        offline_millis: presence.sync_online_timeout_ms,
+    })
+}
+
 /// Of the read side.
-pub fn sync(config: &Config) -> SyncSettings {
-    let events_max = config.rooms.filter_timeline_limit;
-    SyncSettings {
+pub fn sync(config: &Config) -> anyhow::Result<SyncSettings> {
+    let rooms = &config.rooms;
+    let events_max = rooms.filter_timeline_limit;
+    let excluded = rooms.exclude_rooms_from_sync.iter().map(|room_id| {
+        OwnedRoomId::try_from(room_id.as_str())
+            .with_context(|| format!("exclude_rooms_from_sync: {room_id:?} is no room ID"))
+    });
+    Ok(SyncSettings {
         timeline_events_max: events_max
             .map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX)),
         presence_includes_offline: config.users.presence.include_offline_users_on_sync,
+        excluded_rooms: excluded.collect::<anyhow::Result<_>>()?,
+        prejoin_state: PrejoinState {
+            without_usual: rooms.prejoin_state.disable_default_event_types,
+            additional: rooms.prejoin_state.additional_event_types.clone(),
+        },
         ..SyncSettings::default()
-    }
+    })
 }
 
 /// The server's name.
@@ -78,6 +96,8 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         allow_guest_access: registration.allow_guest_access,
         inhibit_user_in_use_error: registration.inhibit_user_in_use_error,
         allow_underscore_prefixed_registration: registration.allow_underscore_prefixed_localpart,
+        password_reauth_enabled: password.login != PasswordLogin::Disabled
+            && password.localdb_enabled,
         password_enabled: password.login == PasswordLogin::Enabled && password.localdb_enabled,
         password_pepper: expose(&password.pepper).unwrap_or_default(),
         password_policy: password.policy.as_ref().map_or_else(PasswordPolicy::default, |policy| {
@@ -92,6 +112,15 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         }),
         enable_set_displayname: registration.enable_set_displayname,
         enable_set_avatar_url: registration.enable_set_avatar_url,
+        enable_3pid_changes: registration.enable_3pid_changes,
+        disabled: config.server.hs_disabled.then(|| Disabled {
+            message: config.server.hs_disabled_message.clone(),
+            admin_contact: config.server.admin_contact.clone(),
+        }),
+        require_auth_for_profile_requests: config.users.require_auth_for_profile_requests,
+        limit_profile_requests_to_users_who_share_rooms: config
+            .users
+            .limit_profile_requests_to_users_who_share_rooms,
         user_directory_enabled: config.users.directory.enabled,
         user_directory_search_all_users: config.users.directory.search_all_users,
         session_lifetime_ms: sessions.session_lifetime_ms,
@@ -106,7 +135,6 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         },
         password_hashes_concurrent_max: std::thread::available_parallelism()
             .map_or(1, |count| count.get()),
-        ..AccountsSettings::default()
     }
 }
 
@@ -157,6 +185,7 @@ pub fn rate_limits(config: &Config) -> RateLimitSettings {
         room_creation: rate(limits.room_creation),
         user_directory: rate(limits.user_directory),
         profile: rate(limits.profile),
+        ..RateLimitSettings::default()
     }
 }
 
@@ -182,6 +211,8 @@ pub fn rooms(config: &Config, server_name: &ServerName) -> anyhow::Result<RoomSe
         forget_on_leave: rooms.forget_rooms_on_leave,
         auto_join: auto_join(config, server_name)?,
         public_rooms_without_auth: rooms.allow_public_rooms_without_auth,
+        room_list_enabled: rooms.enable_room_list_search,
+        per_room_profiles: rooms.allow_per_room_profiles,
     })
 }
 

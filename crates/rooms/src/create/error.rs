@@ -17,6 +17,12 @@ pub enum CreateRoomError {
     /// An invited user is of another server, which cannot be reached.
     #[error("Failed to reach the server of {0}")]
     RemoteUser(ruma::OwnedUserId),
+    /// Only admins of the server may invite.
+    #[error("Invites have been disabled on this server")]
+    InvitesDisabled,
+    /// An invited user takes no invites.
+    #[error("You are not permitted to invite this user.")]
+    InviteBlocked,
     /// More users are invited than one request may.
     #[error("Cannot invite so many users at once")]
     TooManyInvites,

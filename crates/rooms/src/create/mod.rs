@@ -15,6 +15,7 @@ use crate::{
     Rooms,
     alias::add::{AddAliasError, check_form},
     engine::{Attempts, Draft, Refused},
+    membership::blocks_invites,
 };
 
 /// A room that was made.
@@ -34,6 +35,7 @@ pub async fn create_room(
     body: &str,
 ) -> Result<CreatedRoom, CreateRoomError> {
     let options = Options::parse(rooms, session, body)?;
+    check_invites(rooms, session, &options).await?;
     let alias = match &options.alias_name {
         Some(name) => Some(check_alias(rooms, session, name).await?),
         None => None,
@@ -59,6 +61,26 @@ pub async fn create_room(
         tx.commit().await?;
     }
     Ok(CreatedRoom { room_id, alias })
+}
+
+/// Nobody is in a new room unasked.
+async fn check_invites(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    options: &Options,
+) -> Result<(), CreateRoomError> {
+    if session.is_admin {
+        return Ok(());
+    }
+    if rooms.settings().only_admins_invite && !options.invite.is_empty() {
+        return Err(CreateRoomError::InvitesDisabled);
+    }
+    for user_id in &options.invite {
+        if blocks_invites(rooms, user_id).await? {
+            return Err(CreateRoomError::InviteBlocked);
+        }
+    }
+    Ok(())
 }
 
 async fn try_create(

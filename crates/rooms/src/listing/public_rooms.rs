@@ -53,7 +53,7 @@ pub enum InvalidSince {
 }
 
 /// A page of the list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PublicRooms {
     /// The rooms, those with the most members first.
     pub rooms: Vec<RoomInfo>,
@@ -78,6 +78,9 @@ pub async fn public_rooms(
     rooms: &Rooms,
     query: &PublicRoomsQuery,
 ) -> Result<PublicRooms, InvalidSince> {
+    if !rooms.settings().room_list_enabled {
+        return Ok(PublicRooms::default());
+    }
     let scope = match &query.list {
         ListKind::Own => DirectoryScope::List(DirectoryList::default()),
         ListKind::All => DirectoryScope::All,

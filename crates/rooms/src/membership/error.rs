@@ -46,6 +46,9 @@ pub enum MembershipError {
     /// Only admins of the server may invite.
     #[error("Invites have been disabled on this server")]
     InvitesDisabled,
+    /// The target takes no invites.
+    #[error("You are not permitted to invite this user.")]
+    InviteBlocked,
     /// The `displayname` is too long.
     #[error("Displayname is too long")]
     DisplayNameTooLong,

@@ -4,15 +4,18 @@ mod auto_join;
 mod error;
 pub mod forget;
 mod leave_all;
+mod permission;
 mod profile;
 mod restricted;
+mod third_party;
 mod update;
 
-pub(crate) use self::profile::find_member_profile;
 pub use self::{
     auto_join::{AutoJoin, auto_join},
     error::MembershipError,
     leave_all::leave_all,
     profile::{MemberProfile, update_profile},
+    third_party::{ThirdPartySigned, exchange_third_party_invite},
     update::{Action, MembershipUpdate, update},
 };
+pub(crate) use self::{permission::blocks_invites, profile::find_member_profile};

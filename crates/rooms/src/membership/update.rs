@@ -4,7 +4,7 @@ use myelin_model::{DeviceSession, Membership};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value};
 
-use super::{MembershipError, find_member_profile, restricted};
+use super::{MembershipError, find_member_profile, permission::blocks_invites, restricted};
 use crate::{
     Rooms,
     engine::{Attempts, Draft, Intent, Refused, Unchanged},
@@ -153,6 +153,10 @@ async fn complete(
     session: &DeviceSession,
     update: &mut MembershipUpdate<'_>,
 ) -> Result<(), MembershipError> {
+    if !rooms.settings().per_room_profiles {
+        update.content.remove("displayname");
+        update.content.remove("avatar_url");
+    }
     let text = |key: &str| update.content.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("displayname").chars().count() > DISPLAY_NAME_CHARS_MAX {
         return Err(MembershipError::DisplayNameTooLong);
@@ -165,6 +169,12 @@ async fn complete(
     }
     if update.action == Action::Invite && !rooms.is_local(update.target) {
         return Err(MembershipError::RemoteUser(update.target.to_owned()));
+    }
+    if update.action == Action::Invite
+        && !session.is_admin
+        && blocks_invites(rooms, update.target).await?
+    {
+        return Err(MembershipError::InviteBlocked);
     }
     update.content.insert("membership".to_owned(), update.action.membership().as_str().into());
     // Who lets a user in is for this server to find out.

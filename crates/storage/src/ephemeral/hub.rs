@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    presence::{Presence, PresenceState, Presences, Syncing},
+    presence::{Presence, PresenceState, PresenceTimers, Presences, Syncing},
     tasks,
     typing::TypingRooms,
     wire::{News, Packet},
@@ -114,7 +114,7 @@ impl Ephemeral {
     pub(crate) async fn start(
         pool: PgPool,
         clock: Arc<dyn Clock>,
-        presence_enabled: bool,
+        presence: Option<PresenceTimers>,
         incoming: mpsc::UnboundedReceiver<String>,
         stop: CancellationToken,
     ) -> Result<Self, StorageError> {
@@ -122,14 +122,17 @@ impl Ephemeral {
         let inner = Arc::new(Inner {
             node: rand::random(),
             clock,
-            presence_enabled,
-            state: Mutex::default(),
+            presence_enabled: presence.is_some(),
+            state: Mutex::new(State {
+                presence: Presences::new(presence.unwrap_or_default()),
+                ..State::default()
+            }),
             subscribers: RwLock::default(),
             stamp: watch::Sender::new(0),
             outgoing,
             deadline_changed: Notify::new(),
         });
-        if presence_enabled {
+        if presence.is_some() {
             inner.restore(super::store::read(&pool).await?);
         }
         tasks::start(&inner, pool, incoming, to_send, stop);
@@ -226,13 +229,16 @@ impl Ephemeral {
             return None;
         }
         let now_ms = self.inner.clock.now_ms();
-        self.inner.state.lock().presence.count_syncing(user_id, true, now_ms);
+        let active_millis = {
+            let mut state = self.inner.state.lock();
+            state.presence.count_syncing(user_id, true, now_ms);
+            state.presence.timers().active_millis
+        };
         let changed = self.inner.update_presence(user_id, |record| match set_presence {
             PresenceState::Online if record.state != PresenceState::Online => {
                 // An app in the foreground, not a user at the keys: only the return counts as activity.
                 if record.state == PresenceState::Offline
-                    || now_ms.saturating_sub(record.last_active_ms)
-                        < super::presence::CURRENTLY_ACTIVE_MILLIS
+                    || now_ms.saturating_sub(record.last_active_ms) < active_millis
                 {
                     record.state = PresenceState::Online;
                     record.last_active_ms = now_ms;

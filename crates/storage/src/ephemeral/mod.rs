@@ -14,5 +14,5 @@ mod wire;
 pub(crate) use self::wire::CHANNEL;
 pub use self::{
     hub::{Ephemeral, EphemeralChange, EphemeralChanges, EphemeralSubscriber},
-    presence::{Presence, PresenceState, Syncing},
+    presence::{Presence, PresenceState, PresenceTimers, Syncing},
 };

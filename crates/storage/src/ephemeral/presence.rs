@@ -9,14 +9,29 @@ use ruma::{OwnedUserId, UserId};
 
 use super::hub::Inner;
 
-/// How long after an activity a user counts as active now.
-pub(super) const CURRENTLY_ACTIVE_MILLIS: u64 = 60_000;
-/// How long after the last activity a user who is online becomes unavailable.
-const IDLE_MILLIS: u64 = 300_000;
-/// How long after the last sync a user becomes offline.
-const OFFLINE_MILLIS: u64 = 30_000;
-/// How often other nodes hear that a user still syncs here. Less than [`OFFLINE_MILLIS`].
-const BEAT_MILLIS: u64 = 20_000;
+/// When users come to count as away, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PresenceTimers {
+    /// How long after an activity a user counts as active now.
+    pub active_millis: u64,
+    /// How long after the last activity a user who is online becomes unavailable.
+    pub idle_millis: u64,
+    /// How long after the last sync a user becomes offline.
+    pub offline_millis: u64,
+}
+
+impl Default for PresenceTimers {
+    fn default() -> Self {
+        Self { active_millis: 60_000, idle_millis: 300_000, offline_millis: 30_000 }
+    }
+}
+
+impl PresenceTimers {
+    /// How often other nodes hear that a user still syncs here: before they would take the user for offline.
+    fn beat_millis(self) -> u64 {
+        (self.offline_millis / 3).saturating_mul(2)
+    }
+}
 
 /// Whether a user is there (client-server API, "Presence").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -96,12 +111,21 @@ pub(super) struct Expired {
 /// The presence of all users who ever had one.
 #[derive(Debug, Default)]
 pub(super) struct Presences {
+    timers: PresenceTimers,
     users: HashMap<OwnedUserId, Record>,
     /// Changed on this node since the table was written.
     dirty: HashSet<OwnedUserId>,
 }
 
 impl Presences {
+    pub(super) fn new(timers: PresenceTimers) -> Self {
+        Self { timers, ..Self::default() }
+    }
+
+    pub(super) fn timers(&self) -> PresenceTimers {
+        self.timers
+    }
+
     pub(super) fn find(&self, user_id: &UserId) -> Option<&Record> {
         self.users.get(user_id)
     }
@@ -113,7 +137,7 @@ impl Presences {
             status_msg: record.status_msg.clone(),
             last_active_ago_ms: (record.last_active_ms > 0)
                 .then(|| now_ms.saturating_sub(record.last_active_ms)),
-            currently_active: record.is_active(now_ms),
+            currently_active: record.is_active(&self.timers, now_ms),
             stamp: record.stamp,
         })
     }
@@ -125,10 +149,11 @@ impl Presences {
         now_ms: u64,
         change: impl FnOnce(&mut Record),
     ) -> bool {
+        let timers = self.timers;
         let record = self.users.entry(user_id.to_owned()).or_default();
         let before = (record.state, record.status_msg.clone(), record.currently_active);
         change(record);
-        record.currently_active = record.is_active(now_ms);
+        record.currently_active = record.is_active(&timers, now_ms);
         before != (record.state, record.status_msg.clone(), record.currently_active)
     }
 
@@ -160,31 +185,31 @@ impl Presences {
 
     /// When time changes somebody's presence next.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.users.values().filter_map(Record::deadline).min()
+        self.users.values().filter_map(|record| record.deadline(&self.timers)).min()
     }
 
     pub(super) fn expire(&mut self, now_ms: u64) -> Expired {
-        let mut expired = Expired::default();
+        let (mut expired, timers) = (Expired::default(), self.timers);
         for (user_id, record) in &mut self.users {
-            if record.deadline().is_none_or(|deadline| deadline > now_ms) {
+            if record.deadline(&timers).is_none_or(|deadline| deadline > now_ms) {
                 continue;
             }
             let before = (record.state, record.currently_active);
             if record.syncing > 0 {
                 record.last_sync_ms = now_ms;
-                if now_ms >= record.beat_ms.saturating_add(BEAT_MILLIS) {
+                if now_ms >= record.beat_ms.saturating_add(timers.beat_millis()) {
                     record.beat_ms = now_ms;
                     expired.beats.push(user_id.clone());
                 }
-            } else if now_ms >= record.offline_ms() {
+            } else if now_ms >= record.offline_ms(&timers) {
                 record.state = PresenceState::Offline;
             }
             if record.state == PresenceState::Online
-                && now_ms >= record.last_active_ms.saturating_add(IDLE_MILLIS)
+                && now_ms >= record.last_active_ms.saturating_add(timers.idle_millis)
             {
                 record.state = PresenceState::Unavailable;
             }
-            record.currently_active = record.is_active(now_ms);
+            record.currently_active = record.is_active(&timers, now_ms);
             if before != (record.state, record.currently_active) {
                 self.dirty.insert(user_id.clone());
                 expired.changed.push(user_id.clone());
@@ -213,28 +238,28 @@ impl Record {
         Self { state, status_msg, last_active_ms, ..Self::default() }
     }
 
-    fn is_active(&self, now_ms: u64) -> bool {
+    fn is_active(&self, timers: &PresenceTimers, now_ms: u64) -> bool {
         self.state == PresenceState::Online
-            && now_ms < self.last_active_ms.saturating_add(CURRENTLY_ACTIVE_MILLIS)
+            && now_ms < self.last_active_ms.saturating_add(timers.active_millis)
     }
 
-    fn offline_ms(&self) -> u64 {
-        self.last_sync_ms.max(self.last_active_ms).saturating_add(OFFLINE_MILLIS)
+    fn offline_ms(&self, timers: &PresenceTimers) -> u64 {
+        self.last_sync_ms.max(self.last_active_ms).saturating_add(timers.offline_millis)
     }
 
-    fn deadline(&self) -> Option<u64> {
+    fn deadline(&self, timers: &PresenceTimers) -> Option<u64> {
         let mut deadline = None;
         let mut add = |at: u64| deadline = Some(deadline.map_or(at, |old: u64| old.min(at)));
         if self.syncing > 0 {
-            add(self.beat_ms.saturating_add(BEAT_MILLIS));
+            add(self.beat_ms.saturating_add(timers.beat_millis()));
         } else if self.state != PresenceState::Offline {
-            add(self.offline_ms());
+            add(self.offline_ms(timers));
         }
         if self.state == PresenceState::Online {
-            add(self.last_active_ms.saturating_add(IDLE_MILLIS));
+            add(self.last_active_ms.saturating_add(timers.idle_millis));
         }
         if self.currently_active {
-            add(self.last_active_ms.saturating_add(CURRENTLY_ACTIVE_MILLIS));
+            add(self.last_active_ms.saturating_add(timers.active_millis));
         }
         deadline
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use myelin_model::{Clock, RoomNid};
-use myelin_storage::{Db, PresenceState, StorageSettings};
+use myelin_storage::{Db, PresenceState, PresenceTimers, StorageSettings};
 use ruma::user_id;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -86,4 +86,31 @@ async fn presence_reaches_the_other_node_and_fades(pool: PgPool) {
         one.ephemeral().presence(alice).unwrap().state == PresenceState::Offline
     })
     .await;
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn presence_fades_as_the_timers_say(pool: PgPool) {
+    let clock = Arc::new(TestClock(AtomicU64::new(1_700_000_000_000)));
+    let timers = PresenceTimers { active_millis: 1_000, idle_millis: 2_000, offline_millis: 3_000 };
+    let (presence, clock_of_node) = (Some(timers), clock.clone() as Arc<dyn Clock>);
+    let settings = StorageSettings { presence, clock: clock_of_node, ..StorageSettings::default() };
+    let node = Db::open(pool.clone(), pool, &settings, CancellationToken::new()).await.unwrap();
+    let (alice, bob) = (user_id!("@alice:example.org"), user_id!("@bob:example.org"));
+    let hub = node.ephemeral();
+    hub.set_presence(alice, PresenceState::Online, None);
+
+    for (state, is_active) in [
+        (PresenceState::Online, false),
+        (PresenceState::Unavailable, false),
+        (PresenceState::Offline, false),
+    ] {
+        clock.0.fetch_add(1_000, Ordering::Relaxed);
+        // Anything that changes a deadline makes the node look at the clock.
+        hub.set_presence(bob, PresenceState::Online, None);
+        until("the next state", || {
+            let seen = hub.presence(alice).unwrap();
+            (seen.state, seen.currently_active) == (state, is_active)
+        })
+        .await;
+    }
 }

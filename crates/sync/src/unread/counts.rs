@@ -159,8 +159,12 @@ mod tests {
     use super::*;
 
     fn counts() -> Counts {
-        let personal =
-            Personal { ignored: HashSet::new(), rules: Ruleset::new(), rules_are_default: true };
+        let personal = Personal {
+            ignored: HashSet::new(),
+            rules: Ruleset::new(),
+            rules_are_default: true,
+            blocks_invites: false,
+        };
         Counts::new(StreamPos(10), Arc::new(personal), StreamPos(1), HashMap::new())
     }
 

@@ -54,6 +54,8 @@ pub(super) struct Loaded {
     pub(super) passing: Option<HashSet<EventNid>>,
     /// The member events of those who invited the user.
     pub(super) inviters: HashMap<RoomNid, EventNid>,
+    /// The events that describe rooms to those who are not in them.
+    pub(super) describing: HashMap<RoomNid, Vec<EventNid>>,
 }
 
 impl Loaded {
@@ -71,9 +73,7 @@ pub(super) async fn load(pass: &Pass<'_>, plan: &Plan) -> Result<Loaded, SyncErr
         .rooms
         .iter()
         .filter(|task| {
-            heads
-                .get(&task.row.room_nid)
-                .is_some_and(|head| pass.filter().allows_room(&head.room_id))
+            heads.get(&task.row.room_nid).is_some_and(|head| pass.allows_room(&head.room_id))
         })
         .collect();
     let ends = load_ends(pass, &tasks, &heads).await?;
@@ -97,6 +97,7 @@ pub(super) async fn load(pass: &Pass<'_>, plan: &Plan) -> Result<Loaded, SyncErr
         related: relations::load(pass, &tasks, &windows).await?,
         passing: relations::passing(pass, &windows).await?,
         inviters: HashMap::new(),
+        describing: HashMap::new(),
     };
     let mut wanted: HashSet<EventNid> = rows.iter().flatten().map(|row| row.event_nid).collect();
     want(pass, plan, &tasks, &loaded, &windows, &mut wanted);

@@ -27,7 +27,7 @@ use std::{
 
 use myelin_model::{DeviceSession, StreamPos};
 use myelin_storage::{AccountDataRow, EphemeralChanges, PresenceState, StorageError};
-use ruma::UserId;
+use ruma::{RoomId, UserId};
 
 pub(crate) use self::sent_members::SentMembers;
 use crate::{Sync, SyncToken, context::KnownKeys, filter::Filter, view::Personal};
@@ -84,6 +84,11 @@ impl Pass<'_> {
 
     pub(crate) fn filter(&self) -> &Filter {
         &self.request.filter
+    }
+
+    /// Whether the client hears of a room at all.
+    pub(crate) fn allows_room(&self, room_id: &RoomId) -> bool {
+        self.filter().allows_room(room_id) && !self.sync.settings().excluded_rooms.contains(room_id)
     }
 
     /// Everything is told, not only what changed.

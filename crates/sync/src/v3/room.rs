@@ -21,7 +21,7 @@ pub(super) fn write_all(pass: &Pass<'_>, plan: &Plan, loaded: &Loaded, out: &mut
     let (mut joined, mut left) = (String::new(), String::new());
     for task in &plan.rooms {
         let Some((room_id, _)) = loaded.room(task.row.room_nid) else { continue };
-        if !pass.filter().allows_room(room_id) {
+        if !pass.allows_room(room_id) {
             continue;
         }
         let section = if task.is_joined() { &mut joined } else { &mut left };

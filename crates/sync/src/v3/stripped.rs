@@ -1,13 +1,13 @@
 //! Rooms that the user is invited to or knocks at: a little of their state.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use myelin_events::{
     RoomVersion,
     client::{Format, Unsigned, write_event, write_stripped},
 };
-use myelin_model::{Event, EventNid};
-use myelin_storage::{MembershipRow, StateKey};
+use myelin_model::{Event, EventNid, StateKeyNid};
+use myelin_storage::{MembershipRow, RoomHead, StateKey};
 
 use super::{Pass, SyncError, load::Loaded, plan::Plan};
 
@@ -28,7 +28,9 @@ pub(super) async fn load(
     let mut wanted: Vec<EventNid> = Vec::new();
     for row in rows {
         let Some(head) = loaded.heads.get(&row.room_nid) else { continue };
-        wanted.extend(describing(pass).iter().filter_map(|key| head.state.get(key)));
+        let describing = describing(pass, head).await?;
+        wanted.extend(&describing);
+        loaded.describing.insert(row.room_nid, describing);
         if let Some(event) = loaded.events.get(&row.event_nid) {
             let key = keys.get(&StateKey::new("m.room.member", event.sender.as_str()));
             let inviter = key.and_then(|key| head.state.get(key)).copied();
@@ -40,18 +42,41 @@ pub(super) async fn load(
     Ok(())
 }
 
-/// The state that describes a room to those who are not in it.
-fn describing(pass: &Pass<'_>) -> [myelin_model::StateKeyNid; 7] {
-    let keys = &pass.keys;
-    [
-        keys.create,
-        keys.name,
-        keys.avatar,
-        keys.topic,
-        keys.join_rules,
-        keys.canonical_alias,
-        keys.encryption,
-    ]
+/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. No query
+/// unless it adds a type with all its state keys, of which the room has some that are not in memory.
+async fn describing(pass: &Pass<'_>, head: &RoomHead) -> Result<Vec<EventNid>, SyncError> {
+    let (keys, settings) = (&pass.keys, &pass.sync.settings().prejoin_state);
+    let mut wanted = vec![keys.create];
+    if !settings.without_usual {
+        wanted.extend([
+            keys.name,
+            keys.avatar,
+            keys.topic,
+            keys.join_rules,
+            keys.canonical_alias,
+            keys.encryption,
+        ]);
+    }
+    let one = |(event_type, key): &(String, Option<String>)| {
+        key.as_ref().map(|key| StateKey::new(event_type, key))
+    };
+    let named: Vec<StateKey> = settings.additional.iter().filter_map(one).collect();
+    wanted.extend(pass.sync.db().state_keys().find_many(&named).await?.into_values());
+    let whole: Vec<&str> = settings
+        .additional
+        .iter()
+        .filter(|(_, key)| key.is_none())
+        .map(|(event_type, _)| event_type.as_str())
+        .collect();
+    if !whole.is_empty() {
+        let all: Vec<StateKeyNid> = head.state.keys().copied().collect();
+        let all = pass.sync.db().state_keys().list(&all).await?;
+        let fits = all.into_iter().filter(|(_, key)| whole.contains(&&*key.event_type));
+        wanted.extend(fits.map(|(nid, _)| nid));
+    }
+    let mut seen = HashSet::new();
+    wanted.retain(|key| seen.insert(*key));
+    Ok(wanted.into_iter().filter_map(|key| head.state.get(&key).copied()).collect())
 }
 
 /// Write the rooms of one kind, `invite` or `knock`, if there are any.
@@ -66,8 +91,9 @@ pub(super) fn write(
     for row in rows {
         let Some((room_id, version)) = loaded.room(row.room_nid) else { continue };
         let Some(own) = loaded.events.get(&row.event_nid) else { continue };
-        // An invite from someone ignored never happened.
-        if pass.personal.ignored.contains(&own.sender) || !pass.filter().allows_room(room_id) {
+        // An invite from someone ignored never happened, nor does any where the user takes none.
+        let is_blocked = kind == "invite" && pass.personal.blocks_invites;
+        if is_blocked || pass.personal.ignored.contains(&own.sender) || !pass.allows_room(room_id) {
             continue;
         }
         if !rooms.is_empty() {
@@ -88,10 +114,9 @@ fn write_state(
     loaded: &Loaded,
     out: &mut String,
 ) {
-    if let Some(head) = loaded.heads.get(&row.room_nid) {
-        let state = describing(pass)
-            .into_iter()
-            .filter_map(|key| head.state.get(&key))
+    if let Some(describing) = loaded.describing.get(&row.room_nid) {
+        let state = describing
+            .iter()
             .chain(loaded.inviters.get(&row.room_nid))
             .filter(|nid| **nid != own.nid)
             .filter_map(|nid| loaded.events.get(nid));

@@ -23,6 +23,8 @@ pub(crate) struct Personal {
     pub(crate) rules: Ruleset,
     /// They are the default ones.
     pub(crate) rules_are_default: bool,
+    /// The user takes no invites.
+    pub(crate) blocks_invites: bool,
 }
 
 /// A user's rooms, kept in line by the log.
@@ -104,7 +106,10 @@ impl HotUser {
                 }
             }
             Change::AccountData { room_nid: None, data_type, .. }
-                if matches!(&**data_type, "m.ignored_user_list" | "m.push_rules") =>
+                if matches!(
+                    &**data_type,
+                    "m.ignored_user_list" | "m.push_rules" | "m.invite_permission_config"
+                ) =>
             {
                 self.personal = None;
                 self.personal_version += 1;

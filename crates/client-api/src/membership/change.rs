@@ -1,0 +1,101 @@
+//! What all endpoints that change a membership share: the limits, and what the errors are.
+
+use myelin_http::{ApiError, RateLimits};
+use myelin_model::DeviceSession;
+use myelin_rooms::{
+    Rooms,
+    membership::{Action, MembershipUpdate, update},
+};
+use ruma::OwnedEventId;
+
+use crate::room_error::membership_error;
+
+/// Count the change against the limits, and make it.
+pub(crate) async fn change(
+    rooms: &Rooms,
+    limits: &RateLimits,
+    session: &DeviceSession,
+    new: MembershipUpdate<'_>,
+) -> Result<OwnedEventId, ApiError> {
+    match new.action {
+        // Who is in the room changes a profile.
+        Action::Join if !rooms.is_joined_to(new.room_id, new.target).await? => {
+            limits.joins_local.check_caller(session)?;
+            limits.joins_per_room.check_caller_by(session, new.room_id.as_str())?;
+        }
+        Action::Invite => {
+            limits.invites_per_room.check_caller_by(session, new.room_id.as_str())?;
+            limits.invites_per_user.check_caller_by(session, new.target.as_str())?;
+            limits.invites_per_issuer.check_caller(session)?;
+        }
+        Action::Join
+        | Action::Leave
+        | Action::Kick
+        | Action::Ban
+        | Action::Unban
+        | Action::Knock => {}
+    }
+    limits.message.check_caller(session)?;
+    update(rooms, session, new).await.map_err(membership_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_accounts::AccountsSettings;
+    use myelin_http::RateLimit;
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    const ONCE: RateLimit = RateLimit { per_second: 0.0001, burst_count: 1.0 };
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn every_change_counts(pool: PgPool) {
+        let server = test_server::open_with(pool, AccountsSettings::default(), |settings| {
+            settings.rate_limits.message = RateLimit { per_second: 0.0001, burst_count: 2.0 };
+        })
+        .await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        // Making the room counts once.
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let body = json!({"user_id": bob.user_id});
+        server.post(&room.path("kick"), Some(&alice), body.clone()).await.ok();
+
+        for action in ["kick", "ban", "unban", "invite", "leave", "join"] {
+            let refused = server.post(&room.path(action), Some(&alice), body.clone()).await;
+            assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"), "{action}");
+        }
+        let path = room.path("state/m.room.member/@bob:example.org");
+        let refused = server.put(&path, Some(&alice), json!({"membership": "ban"})).await;
+        assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
+        let refused = server.post("/_matrix/client/v3/createRoom", Some(&alice), json!({})).await;
+        assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
+        server.post(&room.path("join"), Some(&bob), json!({})).await.ok();
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn joins_and_invites_have_limits_of_their_own(pool: PgPool) {
+        let server = test_server::open_with(pool, AccountsSettings::default(), |settings| {
+            settings.rate_limits.joins_local = ONCE;
+            settings.rate_limits.invites_per_user = ONCE;
+        })
+        .await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let other = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        // A new name in a room that the user is in is no join.
+        let path = room.path("state/m.room.member/@bob:example.org");
+        let renamed = json!({"membership": "join", "displayname": "B"});
+        server.put(&path, Some(&bob), renamed).await.ok();
+
+        let refused = server.post(&other.path("join"), Some(&bob), json!({})).await;
+        assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
+        other.invite(&alice, &bob).await;
+        let path = other.path("state/m.room.member/@bob:example.org");
+        let refused = server.put(&path, Some(&alice), json!({"membership": "invite"})).await;
+        assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Joining by the signature of an identity server, for who was invited by an address (client-server API, "Third-party
+//! invites"). The signature makes an invite of the invitation; then the user joins as anybody who is invited.
+
+use myelin_model::DeviceSession;
+use ruma::{OwnedUserId, RoomId};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Action, MembershipError, MembershipUpdate, update};
+use crate::Rooms;
+
+/// `third_party_signed` of a request to join.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Value")]
+pub struct ThirdPartySigned {
+    /// Who invited.
+    sender: OwnedUserId,
+    /// Which invitation it is.
+    token: String,
+    /// All of it: what is signed must not be changed.
+    whole: Value,
+}
+
+impl TryFrom<Value> for ThirdPartySigned {
+    type Error = serde_json::Error;
+
+    fn try_from(whole: Value) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Parts {
+            sender: OwnedUserId,
+            token: String,
+        }
+        let Parts { sender, token } = Parts::deserialize(&whole)?;
+        Ok(Self { sender, token, whole })
+    }
+}
+
+/// Invite the user in the name of who invited the address. The auth rules check the signature against the keys of the
+/// invitation, and that its sender is the one.
+#[tracing::instrument(name = "rooms.membership.exchange_third_party_invite", skip_all, fields(room.id = %room_id, user.id = %session.user_id))]
+pub async fn exchange_third_party_invite(
+    rooms: &Rooms,
+    session: &DeviceSession,
+    room_id: &RoomId,
+    signed: &ThirdPartySigned,
+) -> Result<(), MembershipError> {
+    if !rooms.is_local(&signed.sender) {
+        return Err(MembershipError::RemoteUser(signed.sender.clone()));
+    }
+    let display_name = find_display_name(rooms, room_id, &signed.token).await?;
+    let invite = json!({
+        "display_name": display_name,
+        "signed": signed.whole,
+    });
+    let inviter = DeviceSession {
+        user_id: signed.sender.clone(),
+        device_id: None,
+        is_guest: false,
+        is_admin: false,
+        is_suspended: false,
+        appservice_id: None,
+        rate_limit: None,
+    };
+    let change = MembershipUpdate {
+        room_id,
+        target: &session.user_id,
+        action: Action::Invite,
+        content: Map::from_iter([("third_party_invite".to_owned(), invite)]),
+        origin_server_ts: None,
+    };
+    update(rooms, &inviter, change).await.map(drop)
+}
+
+/// What the invitation calls who is invited.
+async fn find_display_name(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    token: &str,
+) -> Result<String, MembershipError> {
+    let Some(mut draft) = rooms.find_draft(room_id).await? else {
+        return Err(MembershipError::NoServers);
+    };
+    let event = draft.find_state("m.room.third_party_invite", token).await?;
+    let content: Value = event.and_then(|event| event.pdu.content_as().ok()).unwrap_or_default();
+    Ok(content.get("display_name").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
