@@ -77,7 +77,14 @@ fn check_event_filter(parent: &Map<String, Value>, key: &str) -> Result<(), Stri
     for key in ["senders", "not_senders"] {
         check_texts(filter, key, |id| UserId::parse(id).is_ok())?;
     }
-    for key in ["types", "not_types", "related_by_senders", "related_by_rel_types"] {
+    for key in [
+        "types",
+        "not_types",
+        "related_by_senders",
+        "related_by_rel_types",
+        "org.matrix.msc3874.rel_types",
+        "org.matrix.msc3874.not_rel_types",
+    ] {
         check_texts(filter, key, |_| true)?;
     }
     for key in [

@@ -19,6 +19,14 @@ pub struct PageFilter {
     pub not_senders: Vec<String>,
     /// Only events whose content has `url`, or only those without.
     pub contains_url: Option<bool>,
+    /// Only events that events of these senders relate to.
+    pub related_by_senders: Option<Vec<String>>,
+    /// Only events that events relate to with one of these types.
+    pub related_by_rel_types: Option<Vec<String>>,
+    /// Only events that relate to others with one of these types.
+    pub rel_types: Option<Vec<String>>,
+    /// Types of relations that are not wanted.
+    pub not_rel_types: Vec<String>,
 }
 
 impl PageFilter {
@@ -93,6 +101,18 @@ macro_rules! rows {
             AND ($5::text[] IS NULL OR e.event_type LIKE ANY ($5)) AND NOT e.event_type LIKE ANY ($6)
             AND ($7::text[] IS NULL OR e.sender = ANY ($7)) AND NOT e.sender = ANY ($8)
             AND ($9::boolean IS NULL OR (e.json::json -> 'content' -> 'url' IS NOT NULL) = $9)
+            AND ($11::text[] IS NULL AND $12::text[] IS NULL OR EXISTS (
+                SELECT 1 FROM event_relations x JOIN events c ON c.event_nid = x.child_nid
+                WHERE x.room_nid = e.room_nid AND x.parent_id = e.event_id AND c.redacted_by IS NULL AND c.flags & $4 = 0
+                    AND ($11::text[] IS NULL OR x.sender = ANY ($11))
+                    AND ($12::text[] IS NULL OR x.rel_type = ANY ($12))
+            ))
+            AND ($13::text[] IS NULL OR EXISTS (
+                SELECT 1 FROM event_relations x WHERE x.child_nid = e.event_nid AND x.rel_type = ANY ($13)
+            ))
+            AND (cardinality($14::text[]) = 0 OR NOT EXISTS (
+                SELECT 1 FROM event_relations x WHERE x.child_nid = e.event_nid AND x.rel_type = ANY ($14)
+            ))
         ORDER BY e.pos "# + $order + r#" LIMIT $10
         "#,
             $page.room_nid.0,
@@ -105,6 +125,10 @@ macro_rules! rows {
             &$page.filter.not_senders,
             $page.filter.contains_url,
             i64::try_from($page.limit).unwrap_or(i64::MAX),
+            $page.filter.related_by_senders.as_deref() as Option<&[String]>,
+            $page.filter.related_by_rel_types.as_deref() as Option<&[String]>,
+            $page.filter.rel_types.as_deref() as Option<&[String]>,
+            &$page.filter.not_rel_types,
         )
         .fetch_all($pool)
         .await?

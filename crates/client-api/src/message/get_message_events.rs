@@ -164,6 +164,27 @@ mod tests {
             let page = room.get(&path, &alice).await.ok();
             assert_eq!(bodies(&page["chunk"]), expect, "{filter}");
         }
+        let root = room.text(&alice, "root").await;
+        let thread = json!({"rel_type": "m.thread", "event_id": root});
+        let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": thread});
+        let reply = room.send(&bob, "m.room.message", reply).await;
+        let only = |key: &str, value: &str| json!({"types": ["m.room.message"], key: [value]});
+        let related = async |key: &str, value: &str| {
+            let filter = encode(&only(key, value).to_string());
+            let path = format!("messages?dir=f&limit=100&filter={filter}");
+            let page = room.get(&path, &alice).await.ok();
+            bodies(&page["chunk"]).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        let (bobs, rel_types) = (bob.user_id.as_str(), "org.matrix.msc3874.rel_types");
+        assert_eq!(related("related_by_rel_types", "m.thread").await, ["root"]);
+        assert_eq!(related("related_by_senders", bobs).await, ["root"]);
+        assert_eq!(related("related_by_senders", alice.user_id.as_str()).await, [""; 0]);
+        assert_eq!(related(rel_types, "m.thread").await, ["reply"]);
+        let rest = related("org.matrix.msc3874.not_rel_types", "m.thread").await;
+        assert_eq!(rest, ["from alice", "from bob", "picture", "root"]);
+        server.put(&room.path(&format!("redact/{reply}/t")), Some(&bob), json!({})).await.ok();
+        assert_eq!(related("related_by_rel_types", "m.thread").await, [""; 0]);
+
         let lazy = encode(r#"{"lazy_load_members":true}"#);
         let page = room.get(&format!("messages?dir=b&limit=1&filter={lazy}"), &alice).await.ok();
         assert_eq!(page["state"].as_array().unwrap().len(), 1);

@@ -35,6 +35,13 @@ pub struct EventFilter {
     /// Whether member events of those who sent the events shown are wanted, and not of all members.
     pub lazy_load_members: bool,
     event_format: Option<String>,
+    related_by_senders: Option<Vec<String>>,
+    related_by_rel_types: Option<Vec<String>>,
+    /// How an event itself relates to another (MSC3874).
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    rel_types: Option<Vec<String>>,
+    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
+    not_rel_types: Vec<String>,
 }
 
 impl EventFilter {
@@ -44,10 +51,17 @@ impl EventFilter {
             serde_json::error::Category::Data => InvalidFilter::Invalid(error.to_string()),
             _ => InvalidFilter::NotJson,
         })?;
-        let lists = [&filter.not_types, &filter.not_senders, &filter.not_rooms].into_iter();
         let lists =
-            lists.chain([&filter.types, &filter.senders, &filter.rooms].into_iter().flatten());
-        for list in lists {
+            [&filter.not_types, &filter.not_senders, &filter.not_rooms, &filter.not_rel_types];
+        let optional = [
+            &filter.types,
+            &filter.senders,
+            &filter.rooms,
+            &filter.related_by_senders,
+            &filter.related_by_rel_types,
+            &filter.rel_types,
+        ];
+        for list in lists.into_iter().chain(optional.into_iter().flatten()) {
             if list.len() > LIST_ENTRIES_MAX {
                 return Err(InvalidFilter::Invalid("too many entries".to_owned()));
             }
@@ -75,6 +89,10 @@ impl EventFilter {
             senders: self.senders.clone(),
             not_senders: self.not_senders.clone(),
             contains_url: self.contains_url,
+            related_by_senders: self.related_by_senders.clone(),
+            related_by_rel_types: self.related_by_rel_types.clone(),
+            rel_types: self.rel_types.clone(),
+            not_rel_types: self.not_rel_types.clone(),
         }
     }
 

@@ -50,6 +50,12 @@ pub struct EventFilter {
     pub related_by_senders: Option<Vec<OwnedUserId>>,
     /// Only events that events relate to with one of these types.
     pub related_by_rel_types: Option<Vec<String>>,
+    /// The types by which events are wanted that relate to others (MSC3874).
+    #[serde(rename = "org.matrix.msc3874.rel_types")]
+    pub rel_types: Option<Vec<String>>,
+    /// Those that are not.
+    #[serde(rename = "org.matrix.msc3874.not_rel_types")]
+    pub not_rel_types: Vec<String>,
 }
 
 /// JSON knows no integers: `10.0` is ten.
@@ -82,6 +88,8 @@ impl EventFilter {
             && self.not_senders.is_empty()
             && self.not_rooms.is_empty()
             && self.contains_url.is_none()
+            && self.rel_types.is_none()
+            && self.not_rel_types.is_empty()
     }
 
     /// Whether something of a room can pass.
@@ -111,7 +119,33 @@ impl EventFilter {
             && self.allows_sender(&event.sender)
             && self.allows_room(&event.room_id)
             && self.contains_url.is_none_or(|wanted| has_url(event) == wanted)
+            && self.allows_relation(event)
     }
+
+    /// Whether an event passes by how it relates to another.
+    fn allows_relation(&self, event: &Event) -> bool {
+        if self.rel_types.is_none() && self.not_rel_types.is_empty() {
+            return true;
+        }
+        let rel_type = rel_type_of(event);
+        let is_one_of = |types: &[String]| types.iter().any(|one| Some(one) == rel_type.as_ref());
+        self.rel_types.as_deref().is_none_or(is_one_of) && !is_one_of(&self.not_rel_types)
+    }
+}
+
+/// How an event relates to another.
+fn rel_type_of(event: &Event) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Option<Relation>,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: Option<String>,
+    }
+    let content: Content = serde_json::from_str(content_of(&event.json)?).ok()?;
+    content.relates_to?.rel_type
 }
 
 fn has_url(event: &Event) -> bool {

@@ -129,4 +129,12 @@ async fn what_relates_is_bundled_after_a_gap_and_can_be_asked_for(pool: PgPool) 
     let related = with(r#"{"room":{"timeline":{"related_by_rel_types":["m.thread"]}}}"#);
     let answer = story.sync(bob, &[("since", &since), ("filter", &related)]).await;
     assert_eq!(said(&joined(&answer, &room)["timeline"]), ["root"]);
+    for (key, expect) in
+        [("rel_types", vec!["t0", "t1"]), ("not_rel_types", vec!["m0", "m1", "m2", "root"])]
+    {
+        let timeline = json!({format!("org.matrix.msc3874.{key}"): ["m.thread"]});
+        let filter = json!({"room": {"timeline": timeline}}).to_string();
+        let answer = story.sync(bob, &[("since", &since), ("filter", &filter)]).await;
+        assert_eq!(said(&joined(&answer, &room)["timeline"]), expect, "{key}");
+    }
 }
