@@ -44,6 +44,8 @@ run_large() {
 run_office() {
   start_contestants load
   try idle
+  # At an office's pace five seconds are too few to say much.
+  [[ -n $seconds ]] || options+=(--seconds 10)
   try mixed
   stop_contestants
 }

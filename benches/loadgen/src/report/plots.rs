@@ -10,7 +10,7 @@ use plotters::{
 };
 
 use super::results::Results;
-use crate::summary::{Spread, show};
+use crate::summary::Spread;
 
 /// A plot that was drawn.
 pub(super) struct Plot {
@@ -67,6 +67,14 @@ pub(super) fn draw(
     Ok(plots)
 }
 
+/// Scenarios that come at their own pace, whatever the server can do: their rate says nothing about it.
+const PACED: &[&str] = &["fanout", "mixed", "soak", "idle"];
+
+fn is_paced(scenario: &str) -> bool {
+    let is_max = scenario.starts_with("mixed-max") || scenario == "idle-poll";
+    !is_max && PACED.iter().any(|paced| scenario.starts_with(paced))
+}
+
 fn list_rows(results: &Results, figure: &str, targets: &[&str]) -> Vec<Row> {
     let row = |scenario: &String| {
         let bars: Vec<(usize, Spread)> = targets
@@ -78,7 +86,8 @@ fn list_rows(results: &Results, figure: &str, targets: &[&str]) -> Vec<Row> {
             .collect();
         (!bars.is_empty()).then(|| Row { label: scenario.clone(), bars })
     };
-    results.scenarios.iter().filter_map(row).collect()
+    let shown = |scenario: &&String| figure != "per_second" || !is_paced(scenario);
+    results.scenarios.iter().filter(shown).filter_map(row).collect()
 }
 
 /// One group of bars a row: the median as a bar, the range of the rounds as a line.
@@ -100,6 +109,7 @@ fn draw_bars(
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 18))
         .margin(12)
+        .margin_right(30)
         .x_label_area_size(30)
         .y_label_area_size(LABELS_WIDTH)
         .build_cartesian_2d((low..high).log_scale(), 0.0..f64::from(count))?;
@@ -107,7 +117,7 @@ fn draw_bars(
         .configure_mesh()
         .disable_y_mesh()
         .y_labels(0)
-        .x_label_formatter(&|value| show(*value))
+        .x_label_formatter(&f64::to_string)
         .draw()?;
     let thickness = 0.8 / f64::from(u32::try_from(targets.len())?);
     for (number, row) in (0_u32..).zip(rows) {
