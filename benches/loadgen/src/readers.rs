@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::JoinHandle;
 
 use crate::{
-    client::Client,
+    client::{Client, escape},
     delivery::{Board, Seen},
     fixture::{Fixture, User},
     outcome::Errors,
@@ -18,6 +19,9 @@ use crate::{
 
 /// How long one `/sync` waits, as clients have it.
 const SYNC_TIMEOUT_MS: u64 = 30_000;
+
+/// So many begin at once.
+const STARTING_CONCURRENCY: usize = 8;
 
 /// One who reads.
 pub(crate) struct Reader {
@@ -51,20 +55,22 @@ impl Readers {
         board: &Rc<Board>,
     ) -> anyhow::Result<Self> {
         let measured_from = Rc::new(Cell::new(usize::MAX));
-        let (mut list, mut tasks) = (vec![], vec![]);
-        for (number, user) in users.enumerate() {
-            let node = number % fixture.client.nodes();
-            let since = user.since.borrow().clone();
-            let client = fixture.client.pinned(node);
-            // What happened since the last round shall not be a part of this one.
-            let since = sync(&client, &user.token, since.as_deref(), 0).await?;
-            let reader = Rc::new(Reader::new(client, user, node, since.clone()));
-            user.since.replace(Some(since));
-            list.push(Rc::clone(&reader));
-            tasks.push(tokio::task::spawn_local(
-                reader.read(Rc::clone(board), Rc::clone(&measured_from)),
-            ));
-        }
+        let list: Vec<Rc<Reader>> = stream::iter(users.enumerate())
+            .map(async |(number, user)| {
+                let node = number % fixture.client.nodes();
+                let client = fixture.client.pinned(node);
+                // What happened before shall not be a part of this round.
+                let since = ask_where_the_end_is(&client, &user.token).await?;
+                anyhow::Ok(Rc::new(Reader::new(client, user, node, since)))
+            })
+            .buffered(STARTING_CONCURRENCY)
+            .try_collect()
+            .await?;
+        let tasks = list
+            .iter()
+            .map(|reader| Rc::clone(reader).read(Rc::clone(board), Rc::clone(&measured_from)))
+            .map(tokio::task::spawn_local)
+            .collect();
         Ok(Self { list, tasks, measured_from })
     }
 
@@ -138,6 +144,14 @@ impl Reader {
         self.since.replace(scan::get_text(&answer, "next_batch")?);
         Ok(())
     }
+}
+
+/// Where a `/sync` goes on that shall hear only of what comes from now on. Asks for no rooms: the first `/sync` of a
+/// thousand users in large rooms would take many minutes.
+async fn ask_where_the_end_is(client: &Client, token: &str) -> anyhow::Result<String> {
+    let filter = escape(r#"{"room":{"rooms":[]},"presence":{"types":[]}}"#);
+    let path = format!("/_matrix/client/v3/sync?timeout=0&filter={filter}");
+    scan::get_text(&client.get(&path, token).await?, "next_batch")
 }
 
 /// One `/sync`; gives the next token.
