@@ -2,12 +2,15 @@
 """Reads `go test -json` of Complement, sums it up, and holds it against the list of what must pass.
 
 usage: results.py RESULTS.json PASSING.txt [--update] [--partial]
+
+Tests of flaky.txt, beside this program, may fail whatever the server does: they are told, and never a regression.
 """
 
 import json
 import re
 import sys
 from collections import Counter, defaultdict
+from pathlib import Path
 
 PREFIX = "github.com/matrix-org/complement/"
 # What a test says of itself: `    sync_test.go:292: the reason`.
@@ -29,7 +32,8 @@ def read_results(path):
             if action in ("pass", "fail", "skip"):
                 if "Test" in entry:
                     results[f"{package} {entry['Test']}"] = action
-                else:
+                elif packages.get(package) != "fail":
+                    # A package may run in several parts.
                     packages[package] = action
             elif action == "run" and "Test" in entry:
                 # A test that never ends (the package died) has failed.
@@ -52,17 +56,30 @@ def print_summary(results):
         print(f"{package:<22} {row[0]:>22} {row[1]:>26}")
 
 
+def read_names(path):
+    """The names on a list: a line each, without what follows a `#`."""
+    try:
+        with open(path, encoding="utf-8") as lines:
+            return {name for line in lines if (name := re.split(r"(?:^|\s+)#\s", line, maxsplit=1)[0].strip())}
+    except FileNotFoundError:
+        return set()
+
+
+def is_excused(name, failed, flaky):
+    """Whether a test that did not pass is flaky, or failed for nothing but flaky subtests."""
+    below = [other for other in failed if other.startswith(name + "/")]
+    leaves = [other for other in below if not any(deeper.startswith(other + "/") for deeper in below)]
+    return name in flaky or bool(leaves) and all(leaf in flaky for leaf in leaves)
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     options = {a for a in sys.argv[1:] if a.startswith("--")}
     if len(arguments) != 2:
         sys.exit(__doc__)
     results, packages, reasons = read_results(arguments[0])
-    try:
-        with open(arguments[1], encoding="utf-8") as lines:
-            must_pass = {line.rstrip("\n") for line in lines if line.strip() and not line.startswith("#")}
-    except FileNotFoundError:
-        must_pass = set()
+    must_pass = read_names(arguments[1])
+    flaky = read_names(Path(__file__).with_name("flaky.txt"))
     passed = {name for name, verdict in results.items() if verdict == "pass"}
 
     failed = sorted(name for name, verdict in results.items() if verdict == "fail")
@@ -72,7 +89,10 @@ def main():
 
     # A run of some tests says nothing of the others.
     expected = {name for name in must_pass if name in results} if "--partial" in options else must_pass
-    regressions = sorted(expected - passed)
+    excused = {name for name in expected - passed if is_excused(name, failed, flaky)}
+    for name in sorted(excused):
+        print(f"FLAKY {name}")
+    regressions = sorted(expected - passed - excused)
     for name in regressions:
         print(f"REGRESSION {name}")
     news = sorted(passed - must_pass)
