@@ -6,6 +6,7 @@ use ruma::{DeviceId, UserId};
 use crate::{
     Accounts,
     password::{self, PasswordError},
+    user_data,
 };
 
 /// Deactivate an account for good: no password, no sessions, no third-party identifiers; its profile is emptied if it
@@ -42,7 +43,8 @@ pub async fn set_password(
     let mut tx = accounts.db().begin().await?;
     tx.users().set_password(user_id, Some(new_password_hash)).await?;
     if log_out_others {
-        tx.devices().delete_all(user_id, except).await?;
+        let device_ids = tx.devices().delete_all(user_id, except).await?;
+        user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;
         tx.publish_device_list(user_id);
         tx.publish_sessions(user_id);
     }

@@ -4,7 +4,7 @@ use myelin_model::limits;
 use myelin_storage::StorageError;
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
-use crate::Accounts;
+use crate::{Accounts, user_data};
 
 /// The length of a device's name, as Synapse has it.
 const DISPLAY_NAME_LENGTH_CHARS_MAX: usize = 100;
@@ -46,7 +46,7 @@ pub async fn set_name(
     Ok(())
 }
 
-/// Delete devices with their tokens. Those that do not exist are passed over.
+/// Delete devices with their tokens and settings. Those that do not exist are passed over.
 pub async fn delete(
     accounts: &Accounts,
     user_id: &UserId,
@@ -54,6 +54,7 @@ pub async fn delete(
 ) -> Result<(), StorageError> {
     let mut tx = accounts.db().begin().await?;
     tx.devices().delete(user_id, device_ids).await?;
+    user_data::delete_of_devices(&mut tx, user_id, device_ids).await?;
     tx.publish_device_list(user_id);
     tx.publish_sessions(user_id);
     tx.commit().await?;

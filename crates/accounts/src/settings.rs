@@ -35,6 +35,8 @@ pub struct AccountsSettings {
     pub require_auth_for_profile_requests: bool,
     /// Where users must be known to read profiles, they read only those of users whom they share a room with.
     pub limit_profile_requests_to_users_who_share_rooms: bool,
+    /// `experimental_features.msc3391_enabled`: users may delete account data, and an empty entry is none.
+    pub account_data_deletable: bool,
     /// `user_directory.enabled`: users may look for others.
     pub user_directory_enabled: bool,
     /// `user_directory.search_all_users`: they find everybody, not only those whom they may know.
@@ -117,6 +119,7 @@ impl Default for AccountsSettings {
             disabled: None,
             require_auth_for_profile_requests: false,
             limit_profile_requests_to_users_who_share_rooms: false,
+            account_data_deletable: false,
             user_directory_enabled: true,
             user_directory_search_all_users: false,
             session_lifetime_ms: None,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use myelin_model::{RoomNid, limits::ACCOUNT_DATA_SIZE_BYTES_MAX};
-use myelin_storage::StorageError;
-use ruma::UserId;
+use myelin_storage::{StorageError, Tx};
+use ruma::{OwnedDeviceId, UserId};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::Accounts;
@@ -14,6 +14,9 @@ const TYPE_LENGTH_BYTES_MAX: usize = 255;
 
 /// The type under which tags are kept.
 pub const TAGS: &str = "m.tag";
+
+/// Begins the type under which the settings of a device for its own notifications are kept (MSC3890).
+const DEVICE_NOTIFICATION_SETTINGS: &str = "org.matrix.msc3890.local_notification_settings.";
 
 /// Why something is not stored.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +36,15 @@ pub enum UserDataError {
     /// A tag's order is not a number.
     #[error("'order' must be a number")]
     InvalidOrder,
+    /// The configuration does not let clients delete entries.
+    #[error("Unrecognized request")]
+    NotDeletable,
     /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Set an entry, as a client asks for it. `content` is a JSON object.
+/// Set an entry, as a client asks for it. `content` is a JSON object; where clients may delete entries, an empty one deletes.
 pub async fn set(
     accounts: &Accounts,
     user_id: &UserId,
@@ -46,10 +52,9 @@ pub async fn set(
     data_type: &str,
     content: Box<RawValue>,
 ) -> Result<(), UserDataError> {
-    match data_type {
-        "m.fully_read" => return Err(UserDataError::ReadMarker(data_type.to_owned())),
-        "m.push_rules" => return Err(UserDataError::PushRules(data_type.to_owned())),
-        _ => {}
+    check_own_endpoint(data_type)?;
+    if content.get() == "{}" && accounts.settings().account_data_deletable {
+        return delete(accounts, user_id, room_nid, data_type).await;
     }
     if data_type.len() > TYPE_LENGTH_BYTES_MAX {
         return Err(UserDataError::TypeTooLong);
@@ -61,6 +66,43 @@ pub async fn set(
     tx.account_data().set(user_id, room_nid, data_type, content.into()).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Delete an entry, as a client asks for it. It need not exist.
+pub async fn delete(
+    accounts: &Accounts,
+    user_id: &UserId,
+    room_nid: Option<RoomNid>,
+    data_type: &str,
+) -> Result<(), UserDataError> {
+    if !accounts.settings().account_data_deletable {
+        return Err(UserDataError::NotDeletable);
+    }
+    check_own_endpoint(data_type)?;
+    let mut tx = accounts.db().begin().await?;
+    tx.account_data().delete(user_id, room_nid, &[data_type.to_owned()]).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Some types have endpoints of their own.
+fn check_own_endpoint(data_type: &str) -> Result<(), UserDataError> {
+    match data_type {
+        "m.fully_read" => Err(UserDataError::ReadMarker(data_type.to_owned())),
+        "m.push_rules" => Err(UserDataError::PushRules(data_type.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Delete what is stored for devices that are gone.
+pub(crate) async fn delete_of_devices(
+    tx: &mut Tx,
+    user_id: &UserId,
+    device_ids: &[OwnedDeviceId],
+) -> Result<(), StorageError> {
+    let types: Vec<String> =
+        device_ids.iter().map(|id| format!("{DEVICE_NOTIFICATION_SETTINGS}{id}")).collect();
+    tx.account_data().delete(user_id, None, &types).await
 }
 
 /// The tags of a room.

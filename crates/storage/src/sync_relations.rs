@@ -70,8 +70,8 @@ impl SyncReads<'_> {
         Ok(rows.collect())
     }
 
-    /// Those of the events that some event relates to: by one of the types if they are given, and sent by one of the senders if they
-    /// are given. One query.
+    /// Those of the events that some event relates to which was not redacted: by one of the types if they are given, and sent by
+    /// one of the senders if they are given. One query.
     pub async fn find_related_by(
         &self,
         parents: &[EventNid],
@@ -84,11 +84,13 @@ impl SyncReads<'_> {
         let rows = sqlx::query_scalar!(
             "SELECT DISTINCT p.event_nid FROM events p
              JOIN event_relations r ON r.room_nid = p.room_nid AND r.parent_id = p.event_id
+             JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $4 = 0
              WHERE p.event_nid = ANY ($1) AND ($2::text[] IS NULL OR r.rel_type = ANY ($2))
                 AND ($3::text[] IS NULL OR r.sender = ANY ($3))",
             &parents,
             rel_types as Option<&[String]>,
-            senders.as_deref() as Option<&[String]>
+            senders.as_deref() as Option<&[String]>,
+            HIDDEN
         )
         .fetch_all(self.db().pool())
         .await?;

@@ -3,7 +3,7 @@
 use myelin_model::{DeviceSession, TokenHash};
 use myelin_storage::StorageError;
 
-use crate::Accounts;
+use crate::{Accounts, user_data};
 
 /// End the caller's session: its device goes with all its tokens. A token without a device goes alone.
 pub async fn log_out(
@@ -15,7 +15,9 @@ pub async fn log_out(
     let mut tx = accounts.db().begin().await?;
     match &session.device_id {
         Some(device_id) => {
-            tx.devices().delete(user_id, std::slice::from_ref(device_id)).await?;
+            let device_ids = std::slice::from_ref(device_id);
+            tx.devices().delete(user_id, device_ids).await?;
+            user_data::delete_of_devices(&mut tx, user_id, device_ids).await?;
             tx.publish_device_list(user_id);
         }
         None => tx.tokens().delete_access(token).await?,
@@ -32,7 +34,8 @@ pub async fn log_out_everywhere(
 ) -> Result<(), StorageError> {
     let user_id = &session.user_id;
     let mut tx = accounts.db().begin().await?;
-    tx.devices().delete_all(user_id, None).await?;
+    let device_ids = tx.devices().delete_all(user_id, None).await?;
+    user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;
     tx.publish_device_list(user_id);
     tx.publish_sessions(user_id);
     tx.commit().await?;

@@ -195,6 +195,57 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn filters_choose_by_relation(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let root = room.text(&alice, "root").await;
+        let other = room.text(&alice, "other").await;
+        let relate = async |user, body: &str, rel_type: &str, to: &str| {
+            let relation = json!({"rel_type": rel_type, "event_id": to});
+            let content = json!({"msgtype": "m.text", "body": body, "m.relates_to": relation});
+            room.send(user, "m.room.message", content).await
+        };
+        relate(&alice, "thread", "m.thread", &root).await;
+        relate(&bob, "reference", "m.reference", &root).await;
+        let redacted = relate(&bob, "gone", "m.thread", &other).await;
+        let path = format!("redact/{}/1", encode(&redacted));
+        server.put(&room.path(&path), Some(&bob), json!({})).await.ok();
+
+        let all = ["root", "other", "thread", "reference"];
+        for (filter, expect) in [
+            (json!({"related_by_rel_types": ["m.thread"]}), vec!["root"]),
+            (json!({"related_by_rel_types": ["m.reference", "x"]}), vec!["root"]),
+            (json!({"related_by_rel_types": ["m.annotation"]}), vec![]),
+            (json!({"related_by_rel_types": []}), vec![]),
+            (json!({"related_by_senders": [alice.user_id]}), vec!["root"]),
+            (
+                json!({"related_by_senders": [alice.user_id], "related_by_rel_types": ["m.reference"]}),
+                vec![],
+            ),
+            (json!({"org.matrix.msc3874.rel_types": ["m.thread"]}), vec!["thread"]),
+            (
+                json!({"org.matrix.msc3874.rel_types": ["m.thread", "m.reference"]}),
+                vec!["thread", "reference"],
+            ),
+            (
+                json!({"org.matrix.msc3874.not_rel_types": ["m.thread"]}),
+                vec!["root", "other", "reference"],
+            ),
+            (json!({"org.matrix.msc3874.not_rel_types": []}), all.to_vec()),
+        ] {
+            let filter = encode(&filter.to_string());
+            let page = room.get(&format!("messages?limit=100&filter={filter}"), &alice).await.ok();
+            assert_eq!(bodies(&page["chunk"]), expect, "{filter}");
+            let path = format!("context/{}?limit=100&filter={filter}", encode(&root));
+            let context = room.get(&path, &alice).await.ok();
+            let after: Vec<&str> = expect.into_iter().filter(|body| *body != "root").collect();
+            assert_eq!(bodies(&context["events_after"]), after, "{filter}");
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn at_most_four_statements(pool: PgPool) {
         let server = test_server::open(pool.clone()).await;
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);

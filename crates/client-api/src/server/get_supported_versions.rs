@@ -2,9 +2,11 @@
 
 use axum::{
     Json,
+    extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::header;
+use myelin_accounts::Accounts;
 use serde_json::json;
 
 /// The versions whose endpoints are served. Clients choose paths by them.
@@ -14,17 +16,19 @@ const VERSIONS: &[&str] = &[
 ];
 
 #[tracing::instrument(name = "client.server.get_supported_versions", skip_all)]
-pub(crate) async fn handler() -> Response {
+pub(crate) async fn handler(State(accounts): State<Accounts>) -> Response {
     let body = json!({
         "versions": VERSIONS,
         "unstable_features": {
             "org.matrix.label_based_filtering": true,
             "org.matrix.msc2432": true,
             "org.matrix.msc2285.stable": true,
+            "org.matrix.msc3391": accounts.settings().account_data_deletable,
             "org.matrix.msc3440.stable": true,
             "org.matrix.msc3771": true,
             "org.matrix.msc3773": true,
             "org.matrix.msc3827.stable": true,
+            "org.matrix.msc3874": true,
             "uk.tcpip.msc4133": true,
             "uk.tcpip.msc4133.stable": true,
             "org.matrix.msc4222": true,

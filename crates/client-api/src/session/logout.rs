@@ -35,4 +35,35 @@ mod tests {
         assert_eq!(devices.error(), (401, "M_UNKNOWN_TOKEN"));
         assert!(server.parts.db.list_devices(&alice.user_id).await.unwrap().is_empty());
     }
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_settings_of_a_device_go_with_it(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = test_server::register(&server, "alice", "secret").await;
+        let settings = async |device_id: &str| {
+            let data_type = format!("org.matrix.msc3890.local_notification_settings.{device_id}");
+            server.parts.db.account_data().find(&alice.user_id, None, &data_type).await.unwrap()
+        };
+        for path in ["logout", "logout/all"] {
+            let (first, second) = (
+                test_server::log_in(&server, "alice", "secret").await,
+                test_server::log_in(&server, "alice", "secret").await,
+            );
+            for device in [&first, &second] {
+                let path = format!(
+                    "/_matrix/client/v3/user/{}/account_data/org.matrix.msc3890.local_notification_settings.{}",
+                    alice.user_id, device.device_id
+                );
+                server.put(&path, Some(&first), json!({"is_silenced": true})).await.ok();
+            }
+
+            let path = format!("/_matrix/client/v3/{path}");
+            server.post(&path, Some(&second), json!({})).await.ok();
+
+            assert!(settings(second.device_id.as_str()).await.is_none());
+            assert_eq!(
+                settings(first.device_id.as_str()).await.is_some(),
+                path.ends_with("logout")
+            );
+        }
+    }
 }

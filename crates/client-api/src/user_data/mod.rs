@@ -3,18 +3,23 @@
 
 mod create_filter;
 mod create_tag;
+mod delete_account_data;
 mod delete_tag;
 mod get_account_data;
 mod get_filter;
 mod get_tags;
 mod set_account_data;
 
+use http::Method;
 use myelin_http::{ApiError, Raw, RumaRouter};
 use myelin_model::RoomNid;
 use myelin_rooms::Rooms;
 use ruma::{
     RoomId,
-    api::client::{config, filter, tag},
+    api::{
+        auth_scheme::AccessToken,
+        client::{config, filter, tag},
+    },
 };
 
 use crate::ClientApi;
@@ -25,6 +30,18 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
         .endpoint::<config::get_room_account_data::v3::Request, _, _>(get_account_data::room)
         .endpoint::<config::set_global_account_data::v3::Request, _, _>(set_account_data::global)
         .endpoint::<config::set_room_account_data::v3::Request, _, _>(set_account_data::room)
+        .raw::<AccessToken, _, _>(
+            "config::delete_global_account_data",
+            Method::DELETE,
+            delete_account_data::GLOBAL,
+            delete_account_data::global,
+        )
+        .raw::<AccessToken, _, _>(
+            "config::delete_room_account_data",
+            Method::DELETE,
+            delete_account_data::ROOM,
+            delete_account_data::room,
+        )
         .endpoint::<filter::create_filter::v3::Request, _, _>(create_filter::handler)
         .endpoint::<filter::get_filter::v3::Request, _, _>(get_filter::handler)
         .endpoint::<tag::get_tags::v3::Request, _, _>(get_tags::handler)

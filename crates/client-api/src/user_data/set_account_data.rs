@@ -49,6 +49,7 @@ pub(super) fn to_api_error(error: UserDataError) -> ApiError {
         UserDataError::TypeTooLong | UserDataError::InvalidOrder => {
             ApiError::invalid_param(message)
         }
+        UserDataError::NotDeletable => ApiError::unrecognized(),
         UserDataError::TooLarge => ApiError::too_large(message),
         UserDataError::Storage(error) => error.into(),
     }

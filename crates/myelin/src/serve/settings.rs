@@ -100,6 +100,7 @@ pub fn accounts(config: &Config) -> AccountsSettings {
             && password.localdb_enabled,
         password_enabled: password.login == PasswordLogin::Enabled && password.localdb_enabled,
         password_pepper: expose(&password.pepper).unwrap_or_default(),
+        account_data_deletable: config.server.has_experimental("msc3391_enabled"),
         password_policy: password.policy.as_ref().map_or_else(PasswordPolicy::default, |policy| {
             PasswordPolicy {
                 enabled: true,

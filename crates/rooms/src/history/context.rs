@@ -85,7 +85,7 @@ pub async fn context(
     let state: Vec<Arc<Event>> = wanted
         .iter()
         .filter_map(|nid| found.get(nid))
-        .filter(|event| filter.wants(event))
+        .filter(|event| filter.wants_state(event))
         .cloned()
         .collect();
     let state = rooms.show_state(&view, state);

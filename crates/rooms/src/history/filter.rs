@@ -96,8 +96,13 @@ impl EventFilter {
         }
     }
 
-    /// Whether the event is wanted.
-    pub fn wants(&self, event: &Event) -> bool {
+    /// Whether an event of the state is wanted.
+    pub fn wants_state(&self, event: &Event) -> bool {
+        // State relates to nothing, and nothing to it.
+        let relations = [&self.related_by_senders, &self.related_by_rel_types, &self.rel_types];
+        if relations.iter().any(|wanted| wanted.is_some()) {
+            return false;
+        }
         let matches = |pattern: &String| matches_type(pattern, &event.event_type);
         let is_sender = |sender: &String| sender == event.sender.as_str();
         self.types.as_ref().is_none_or(|types| types.iter().any(matches))

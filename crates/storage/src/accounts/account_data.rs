@@ -163,6 +163,34 @@ impl AccountDataTx<'_> {
         Ok(())
     }
 
+    /// Delete entries of some types, and announce each as `{}`: clients know no other sign. Those that do not exist are passed
+    /// over.
+    #[tracing::instrument(name = "db.account_data.delete", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete(
+        &mut self,
+        user_id: &UserId,
+        room_nid: Option<RoomNid>,
+        data_types: &[String],
+    ) -> Result<(), StorageError> {
+        let deleted = sqlx::query_scalar!(
+            "DELETE FROM account_data WHERE user_id = $1 AND room_nid = $2 AND data_type = ANY ($3) RETURNING data_type",
+            user_id.as_str(),
+            room_nid.map_or(GLOBAL, |nid| nid.0),
+            data_types
+        )
+        .fetch_all(&mut *self.tx.inner)
+        .await?;
+        for data_type in deleted {
+            self.tx.publish(Change::AccountData {
+                user_id: user_id.to_owned(),
+                room_nid,
+                data_type: data_type.into(),
+                content: parse("{}".to_owned())?,
+            });
+        }
+        Ok(())
+    }
+
     /// Find an entry, and keep others from changing it until the transaction ends.
     #[tracing::instrument(name = "db.account_data.find_for_update", skip_all, fields(user.id = %user_id), err)]
     pub async fn find_for_update(

@@ -189,23 +189,23 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Delete all devices, tokens and pushers of a user, but those of `except`.
+    /// Delete all devices, tokens and pushers of a user, but those of `except`. The devices deleted.
     #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id), err)]
     pub async fn delete_all(
         &mut self,
         user_id: &UserId,
         except: Option<&DeviceId>,
-    ) -> Result<(), StorageError> {
-        sqlx::query!(
+    ) -> Result<Vec<OwnedDeviceId>, StorageError> {
+        let deleted = sqlx::query_scalar!(
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
                   r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
                   p AS (DELETE FROM pushers WHERE user_id = $1 AND device_id IS DISTINCT FROM $2)
-             DELETE FROM devices WHERE user_id = $1 AND device_id IS DISTINCT FROM $2",
+             DELETE FROM devices WHERE user_id = $1 AND device_id IS DISTINCT FROM $2 RETURNING device_id",
             user_id.as_str(),
             except.map(DeviceId::as_str)
         )
-        .execute(&mut *self.conn)
+        .fetch_all(&mut *self.conn)
         .await?;
-        Ok(())
+        Ok(deleted.into_iter().map(Into::into).collect())
     }
 }

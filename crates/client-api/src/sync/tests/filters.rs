@@ -137,4 +137,12 @@ async fn what_relates_is_bundled_after_a_gap_and_can_be_asked_for(pool: PgPool) 
         let answer = story.sync(bob, &[("since", &since), ("filter", &filter)]).await;
         assert_eq!(said(&joined(&answer, &room)["timeline"]), expect, "{key}");
     }
+    let other = story.say(alice, &room, "other").await;
+    let thread = json!({"rel_type": "m.thread", "event_id": other});
+    let body = json!({"msgtype": "m.text", "body": "gone", "m.relates_to": thread});
+    let redacted = story.send(bob, &room, body).await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/redact/{redacted}/r1");
+    story.server.put(&path, Some(bob), json!({})).await.ok();
+    let answer = story.sync(bob, &[("since", &since), ("filter", &related)]).await;
+    assert_eq!(said(&joined(&answer, &room)["timeline"]), ["root"]);
 }
