@@ -2,8 +2,9 @@
 //!
 //! The redacted form is also what is signed, and what event IDs are hashes of.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
+use myelin_model::Event;
 use ruma::room_version_rules::RedactionRules;
 
 use crate::{
@@ -17,6 +18,35 @@ use crate::{
 pub fn redact_event(json: &str, version: RoomVersion) -> Result<String, serde_json::Error> {
     let members: Members<'_> = serde_json::from_str(json)?;
     Ok(write_redacted(&members, version, true))
+}
+
+/// The event without what a redaction would take away, though none redacted it: for those whom its sender, who was erased since,
+/// did not send it to.
+pub fn prune(event: &Event, version: RoomVersion) -> Event {
+    Event {
+        nid: event.nid,
+        room_nid: event.room_nid,
+        room_id: event.room_id.clone(),
+        pos: event.pos,
+        event_id: event.event_id.clone(),
+        event_type: event.event_type.clone(),
+        state_key: event.state_key.clone(),
+        state_key_nid: event.state_key_nid,
+        sender: event.sender.clone(),
+        origin_server_ts: event.origin_server_ts,
+        depth: event.depth,
+        membership: event.membership,
+        state_before: event.state_before,
+        state_after: event.state_after,
+        replaces: event.replaces,
+        redacts: event.redacts,
+        redacted_by: event.redacted_by,
+        flags: event.flags,
+        notify_ordinal: event.notify_ordinal,
+        transaction: None,
+        json: redact_event(&event.json, version).unwrap_or_else(|_| "{}".to_owned()).into(),
+        client_json: OnceLock::new(),
+    }
 }
 
 /// What is signed and hashed into the event ID: the redacted form without signatures.

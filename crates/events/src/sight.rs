@@ -5,7 +5,11 @@ use std::{collections::HashSet, sync::Arc};
 use myelin_model::{Event, EventFlags, Membership, StreamPos};
 use ruma::{OwnedUserId, UserId};
 
-use crate::visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see};
+use crate::{
+    redact::prune,
+    version::RoomVersion,
+    visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see},
+};
 
 /// Since when, with the newest last.
 type Changes<T> = Vec<(StreamPos, T)>;
@@ -19,16 +23,19 @@ pub struct Sight {
     /// Up to where the user was last in the room. `None`: never was.
     joined_upto: Option<StreamPos>,
     ignored: Arc<HashSet<OwnedUserId>>,
+    erased: Arc<HashSet<OwnedUserId>>,
 }
 
 impl Sight {
     /// The view of `user_id`, from the contents of the room's `m.room.history_visibility` events and the user's memberships in
-    /// it, both by rising position. `ignored` are the users whom the user ignores.
+    /// it, both by rising position. `ignored` are the users whom the user ignores, `erased` those who were erased when they left
+    /// this server for good.
     pub fn new<'a>(
         user_id: &UserId,
         visibilities: impl IntoIterator<Item = (StreamPos, &'a str)>,
         memberships: impl IntoIterator<Item = (StreamPos, Membership)>,
         ignored: Arc<HashSet<OwnedUserId>>,
+        erased: Arc<HashSet<OwnedUserId>>,
     ) -> Self {
         let visibilities = visibilities
             .into_iter()
@@ -42,7 +49,14 @@ impl Sight {
                 joined_upto = Some(changes.peek().map_or(StreamPos(i64::MAX), |(pos, _)| *pos));
             }
         }
-        Self { user_id: user_id.to_owned(), visibilities, memberships, joined_upto, ignored }
+        Self {
+            user_id: user_id.to_owned(),
+            visibilities,
+            memberships,
+            joined_upto,
+            ignored,
+            erased,
+        }
     }
 
     /// Whose view it is.
@@ -102,6 +116,19 @@ impl Sight {
         self.may_see_at(pos)
     }
 
+    /// The event as the user sees it, if it may be seen: what erased users sent is shown in full only to whom they sent it, who were in
+    /// the room at that time.
+    pub fn shown(&self, event: Arc<Event>, version: RoomVersion) -> Arc<Event> {
+        if !self.erased.contains(&event.sender) {
+            return event;
+        }
+        let was_joined = event.pos.is_some_and(|pos| {
+            let before = StreamPos(pos.0.saturating_sub(1));
+            [before, pos].iter().any(|pos| self.membership_at(*pos) == Some(Membership::Join))
+        });
+        if was_joined { event } else { Arc::new(prune(&event, version)) }
+    }
+
     /// Whether the user may see what stands at a position.
     pub fn may_see_at(&self, pos: StreamPos) -> bool {
         let before = StreamPos(pos.0.saturating_sub(1));
@@ -142,6 +169,7 @@ mod tests {
             user_id!("@a:h"),
             visibilities.iter().map(|(pos, content)| (*pos, &**content)),
             memberships.iter().map(|(pos, membership)| (StreamPos(*pos), *membership)),
+            Arc::default(),
             Arc::default(),
         );
         (1..=9).filter(|pos| sight.may_see_at(StreamPos(*pos))).collect()

@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     Ephemeral, PresenceTimers, StorageError, Tx, Writer,
+    erased::ErasedUsers,
     event_cache::EventCache,
     events::Events,
     heads::Heads,
@@ -61,6 +62,7 @@ struct Inner {
     ephemeral: Ephemeral,
     visibility_histories: VisibilityHistories,
     ignored_users: Arc<IgnoredUsers>,
+    erased_users: Arc<ErasedUsers>,
     /// Ends the tasks when the last handle goes.
     _stop: DropGuard,
 }
@@ -105,9 +107,11 @@ impl Db {
         log.subscribe(ephemeral.log_subscriber());
         let ignored_users = Arc::<IgnoredUsers>::default();
         log.subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
+        let erased_users = Arc::<ErasedUsers>::default();
+        log.subscribe(Arc::clone(&erased_users) as Arc<dyn LogSubscriber>);
         let writer = Writer::start(pool.clone(), log.clone(), Arc::clone(&heads), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
-        Ok(Self {
+        let db = Self {
             inner: Arc::new(Inner {
                 pool,
                 log,
@@ -119,9 +123,12 @@ impl Db {
                 ephemeral,
                 visibility_histories: VisibilityHistories::default(),
                 ignored_users,
+                erased_users,
                 _stop: stop.drop_guard(),
             }),
-        })
+        };
+        db.erased_users().await?;
+        Ok(db)
     }
 
     /// Start a transaction.
@@ -137,6 +144,10 @@ impl Db {
     /// Typing and presence.
     pub fn ephemeral(&self) -> &Ephemeral {
         &self.inner.ephemeral
+    }
+
+    pub(crate) fn known_erased_users(&self) -> &ErasedUsers {
+        &self.inner.erased_users
     }
 
     pub(crate) fn known_ignored_users(&self) -> &IgnoredUsers {

@@ -8,6 +8,7 @@ mod auth_chains;
 mod db;
 mod directory;
 mod ephemeral;
+mod erased;
 mod error;
 mod event_cache;
 mod events;

@@ -38,7 +38,56 @@ mod tests {
     use serde_json::json;
     use sqlx::PgPool;
 
-    use crate::test_server;
+    use crate::{
+        test_rooms::{TestRoom, bodies, encode},
+        test_server,
+    };
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_the_erased_sent_is_for_whom_they_sent_it_to(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = test_server::register(&server, "alice", "secret").await;
+        let (bob, carol) = (server.user("bob").await, server.user("carol").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let sent = room.text(&alice, "for bob").await;
+        let edit = json!({"msgtype": "m.text", "body": "* for you",
+            "m.new_content": {"msgtype": "m.text", "body": "for you"},
+            "m.relates_to": {"rel_type": "m.replace", "event_id": sent}});
+        room.send(&alice, "m.room.message", edit).await;
+        room.text(&bob, "to stay").await;
+        room.set_state(&alice, "m.room.topic", json!({"topic": "alice's"})).await;
+        room.set_state(&alice, "m.room.topic", json!({"topic": "new"})).await;
+        let password = json!({"type": "m.login.password", "password": "secret",
+            "identifier": {"type": "m.id.user", "user": "alice"}});
+        let body = json!({"erase": true, "auth": password});
+        server.post("/_matrix/client/v3/account/deactivate", Some(&alice), body).await.ok();
+        room.join(&carol).await;
+
+        let (all, rest) = (vec!["for bob", "* for you", "to stay"], vec!["to stay"]);
+        for (reader, expect) in [(&bob, &all), (&carol, &rest)] {
+            let page = room.get("messages?dir=f&limit=100", reader).await;
+            assert_eq!(bodies(&page.body["chunk"]), *expect, "{}", reader.user_id);
+            let context = room.get(&format!("context/{}?limit=20", encode(&sent)), reader).await;
+            let event = room.get(&format!("event/{}", encode(&sent)), reader).await;
+            let filter = encode(r#"{"room":{"timeline":{"limit":50}}}"#);
+            let path = format!("/_matrix/client/v3/sync?timeout=0&filter={filter}");
+            let sync = server.get(&path, Some(reader)).await;
+            let timeline = &sync.body["rooms"]["join"][&room.id]["timeline"]["events"];
+            assert_eq!(bodies(timeline), *expect, "{}", reader.user_id);
+            for answer in [&page, &context, &event, &sync] {
+                let is_told =
+                    ["for bob", "for you", "alice's"].map(|text| answer.text.contains(text));
+                let expected = reader.user_id == bob.user_id;
+                let told = is_told.into_iter().any(|is_told| is_told);
+                assert_eq!(told, expected, "{}: {}", reader.user_id, answer.text);
+            }
+            assert_eq!(event.ok()["event_id"], sent.as_str(), "it is there all the same");
+        }
+        room.text(&bob, "to carol").await;
+        let page = room.get("messages?dir=b&limit=1", &carol).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["to carol"]);
+    }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn needs_the_password_and_is_for_good(pool: PgPool) {

@@ -108,7 +108,10 @@ impl Rooms {
         nids.extend(others);
         nids.sort_unstable();
         nids.dedup();
-        let found = self.db().events().find_many(&nids).await?;
+        let mut found = self.db().events().find_many(&nids).await?;
+        for event in found.values_mut() {
+            *event = view.sight.shown(Arc::clone(event), view.version);
+        }
         let shown = events
             .into_iter()
             .map(|event| Shown {
@@ -118,7 +121,7 @@ impl Rooms {
                 membership: event
                     .pos
                     .map(|pos| view.sight.membership_at(pos).unwrap_or(Membership::Leave)),
-                event,
+                event: view.sight.shown(event, view.version),
                 related: Related::default(),
             })
             .collect();

@@ -65,11 +65,13 @@ impl RoomView {
         let version = rooms.version_of(&head)?;
         let history = rooms.db().visibility_history(&head, user_id).await?;
         let ignored = rooms.db().ignored_users(user_id).await?;
+        let erased = rooms.db().erased_users().await?;
         let sight = Sight::new(
             user_id,
             history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
             history.memberships.iter().copied(),
             ignored,
+            erased,
         );
         let mut access = match (sight.membership(), sight.joined_upto()) {
             (Some(Membership::Join), _) => Access::Member,

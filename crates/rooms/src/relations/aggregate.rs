@@ -110,12 +110,15 @@ impl Rooms {
             let Some(kinds) = found.remove(&shown.event.event_id) else { continue };
             for kind in kinds {
                 let events = kind.children.iter().filter_map(|nid| children.get(nid));
-                let mut events = events.filter(|event| view.sight.may_see(event));
+                let events = events.filter(|event| view.sight.may_see(event));
+                let shown_to =
+                    |event: &Arc<Event>| view.sight.shown(Arc::clone(event), view.version);
+                let mut events = events.map(shown_to);
                 let related = &mut shown.related;
                 match &*kind.rel_type {
-                    "m.replace" => related.edit = events.next().cloned(),
+                    "m.replace" => related.edit = events.next(),
                     "m.thread" => {
-                        related.thread = events.next().cloned().map(|latest| Thread {
+                        related.thread = events.next().map(|latest| Thread {
                             latest,
                             count: kind.count,
                             participated: kind.participated || shown.event.sender == reader,

@@ -29,7 +29,8 @@ impl EventWriter<'_> {
             event_json(redaction, self.version, Format::Sync, &Unsigned::default())
         });
         let replaced = event.replaces.and_then(|nid| self.loaded.events.get(&nid));
-        let prev_content = replaced.map(|event| content_for_clients(event, self.version));
+        let before = replaced.map(|event| self.pass.older(event, self.version));
+        let prev_content = before.as_ref().map(|event| content_for_clients(event, self.version));
         let relations = relations::to_json(self.pass, event, self.version, self.loaded);
         let unsigned = Unsigned {
             age: Some(self.pass.now_ms.saturating_sub(event.origin_server_ts)),

@@ -21,13 +21,15 @@ mod summary;
 mod timeline;
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use myelin_model::{DeviceSession, StreamPos};
+use myelin_events::{RoomVersion, redact::prune};
+use myelin_model::{DeviceSession, Event, StreamPos};
 use myelin_storage::{AccountDataRow, EphemeralChanges, PresenceState, StorageError};
-use ruma::{RoomId, UserId};
+use ruma::{OwnedUserId, RoomId, UserId};
 
 pub(crate) use self::sent_members::SentMembers;
 use crate::{Sync, SyncToken, context::KnownKeys, filter::Filter, view::Personal};
@@ -75,6 +77,8 @@ pub(crate) struct Pass<'a> {
     /// All account data, if it was read.
     pub(crate) account_data: Option<Vec<AccountDataRow>>,
     pub(crate) keys: KnownKeys,
+    /// Who was erased.
+    pub(crate) erased: Arc<HashSet<OwnedUserId>>,
 }
 
 impl Pass<'_> {
@@ -91,9 +95,43 @@ impl Pass<'_> {
         self.filter().allows_room(room_id) && !self.sync.settings().excluded_rooms.contains(room_id)
     }
 
+    /// Whether an event is shown without its content: its sender was erased, and had not sent it to the user, who was not in the room then.
+    pub(crate) fn is_pruned(&self, event: &Event, was_joined: bool) -> bool {
+        !was_joined && self.erased.contains(&event.sender)
+    }
+
+    /// An event from before what is told now, as the user sees it. Whether the user was in the room then is known for sure only since
+    /// the user's last member event: who was erased is not shown in doubt.
+    pub(crate) fn older<'e>(&self, event: &'e Event, version: RoomVersion) -> MaybePruned<'e> {
+        let row = plan::joined_row(self, event.room_nid);
+        let was_joined = row.is_some_and(|row| event.pos.is_some_and(|pos| pos >= row.pos));
+        if self.is_pruned(event, was_joined) {
+            MaybePruned::Pruned(Box::new(prune(event, version)))
+        } else {
+            MaybePruned::Whole(event)
+        }
+    }
+
     /// Everything is told, not only what changed.
     pub(crate) fn tells_all(&self) -> bool {
         self.since.is_none() || self.request.full_state
+    }
+}
+
+/// An event, or what is left of it.
+pub(crate) enum MaybePruned<'e> {
+    Whole(&'e Event),
+    Pruned(Box<Event>),
+}
+
+impl std::ops::Deref for MaybePruned<'_> {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        match self {
+            Self::Whole(event) => event,
+            Self::Pruned(event) => event,
+        }
     }
 }
 
@@ -138,6 +176,7 @@ pub async fn sync(
             personal,
             account_data,
             keys: *sync.keys().await?,
+            erased: sync.db().erased_users().await?,
         };
         let token = SyncToken { pos: pass.upto, stamp: pass.ephemeral.stamp };
         let answer = answer(&pass, &mut sample, token).await?;

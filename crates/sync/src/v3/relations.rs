@@ -88,7 +88,8 @@ pub(super) fn to_json(
     };
     let write = |out: &mut String, event: &Event| {
         let age = Some(pass.now_ms.saturating_sub(event.origin_server_ts));
-        write_event(out, event, version, Format::Sync, &Unsigned { age, ..Unsigned::default() });
+        let event = pass.older(event, version);
+        write_event(out, &event, version, Format::Sync, &Unsigned { age, ..Unsigned::default() });
     };
     for row in rows {
         let start = out.len();

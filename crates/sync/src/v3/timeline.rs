@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use myelin_events::visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see};
+use myelin_events::{
+    redact::prune,
+    visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see},
+};
 use myelin_model::{Event, EventNid, Membership, StreamPos};
 use myelin_storage::{Change, StretchRow};
 
@@ -142,7 +145,13 @@ pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Lo
                 break;
             }
         } else if passes {
-            events.push((Arc::clone(event), seen.membership));
+            let event = match loaded.room(task.row.room_nid) {
+                Some((_, version)) if pass.is_pruned(event, seen.was_joined) => {
+                    Arc::new(prune(event, version))
+                }
+                Some(_) | None => Arc::clone(event),
+            };
+            events.push((event, seen.membership));
             start = at;
         }
     }
@@ -163,6 +172,8 @@ pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Lo
 #[derive(Clone, Copy)]
 struct Seen {
     visible: bool,
+    /// Before the event or after it.
+    was_joined: bool,
     membership: Option<Membership>,
 }
 
@@ -176,7 +187,7 @@ fn viewpoints(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded
         return window
             .events
             .iter()
-            .map(|event| Seen { visible: hears(event), membership })
+            .map(|event| Seen { visible: hears(event), was_joined: true, membership })
             .collect();
     }
     let mut seen = Vec::with_capacity(window.events.len());
@@ -196,7 +207,9 @@ fn viewpoints(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded
         }
         // One's own coming and going is never a secret.
         let visible = (is_own || may_see(&view)) && hears(event);
-        seen.push(Seen { visible, membership: view.membership_after });
+        let was_joined =
+            [view.membership_before, view.membership_after].contains(&Some(Membership::Join));
+        seen.push(Seen { visible, was_joined, membership: view.membership_after });
         membership = view.membership_before;
         visibility = view.visibility_before;
         joined_since |= membership == Some(Membership::Join);

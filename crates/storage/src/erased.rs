@@ -1,0 +1,60 @@
+//! Who asked to be erased on leaving this server for good: what they sent is shown in full only to whom they sent it.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+use ruma::OwnedUserId;
+
+use crate::{
+    Db, StorageError,
+    log::{Change, LogEntry, LogSubscriber},
+};
+
+/// All of them in memory, read again after any account changed. Accounts change seldom, and few are erased.
+#[derive(Debug, Default)]
+pub(crate) struct ErasedUsers {
+    users: RwLock<Option<Arc<HashSet<OwnedUserId>>>>,
+    /// Counts changes: what was read from the database before one may be stale.
+    changes: AtomicU64,
+}
+
+impl LogSubscriber for ErasedUsers {
+    fn apply(&self, entries: &[Arc<LogEntry>]) {
+        if entries.iter().any(|entry| matches!(entry.change, Change::Account { .. })) {
+            self.changes.fetch_add(1, Ordering::AcqRel);
+            *self.users.write() = None;
+        }
+    }
+}
+
+impl Db {
+    /// The users who were erased. At most one query, none while no account changes.
+    #[tracing::instrument(name = "db.erased_users.get", skip_all, err)]
+    pub async fn erased_users(&self) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
+        let known = self.known_erased_users();
+        if let Some(users) = known.users.read().as_ref() {
+            return Ok(Arc::clone(users));
+        }
+        let changes = known.changes.load(Ordering::Acquire);
+        let users = sqlx::query_scalar!("SELECT user_id FROM users WHERE erased")
+            .fetch_all(self.pool())
+            .await?
+            .into_iter()
+            .map(|user_id| {
+                OwnedUserId::try_from(user_id).map_err(StorageError::inconsistent("users.user_id"))
+            })
+            .collect::<Result<HashSet<_>, _>>()?;
+        let users = Arc::new(users);
+        let mut place = known.users.write();
+        if known.changes.load(Ordering::Acquire) == changes {
+            *place = Some(Arc::clone(&users));
+        }
+        Ok(users)
+    }
+}
