@@ -1,7 +1,6 @@
 //! A room in memory: its events, numbered as they arrive, and its state after each.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -21,7 +20,10 @@ pub struct Room {
     pub version: RoomVersion,
     pub events: Vec<Arc<Pdu>>,
     pub numbers: HashMap<OwnedEventId, u32>,
-    keys: RefCell<HashMap<(String, String), u32>>,
+    keys: HashMap<String, HashMap<String, u32>>,
+    keys_count: u32,
+    auth_events: Vec<Vec<u32>>,
+    create: Option<u32>,
     pub states_after: Vec<State>,
 }
 
@@ -31,7 +33,10 @@ impl Room {
             version,
             events: Vec::new(),
             numbers: HashMap::new(),
-            keys: RefCell::default(),
+            keys: HashMap::new(),
+            keys_count: 0,
+            auth_events: Vec::new(),
+            create: None,
             states_after: Vec::new(),
         }
     }
@@ -64,13 +69,16 @@ impl Room {
         let number = u32::try_from(self.events.len()).unwrap();
         self.numbers.insert(event.event_id.clone(), number);
         if let Some(state_key) = &event.state_key {
-            let next = u32::try_from(self.keys.borrow().len()).unwrap();
-            let key = *self
-                .keys
-                .borrow_mut()
-                .entry((event.event_type.to_string(), state_key.to_string()))
-                .or_insert(next);
+            let of_type = self.keys.entry(event.event_type.to_string()).or_default();
+            let key = *of_type.entry(state_key.to_string()).or_insert_with(|| {
+                self.keys_count += 1;
+                self.keys_count - 1
+            });
             state.insert(key, number);
+        }
+        self.auth_events.push(event.auth_events.iter().map(|id| self.numbers[id]).collect());
+        if self.create.is_none() && &*event.event_type == "m.room.create" {
+            self.create = Some(number);
         }
         self.events.push(event);
         self.states_after.push(state);
@@ -101,17 +109,14 @@ impl RoomEvents for Room {
     }
 
     fn auth_events(&self, id: u32, into: &mut Vec<u32>) {
-        into.extend(self.events[id as usize].auth_events.iter().map(|id| self.numbers[id]));
+        into.extend(&self.auth_events[id as usize]);
     }
 
     fn key(&self, event_type: &str, state_key: &str) -> Option<u32> {
-        self.keys.borrow().get(&(event_type.to_owned(), state_key.to_owned())).copied()
+        self.keys.get(event_type)?.get(state_key).copied()
     }
 
     fn create(&self) -> Option<u32> {
-        self.events
-            .iter()
-            .position(|event| &*event.event_type == "m.room.create")
-            .and_then(|place| u32::try_from(place).ok())
+        self.create
     }
 }

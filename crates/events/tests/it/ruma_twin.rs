@@ -15,7 +15,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use crate::room::{Room, State};
+use super::room::{Room, State};
 
 #[derive(Clone)]
 pub struct Twin(Arc<Inner>);
@@ -156,7 +156,21 @@ impl<'r> Prepared<'r> {
         Self { room, twins, maps, chains }
     }
 
+    /// The auth chains of the states: [`Prepared::resolve_maps`] uses them up.
+    pub fn chains(&self) -> Vec<EventIdSet<OwnedEventId>> {
+        self.chains.clone()
+    }
+
     pub fn resolve(&self) -> Option<Names> {
+        let resolved = self.resolve_maps(self.chains())?;
+        Some(resolved.into_iter().map(|((kind, key), id)| ((kind.to_string(), key), id)).collect())
+    }
+
+    /// What ruma gives, as it gives it.
+    pub fn resolve_maps(
+        &self,
+        chains: Vec<EventIdSet<OwnedEventId>>,
+    ) -> Option<StateMap<OwnedEventId>> {
         let StateResolutionVersion::V2(rules) = &self.room.version.rules().state_res else {
             return None;
         };
@@ -164,14 +178,14 @@ impl<'r> Prepared<'r> {
             self.room.version.auth_rules(),
             rules,
             &self.maps,
-            self.chains.clone(),
+            chains,
             |id: &EventId| self.twins.get(id).cloned(),
             |conflicted: &StateMap<Vec<OwnedEventId>>| {
                 Some(subgraph(self.room, conflicted.values().flatten()))
             },
         )
         .unwrap();
-        Some(resolved.into_iter().map(|((kind, key), id)| ((kind.to_string(), key), id)).collect())
+        Some(resolved)
     }
 }
 

@@ -130,18 +130,24 @@ pub(crate) async fn read_chains(
         HashMap::with_capacity(state_nids.len());
     for row in rows {
         let (map, chain) = states.entry(StateNid(row.wanted)).or_default();
-        let delta = packed::unpack(&row.delta)
-            .map_err(StorageError::inconsistent("state_snapshots.delta"))?;
-        for (key, event) in &delta {
-            match event {
-                Some(event) => map.insert(*key, *event),
-                None => map.remove(key),
-            };
-        }
+        let delta = apply(&row.delta, map)?;
         let delta = if row.base_nid.is_some() { delta } else { Delta::new() };
         chain.links.push(Link { state_nid: StateNid(row.state_nid), delta: Arc::new(delta) });
     }
     Ok(states)
+}
+
+/// Make a packed difference's changes to a state, and give the difference.
+fn apply(packed: &[u8], map: &mut StateMap) -> Result<Delta, StorageError> {
+    let delta =
+        packed::unpack(packed).map_err(StorageError::inconsistent("state_snapshots.delta"))?;
+    for (key, event) in &delta {
+        match event {
+            Some(event) => map.insert(*key, *event),
+            None => map.remove(key),
+        };
+    }
+    Ok(delta)
 }
 
 /// Read one whole state.
@@ -154,6 +160,11 @@ pub(crate) async fn read_map(pool: &PgPool, state_nid: StateNid) -> Result<State
 }
 
 impl NewSnapshot {
+    /// Make the changes that the snapshot stores to its base's state, as reading it from the database does.
+    pub fn apply(&self, base: &mut StateMap) -> Result<(), StorageError> {
+        apply(&self.delta, base).map(drop)
+    }
+
     /// Columns for the writer: number, base, difference.
     pub(crate) fn into_columns(self, room_nid: RoomNid) -> (i64, i64, Option<i64>, Vec<u8>) {
         (room_nid.0, self.state_nid.0, self.base_nid.map(|nid| nid.0), self.delta)
@@ -172,12 +183,7 @@ mod tests {
         }
         let mut map = StateMap::new();
         for link in links.iter().rev() {
-            for (key, event) in packed::unpack(&link.delta).unwrap() {
-                match event {
-                    Some(event) => map.insert(key, event),
-                    None => map.remove(&key),
-                };
-            }
+            link.apply(&mut map).unwrap();
         }
         (map, links.len())
     }
