@@ -5,6 +5,8 @@
 mod account;
 mod alias;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod config_tests;
 mod context;
 mod device;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Once};
 use tracing_subscriber::{Layer, layer::SubscriberExt as _};
 
 thread_local! {
-    static STATEMENTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static STATEMENTS: RefCell<Vec<Statement>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The statements that the driver sends from this thread. The runtime of a test has one thread, so that is the test with all the
@@ -27,13 +27,42 @@ impl Statements {
 
     /// The beginnings of the statements since the start.
     pub fn list(&self) -> Vec<String> {
-        STATEMENTS.with_borrow(|statements| statements.iter().skip(self.0).cloned().collect())
+        self.map(|statement| statement.summary.clone())
     }
 
     /// How many there were since the start.
     pub fn count(&self) -> usize {
-        self.list().len()
+        self.map(|_| ()).len()
     }
+
+    /// How many of them changed rows or committed.
+    pub fn writes(&self) -> usize {
+        self.map(|statement| is_write(statement.text())).into_iter().filter(|write| *write).count()
+    }
+
+    fn map<T>(&self, of: impl Fn(&Statement) -> T) -> Vec<T> {
+        STATEMENTS.with_borrow(|statements| statements.iter().skip(self.0).map(of).collect())
+    }
+}
+
+/// Statements that a node sends by itself, now and then: what belongs to other nodes' news and to presence is no part of a request.
+const OWN_ACCORD: [&str; 3] = ["FROM log WHERE pos > $1", "pg_notify(", "INSERT INTO presence"];
+
+/// Whether a statement changes rows, or makes changes last. Those that only take a number or a lock do not.
+fn is_write(sql: &str) -> bool {
+    let mut before = String::new();
+    sql.split(|char: char| !(char.is_alphanumeric() || char == '_')).any(|word| {
+        let word = word.to_ascii_lowercase();
+        let writes = match &*word {
+            "insert" | "delete" | "commit" | "append_batch" | "log_publish" => true,
+            "update" => before != "for" && before != "key",
+            _ => false,
+        };
+        if !word.is_empty() {
+            before = word;
+        }
+        writes
+    })
 }
 
 /// Notes what the driver reports.
@@ -42,20 +71,59 @@ struct Recorder;
 impl<S: tracing::Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
         if event.metadata().target() == "sqlx::query" {
-            let mut summary = Summary(String::new());
-            event.record(&mut summary);
-            STATEMENTS.with_borrow_mut(|statements| statements.push(summary.0));
+            let mut statement = Statement::default();
+            event.record(&mut statement);
+            if OWN_ACCORD.iter().any(|part| statement.text().contains(part)) {
+                return;
+            }
+            STATEMENTS.with_borrow_mut(|statements| statements.push(statement));
         }
     }
 }
 
-/// Reads the field in which the driver reports a statement's beginning.
-struct Summary(String);
+/// What the driver reports of a statement.
+#[derive(Debug, Default)]
+struct Statement {
+    summary: String,
+    /// Empty if the summary is all of it.
+    whole: String,
+}
 
-impl tracing::field::Visit for Summary {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "summary" {
-            self.0 = format!("{value:?}");
+impl Statement {
+    fn text(&self) -> &str {
+        if self.whole.is_empty() { &self.summary } else { &self.whole }
+    }
+}
+
+impl tracing::field::Visit for Statement {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.clone_into(&mut self.whole),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_told_from_reads() {
+        for (sql, expect) in [
+            ("SELECT base, appended FROM append_batch($1)", true),
+            ("\n\nWITH a AS (UPDATE users SET x = 1 RETURNING *) SELECT * FROM a\n", true),
+            ("insert into a select * from b", true),
+            ("DELETE FROM a", true),
+            ("COMMIT", true),
+            ("SELECT updated, inserted FROM a FOR UPDATE", false),
+            ("SELECT 1 FROM a FOR NO KEY UPDATE", false),
+            ("SELECT nextval('event_nids')", false),
+        ] {
+            assert_eq!(is_write(sql), expect, "{sql}");
         }
     }
 }
