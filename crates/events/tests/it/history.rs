@@ -63,7 +63,10 @@ impl History {
         let state = self.room.state_after(prev_events);
         let sender = <&UserId>::try_from(sender).unwrap();
         let content = content.to_string();
-        if !self.is_beginning() && is_join(event_type, &content) && self.room.find(&state, "m.room.join_rules", "").is_none() {
+        if !self.is_beginning()
+            && is_join(event_type, &content)
+            && self.room.find(&state, "m.room.join_rules", "").is_none()
+        {
             // A resolution may leave no join rules at all. We take that for `invite`, as Synapse does; ruma, which
             // lets nobody join there, cannot be asked.
             return None;
