@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use myelin_model::{Clock, SystemClock};
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -15,13 +15,11 @@ use crate::{
     heads::Heads,
     ignored::IgnoredUsers,
     log::{Log, LogSubscriber},
+    migrate,
     nids::Nids,
     state::{self, StateKeys, StateMap},
     visibility::VisibilityHistories,
 };
-
-/// The schema's changes, embedded in the binary.
-pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
 /// How storage is to be opened.
 #[derive(Debug, Clone)]
@@ -70,7 +68,7 @@ struct Inner {
 impl Db {
     /// Bring the schema up to date. Safe to call on several nodes at once: one does it, the others wait.
     pub async fn migrate(pool: &PgPool) -> Result<(), StorageError> {
-        Ok(MIGRATOR.run(pool).await?)
+        migrate::migrate(pool).await
     }
 
     /// Start to follow the log and to write to it, until `stop` or until the last handle is dropped. The schema must be up

@@ -18,6 +18,7 @@ mod ignored;
 pub mod log;
 mod member_summaries;
 mod memberships;
+mod migrate;
 mod nids;
 mod read_markers;
 mod relations;
@@ -33,7 +34,7 @@ pub mod writer;
 pub use self::{
     aliases::{Alias, Aliases, AliasesTx},
     auth_chains::{AuthChainIndex, ChainPosition},
-    db::{Db, MIGRATOR, StorageSettings},
+    db::{Db, StorageSettings},
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     ephemeral::{
         Ephemeral, EphemeralChange, EphemeralChanges, EphemeralSubscriber, Presence, PresenceState,
@@ -46,6 +47,7 @@ pub use self::{
     history::{HistoryPage, Page, PageFilter},
     log::{Change, Log, LogEntry, LogSubscriber},
     member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
+    migrate::{MIGRATOR, pool_options},
     nids::Nids,
     read_markers::ReadMarkers,
     relations::{Aggregation, Relations, RelationsPage},

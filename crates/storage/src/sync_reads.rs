@@ -98,6 +98,31 @@ pub struct StretchRow {
     pub replaces: Option<EventNid>,
 }
 
+/// The columns of a [`StretchRow`].
+struct StretchColumns {
+    ord: i64,
+    event_nid: i64,
+    pos: i64,
+    sender: String,
+    membership: Option<i16>,
+    state_key_nid: Option<i64>,
+    replaces: Option<i64>,
+}
+
+impl From<StretchColumns> for StretchRow {
+    fn from(row: StretchColumns) -> Self {
+        Self {
+            stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
+            event_nid: EventNid(row.event_nid),
+            pos: StreamPos(row.pos),
+            sender: row.sender.into(),
+            is_member: row.membership.is_some(),
+            state_key_nid: row.state_key_nid.map(StateKeyNid),
+            replaces: row.replaces.map(EventNid),
+        }
+    }
+}
+
 /// Reads for `/sync`.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncReads<'db> {
@@ -226,7 +251,14 @@ impl SyncReads<'_> {
         let rows = sqlx::query!(
             r#"
             SELECT pos AS "pos!", kind, room_nid, user_id, payload FROM log
-            WHERE pos > $3 AND pos <= $4 AND (user_id = $1 OR room_nid = ANY ($2))
+            WHERE pos > $3 AND pos <= $4 AND user_id = $1
+            UNION ALL
+            SELECT l.pos, l.kind, l.room_nid, l.user_id, l.payload FROM unnest($2::bigint[]) AS r (room_nid)
+            CROSS JOIN LATERAL (
+                SELECT pos, kind, room_nid, user_id, payload FROM log
+                WHERE log.room_nid = r.room_nid AND pos > $3 AND pos <= $4 AND user_id IS DISTINCT FROM $1
+                OFFSET 0 -- one look into the index a room, however many entries other rooms have
+            ) AS l
             UNION ALL
             SELECT last_pos, NULL, room_nid, NULL, NULL FROM rooms
             WHERE room_nid = ANY ($2) AND last_pos > $3
@@ -267,7 +299,8 @@ impl SyncReads<'_> {
             .iter()
             .map(|stretch| i64::try_from(stretch.limit).unwrap_or(i64::MAX))
             .collect();
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            StretchColumns,
             r#"
             SELECT s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.sender, e.membership, e.state_key_nid, e.replaces
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
@@ -287,16 +320,7 @@ impl SyncReads<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        let rows = rows.into_iter().map(|row| StretchRow {
-            stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
-            event_nid: EventNid(row.event_nid),
-            pos: StreamPos(row.pos),
-            sender: row.sender.into(),
-            is_member: row.membership.is_some(),
-            state_key_nid: row.state_key_nid.map(StateKeyNid),
-            replaces: row.replaces.map(EventNid),
-        });
-        Ok(rows.collect())
+        Ok(rows.into_iter().map(Into::into).collect())
     }
 
     /// The last state events of each state key in stretches of history; their limits are not looked at.
@@ -307,13 +331,18 @@ impl SyncReads<'_> {
         let rooms: Vec<i64> = stretches.iter().map(|stretch| stretch.room_nid.0).collect();
         let after: Vec<i64> = stretches.iter().map(|stretch| stretch.after.0).collect();
         let upto: Vec<i64> = stretches.iter().map(|stretch| stretch.upto.0).collect();
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            StretchColumns,
             r#"
             SELECT DISTINCT ON (s.ord, e.state_key_nid)
                 s.ord AS "ord!", e.event_nid, e.pos AS "pos!", e.sender, e.membership, e.state_key_nid, e.replaces
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
-            JOIN events e ON e.room_nid = s.room_nid AND e.pos > s.after AND e.pos <= s.upto
-            WHERE e.state_key_nid IS NOT NULL AND e.flags & $4 = 0
+            CROSS JOIN LATERAL (
+                SELECT event_nid, pos, sender, membership, state_key_nid, replaces FROM events
+                WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND state_key_nid IS NOT NULL
+                    AND flags & $4 = 0
+                OFFSET 0 -- one look into the index a stretch, never a join with all events
+            ) AS e
             ORDER BY s.ord, e.state_key_nid, e.pos DESC
             "#,
             &rooms,
@@ -323,16 +352,7 @@ impl SyncReads<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        let rows = rows.into_iter().map(|row| StretchRow {
-            stretch: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
-            event_nid: EventNid(row.event_nid),
-            pos: StreamPos(row.pos),
-            sender: row.sender.into(),
-            is_member: row.membership.is_some(),
-            state_key_nid: row.state_key_nid.map(StateKeyNid),
-            replaces: row.replaces.map(EventNid),
-        });
-        Ok(rows.collect())
+        Ok(rows.into_iter().map(Into::into).collect())
     }
 
     /// From member events back through those they took the place of, down to and including the first at or before
@@ -381,8 +401,11 @@ impl SyncReads<'_> {
         let users: Vec<String> = user_ids.iter().map(ToString::to_string).collect();
         let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
         let rows = sqlx::query_scalar!(
-            "SELECT DISTINCT user_id FROM memberships
-             WHERE user_id = ANY ($1) AND room_nid = ANY ($2) AND membership = 2",
+            r#"SELECT DISTINCT u.user_id AS "user_id!" FROM unnest($1::text[]) AS u (user_id)
+               WHERE EXISTS (
+                   SELECT 1 FROM memberships m
+                   WHERE m.user_id = u.user_id AND m.room_nid = ANY ($2) AND m.membership = 2
+               )"#,
             &users,
             &rooms
         )

@@ -94,16 +94,18 @@ impl Db {
         let rows = sqlx::query!(
             r#"
             WITH RECURSIVE chain AS (
-                SELECT event_nid, replaces, 1 AS depth FROM events WHERE event_nid = ANY ($1)
+                SELECT pos, membership, json, replaces, 1 AS depth FROM events WHERE event_nid = ANY ($1)
                 UNION ALL
-                SELECT e.event_nid, e.replaces, chain.depth + 1
-                FROM chain JOIN events e ON e.event_nid = chain.replaces WHERE chain.depth < $2
+                SELECT e.pos, e.membership, e.json, e.replaces, chain.depth + 1 FROM chain
+                CROSS JOIN LATERAL (
+                    SELECT pos, membership, json, replaces FROM events WHERE event_nid = chain.replaces
+                    OFFSET 0 -- step by step through the index, never a join with all events
+                ) AS e
+                WHERE chain.depth < $2
             )
-            SELECT e.pos AS "pos!", e.membership,
-                CASE WHEN e.membership IS NULL THEN (e.json::json -> 'content')::text END AS content
-            FROM chain JOIN events e USING (event_nid)
-            WHERE e.pos IS NOT NULL
-            ORDER BY e.pos
+            SELECT pos AS "pos!", membership,
+                CASE WHEN membership IS NULL THEN (json::json -> 'content')::text END AS content
+            FROM chain WHERE pos IS NOT NULL ORDER BY pos
             "#,
             &nids,
             CHANGES_MAX

@@ -88,7 +88,7 @@ impl Database {
 }
 
 fn pool_options(connections_min: u32, connections_max: u32) -> PgPoolOptions {
-    PgPoolOptions::new()
+    myelin_storage::pool_options()
         .min_connections(connections_min)
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
