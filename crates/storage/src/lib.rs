@@ -33,7 +33,7 @@ pub mod writer;
 
 pub use self::{
     aliases::{Alias, Aliases, AliasesTx},
-    auth_chains::{AuthChainIndex, ChainPosition},
+    auth_chains::{AuthChainIndex, ChainCover, ChainPosition, Covered},
     db::{Db, StorageSettings},
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     ephemeral::{

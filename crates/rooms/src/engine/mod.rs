@@ -7,7 +7,6 @@
 //! built upon it, and each use case begins anew from the stored head.
 
 mod append;
-mod chains;
 mod draft;
 mod error;
 mod intent;

@@ -4,9 +4,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use myelin_events::auth::{Create, PowerLevels};
 use myelin_model::EventNid;
-use myelin_storage::RoomHead;
+use myelin_storage::{ChainCover, RoomHead};
 
-use super::{chains::ChainCover, known::Known};
+use super::known::Known;
 
 /// How many state events a tip keeps parsed.
 const KNOWN_EVENTS_MAX: usize = 4_096;

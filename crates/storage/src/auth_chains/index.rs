@@ -24,9 +24,8 @@ pub struct AuthChainIndex {
     places: HashMap<EventNid, Place>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Chain {
-    nid: EventNid,
     /// The events; the first has place 1.
     events: Vec<Option<EventNid>>,
     /// Links as (source place, target), by rising source place.
@@ -62,40 +61,6 @@ impl AuthChainIndex {
                 chain.links.insert(at, (link.seq, Place { chain: target, seq: link.target_seq }));
             }
         }
-    }
-
-    /// Find a place for a new event with these auth events, and the links it needs. Auth events without a place (they were
-    /// never seen, or are no state events) are passed over.
-    pub fn place(&self, event: EventNid, auth_events: &[EventNid]) -> (ChainPlace, Vec<ChainLink>) {
-        let targets: Vec<Place> =
-            auth_events.iter().filter_map(|auth| self.places.get(auth).copied()).collect();
-        // Go on with the chain of an auth event that is its chain's end. The longest such chain, for few chains.
-        let continued =
-            targets.iter().filter(|place| self.is_end(**place)).max_by_key(|place| place.seq);
-        let (chain_nid, seq) = match continued {
-            Some(place) => (self.nid_of(place.chain), place.seq + 1),
-            None => (event, 1),
-        };
-        // What the rest of the auth events reach needs no link of its own.
-        let mut links = Vec::new();
-        let mut reach = Reach::new();
-        if let Some(place) = continued {
-            self.extend_reach(&mut reach, *place);
-        }
-        let mut sorted = targets;
-        sorted.sort_unstable_by_key(|place| std::cmp::Reverse(self.weight(*place)));
-        for target in sorted {
-            if reach.get(target.chain as usize).is_none_or(|reached| *reached < target.seq) {
-                self.extend_reach(&mut reach, target);
-                links.push(ChainLink {
-                    chain_nid,
-                    seq,
-                    target_chain_nid: self.nid_of(target.chain),
-                    target_seq: target.seq,
-                });
-            }
-        }
-        (ChainPlace { event_nid: event, chain_nid, seq }, links)
     }
 
     /// The auth-chain difference: events that are in the full auth chain (the set itself included) of some sets but not of all.
@@ -147,27 +112,9 @@ impl AuthChainIndex {
         let next = u32::try_from(self.chains.len()).unwrap_or(u32::MAX);
         let chains = &mut self.chains;
         *self.by_nid.entry(nid).or_insert_with(|| {
-            chains.push(Chain { nid, events: Vec::new(), links: Vec::new() });
+            chains.push(Chain::default());
             next
         })
-    }
-
-    fn nid_of(&self, chain: u32) -> EventNid {
-        self.chains.get(chain as usize).map(|chain| chain.nid).unwrap_or_default()
-    }
-
-    fn is_end(&self, place: Place) -> bool {
-        let length = self.chains.get(place.chain as usize).map_or(0, |chain| chain.events.len());
-        usize::try_from(place.seq).is_ok_and(|seq| seq == length)
-    }
-
-    /// A guess at how much a place reaches, so that the farthest reaching link is made first.
-    fn weight(&self, place: Place) -> usize {
-        let links = self
-            .chains
-            .get(place.chain as usize)
-            .map_or(0, |chain| chain.links.partition_point(|(seq, _)| *seq <= place.seq));
-        links + usize::try_from(place.seq).unwrap_or_default()
     }
 
     fn extend_by_event(&self, reach: &mut Reach, event: EventNid) {
@@ -201,6 +148,7 @@ impl AuthChainIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth_chains::ChainCover;
 
     /// Numbers that look random and are the same each time.
     struct Numbers(u64);
@@ -235,7 +183,7 @@ mod tests {
             let mut numbers = Numbers(seed);
             let size = 5 + numbers.below(60);
             let mut graph: Vec<Vec<usize>> = vec![vec![]];
-            let mut index = AuthChainIndex::default();
+            let (mut index, mut cover) = (AuthChainIndex::default(), ChainCover::default());
             for event in 0..size {
                 if event > 0 {
                     let mut auth: Vec<usize> =
@@ -245,8 +193,8 @@ mod tests {
                     graph.push(auth);
                 }
                 let auth: Vec<EventNid> = graph[event].iter().copied().map(nid).collect();
-                let (place, links) = index.place(nid(event), &auth);
-                index.add(place, &links);
+                let covered = cover.add(nid(event), &auth);
+                index.add(covered.place, &covered.links);
             }
             let pick = |numbers: &mut Numbers, most: usize| -> Vec<usize> {
                 (0..numbers.below(most + 1)).map(|_| numbers.below(size)).collect()
@@ -275,17 +223,6 @@ mod tests {
                 walk(&graph, &[b]).contains(&a),
                 "seed {seed}"
             );
-        }
-    }
-
-    #[test]
-    fn a_line_is_one_chain_without_links() {
-        let mut index = AuthChainIndex::default();
-        for event in 0..50_usize {
-            let auth: Vec<EventNid> = event.checked_sub(1).map(nid).into_iter().collect();
-            let (place, links) = index.place(nid(event), &auth);
-            assert_eq!((place.chain_nid, links.len()), (nid(0), 0));
-            index.add(place, &links);
         }
     }
 }

@@ -5,8 +5,13 @@
 //! reaches is one number a chain, and the auth-chain difference of several sets is what lies between the least and the
 //! greatest of these numbers, chain by chain.
 
+mod cover;
 mod index;
 mod positions;
 mod read;
 
-pub use self::{index::AuthChainIndex, positions::ChainPosition};
+pub use self::{
+    cover::{ChainCover, Covered},
+    index::AuthChainIndex,
+    positions::ChainPosition,
+};

@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 
 use myelin_model::EventNid;
-use myelin_storage::{
-    ChainPosition,
-    writer::{ChainLink, ChainPlace},
-};
+
+use super::ChainPosition;
+use crate::writer::{ChainLink, ChainPlace};
 
 /// How many places are kept in memory a room.
 const PLACES_MAX: usize = 20_000;
@@ -20,9 +19,9 @@ struct Place {
     seq: i32,
 }
 
-/// A part of a room's chain cover.
+/// A part of a room's chain cover: what who appends needs to carry it on.
 #[derive(Debug, Default)]
-pub(super) struct ChainCover {
+pub struct ChainCover {
     places: HashMap<EventNid, Place>,
     ends: HashMap<EventNid, i32>,
     /// How far the links from one chain to another reach, as far as known.
@@ -31,19 +30,21 @@ pub(super) struct ChainCover {
 
 /// A new event in the chain cover.
 #[derive(Debug)]
-pub(super) struct Covered {
-    pub(super) place: ChainPlace,
-    pub(super) links: Vec<ChainLink>,
+pub struct Covered {
+    /// Its place.
+    pub place: ChainPlace,
+    /// The links from there.
+    pub links: Vec<ChainLink>,
 }
 
 impl ChainCover {
     /// Those of the events whose places are not in memory.
-    pub(super) fn missing(&self, nids: &[EventNid]) -> Vec<EventNid> {
+    pub fn missing(&self, nids: &[EventNid]) -> Vec<EventNid> {
         nids.iter().copied().filter(|nid| !self.places.contains_key(nid)).collect()
     }
 
     /// Take up a place that was read.
-    pub(super) fn insert_read(&mut self, nid: EventNid, position: ChainPosition) {
+    pub fn insert_read(&mut self, nid: EventNid, position: ChainPosition) {
         self.places.insert(nid, Place { chain: position.chain_nid, seq: position.seq });
         // What this node has queued reaches further than what is stored.
         let end = self.ends.entry(position.chain_nid).or_insert(position.end);
@@ -51,7 +52,7 @@ impl ChainCover {
     }
 
     /// Give a new event its place.
-    pub(super) fn add(&mut self, nid: EventNid, auth_nids: &[EventNid]) -> Covered {
+    pub fn add(&mut self, nid: EventNid, auth_nids: &[EventNid]) -> Covered {
         let auth: Vec<Place> =
             auth_nids.iter().filter_map(|nid| self.places.get(nid).copied()).collect();
         let follows = auth.iter().find(|place| self.ends.get(&place.chain) == Some(&place.seq));
@@ -85,7 +86,7 @@ impl ChainCover {
     }
 
     /// Forget everything when there is too much. Only while nothing is queued.
-    pub(super) fn bound(&mut self) {
+    pub fn bound(&mut self) {
         if self.places.len() > PLACES_MAX {
             *self = Self::default();
         }
