@@ -15,7 +15,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::{ApiError, disabled, guests, router::AuthKind};
+use crate::{ApiError, ClientAddress, disabled, guests, router::AuthKind};
 
 /// Turns the credentials an endpoint declares in ruma into the caller's identity.
 ///
@@ -177,6 +177,9 @@ async fn find_session(
             if session.appservice_id.is_none() {
                 disabled::check_route(accounts, &parts.method, route)?;
             }
+            let user_agent = parts.headers.get(http::header::USER_AGENT);
+            let user_agent = user_agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+            session::note_seen(accounts, &session, ClientAddress::of(parts).0, user_agent);
             Ok(session)
         }
         Err(error) => refuse(error, route),

@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     Ephemeral, PresenceTimers, StorageError, Tx, Writer,
+    accounts::{UserIps, write_user_ips},
     erased::ErasedUsers,
     event_cache::EventCache,
     events::Events,
@@ -61,6 +62,7 @@ struct Inner {
     visibility_histories: VisibilityHistories,
     ignored_users: Arc<IgnoredUsers>,
     erased_users: Arc<ErasedUsers>,
+    user_ips: Arc<UserIps>,
     /// Ends the tasks when the last handle goes.
     _stop: DropGuard,
 }
@@ -107,6 +109,8 @@ impl Db {
         log.subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
         let erased_users = Arc::<ErasedUsers>::default();
         log.subscribe(Arc::clone(&erased_users) as Arc<dyn LogSubscriber>);
+        let user_ips = Arc::new(UserIps::new(pool.clone()));
+        tokio::spawn(write_user_ips(Arc::clone(&user_ips), stop.clone()));
         let writer = Writer::start(pool.clone(), log.clone(), Arc::clone(&heads), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         let db = Self {
@@ -122,6 +126,7 @@ impl Db {
                 visibility_histories: VisibilityHistories::default(),
                 ignored_users,
                 erased_users,
+                user_ips,
                 _stop: stop.drop_guard(),
             }),
         };
@@ -146,6 +151,11 @@ impl Db {
 
     pub(crate) fn known_erased_users(&self) -> &ErasedUsers {
         &self.inner.erased_users
+    }
+
+    /// From where users call.
+    pub fn user_ips(&self) -> &UserIps {
+        &self.inner.user_ips
     }
 
     pub(crate) fn known_ignored_users(&self) -> &IgnoredUsers {

@@ -6,6 +6,7 @@ mod identify;
 mod log_in;
 mod log_out;
 mod refresh;
+mod seen;
 mod start;
 
 pub(crate) use self::cache::SessionCache;
@@ -15,5 +16,6 @@ pub use self::{
     log_in::{LogInError, add_login_token, log_in_as, log_in_by_password, log_in_by_token},
     log_out::{log_out, log_out_everywhere},
     refresh::{RefreshError, refresh},
+    seen::note_seen,
     start::{NewSession, StartedSession, start},
 };

@@ -3,7 +3,7 @@
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use sqlx::PgConnection;
 
-use super::{from_sql_ts, to_sql_ts};
+use super::{Call, from_sql_ts, to_sql_ts};
 use crate::{Change, Db, StorageError, Tx};
 
 /// A row of `devices`.
@@ -37,10 +37,25 @@ impl From<DeviceRow> for Device {
     }
 }
 
+impl Device {
+    /// With calls that are not in the database yet.
+    fn seen(mut self, calls: &[Call]) -> Self {
+        let own = calls.iter().filter(|call| call.device_id.as_ref() == Some(&self.device_id));
+        if let Some(last) = own.max_by_key(|call| call.last_seen_ts)
+            && self.last_seen_ts.is_none_or(|ts| ts < last.last_seen_ts)
+        {
+            self.last_seen_ts = Some(last.last_seen_ts);
+            self.last_seen_ip = Some(last.address.to_string());
+        }
+        self
+    }
+}
+
 impl Db {
     /// The devices of a user, oldest first.
     #[tracing::instrument(name = "db.devices.list", skip_all, fields(user.id = %user_id), err)]
     pub async fn list_devices(&self, user_id: &UserId) -> Result<Vec<Device>, StorageError> {
+        let calls = self.user_ips().list_unwritten(user_id);
         let rows = sqlx::query_as!(
             DeviceRow,
             "SELECT device_id, display_name, last_seen_ts, last_seen_ip FROM devices
@@ -49,7 +64,7 @@ impl Db {
         )
         .fetch_all(self.pool())
         .await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        Ok(rows.into_iter().map(|row| Device::from(row).seen(&calls)).collect())
     }
 
     /// Find a device.
@@ -59,6 +74,7 @@ impl Db {
         user_id: &UserId,
         device_id: &DeviceId,
     ) -> Result<Option<Device>, StorageError> {
+        let calls = self.user_ips().list_unwritten(user_id);
         let row = sqlx::query_as!(
             DeviceRow,
             "SELECT device_id, display_name, last_seen_ts, last_seen_ip FROM devices
@@ -68,38 +84,7 @@ impl Db {
         )
         .fetch_optional(self.pool())
         .await?;
-        Ok(row.map(Into::into))
-    }
-
-    /// Note when and from where devices called: `(user, device, milliseconds since the epoch, address, user agent)`.
-    #[tracing::instrument(name = "db.devices.set_seen", skip_all, err)]
-    pub async fn set_devices_seen(
-        &self,
-        seen: &[(String, String, u64, String, String)],
-    ) -> Result<(), StorageError> {
-        let (mut users, mut devices, mut times, mut addresses, mut agents) =
-            (vec![], vec![], vec![], vec![], vec![]);
-        for (user, device, ts, address, agent) in seen {
-            users.push(user.clone());
-            devices.push(device.clone());
-            times.push(to_sql_ts(*ts));
-            addresses.push(address.clone());
-            agents.push(agent.clone());
-        }
-        sqlx::query!(
-            "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip, user_agent = s.agent
-             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
-                  AS s (user_id, device_id, ts, ip, agent)
-             WHERE d.user_id = s.user_id AND d.device_id = s.device_id",
-            &users,
-            &devices,
-            &times,
-            &addresses,
-            &agents
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(())
+        Ok(row.map(|row| Device::from(row).seen(&calls)))
     }
 }
 

@@ -10,6 +10,7 @@ mod threepids;
 mod tokens;
 mod uia_sessions;
 mod user_directory;
+mod user_ips;
 mod users;
 
 pub use self::{
@@ -23,8 +24,11 @@ pub use self::{
     tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens},
     uia_sessions::{UiaSession, UiaSessionsTx},
     user_directory::FoundUser,
+    user_ips::UserIps,
     users::{NewUser, StoredUser, Users},
 };
+
+pub(crate) use self::user_ips::{Call, run as write_user_ips};
 
 /// Milliseconds since the epoch as PostgreSQL keeps them.
 pub(crate) fn to_sql_ts(ts: u64) -> i64 {
