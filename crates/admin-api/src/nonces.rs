@@ -1,12 +1,9 @@
 //! Numbers used once: a registration by shared secret that somebody overheard cannot be sent again.
 //!
 //! Where several nodes stand behind one address, the two requests of a registration may reach different nodes; so a
-//! nonce says itself, under the shared secret, when it was given out, and each node remembers those used up on it.
-
-use std::collections::HashMap;
+//! nonce says itself, under the shared secret, when it was given out. Those that are used up are in the database.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use parking_lot::Mutex;
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
 
@@ -19,41 +16,25 @@ const LENGTH_CHARS: usize = 128;
 /// The characters of a nonce before its proof.
 const BODY_LENGTH_CHARS: usize = 88;
 
-/// Nonces that are used up, with the time when they would have run out.
-#[derive(Debug, Default)]
-pub(crate) struct Nonces {
-    used: Mutex<HashMap<String, u64>>,
+/// Give out a nonce.
+pub(crate) fn make(secret: &str, now_ms: u64) -> String {
+    let randomness: String = (0..9).map(|_| format!("{:08x}", rand::random::<u32>())).collect();
+    let body = format!("{now_ms:016x}{randomness}");
+    let proof = prove(secret, &body);
+    format!("{body}{proof}")
 }
 
-impl Nonces {
-    /// Give out a nonce.
-    pub(crate) fn add(&self, secret: &str, now_ms: u64) -> String {
-        let randomness: String = (0..9).map(|_| format!("{:08x}", rand::random::<u32>())).collect();
-        let body = format!("{now_ms:016x}{randomness}");
-        let proof = prove(secret, &body);
-        format!("{body}{proof}")
+/// When a nonce runs out, in milliseconds since the epoch. `None` if it is none of ours, or has run out.
+pub(crate) fn find_expiry(secret: &str, nonce: &str, now_ms: u64) -> Option<u64> {
+    if nonce.len() != LENGTH_CHARS || !nonce.is_ascii() {
+        return None;
     }
-
-    /// Use a nonce up. Whether it was good.
-    pub(crate) fn take(&self, secret: &str, nonce: &str, now_ms: u64) -> bool {
-        if nonce.len() != LENGTH_CHARS || !nonce.is_ascii() {
-            return false;
-        }
-        let (body, proof) = nonce.split_at(BODY_LENGTH_CHARS);
-        if !bool::from(prove(secret, body).as_bytes().ct_eq(proof.as_bytes())) {
-            return false;
-        }
-        let given_ms = body.get(..16).and_then(|time| u64::from_str_radix(time, 16).ok());
-        let Some(expires_ms) = given_ms.and_then(|ms| ms.checked_add(LIFETIME_MS)) else {
-            return false;
-        };
-        if expires_ms <= now_ms {
-            return false;
-        }
-        let mut used = self.used.lock();
-        used.retain(|_, expires_ms| *expires_ms > now_ms);
-        used.insert(nonce.to_owned(), expires_ms).is_none()
+    let (body, proof) = nonce.split_at(BODY_LENGTH_CHARS);
+    if !bool::from(prove(secret, body).as_bytes().ct_eq(proof.as_bytes())) {
+        return None;
     }
+    let given_ms = u64::from_str_radix(body.get(..16)?, 16).ok()?;
+    given_ms.checked_add(LIFETIME_MS).filter(|expires_ms| *expires_ms > now_ms)
 }
 
 fn prove(secret: &str, body: &str) -> String {
@@ -71,15 +52,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nonce_is_good_once_and_for_a_minute() {
-        let nonces = Nonces::default();
-        let nonce = nonces.add("secret", 1000);
+    fn a_nonce_is_good_for_a_minute_under_its_secret() {
+        let nonce = make("secret", 1000);
         assert_eq!(nonce.len(), LENGTH_CHARS);
-        assert!(!nonces.take("other", &nonce, 2000));
-        assert!(nonces.take("secret", &nonce, 2000));
-        assert!(!nonces.take("secret", &nonce, 2000));
-        let late = nonces.add("secret", 1000);
-        assert!(!nonces.take("secret", &late, 61_000));
-        assert!(!nonces.take("secret", &"é".repeat(64), 0));
+        assert_eq!(find_expiry("secret", &nonce, 2000), Some(61_000));
+        assert_eq!(find_expiry("secret", &nonce, 61_000), None);
+        assert_eq!(find_expiry("other", &nonce, 2000), None);
+        assert_eq!(find_expiry("secret", &"é".repeat(64), 0), None);
     }
 }

@@ -1,7 +1,5 @@
 //! `GET` and `POST /_synapse/admin/v1/register` (Synapse's "Register a user with shared-secret registration").
 
-use std::sync::Arc;
-
 use axum::{Json, extract::State};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::StatusCode;
@@ -20,7 +18,7 @@ use serde_json::{Map, Value, json};
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
 
-use crate::nonces::Nonces;
+use crate::nonces;
 
 type Answer = Result<Json<Value>, ApiError>;
 
@@ -28,23 +26,19 @@ type Answer = Result<Json<Value>, ApiError>;
 const USER_TYPES: [&str; 2] = ["support", "bot"];
 
 #[tracing::instrument(name = "admin.register.get_nonce", skip_all)]
-pub(crate) async fn get_nonce(
-    State(accounts): State<Accounts>,
-    State(nonces): State<Arc<Nonces>>,
-) -> Json<Value> {
+pub(crate) async fn get_nonce(State(accounts): State<Accounts>) -> Json<Value> {
     // Without a secret registration fails later, as it does in Synapse.
     let secret = accounts.settings().registration_shared_secret.as_deref().unwrap_or_default();
-    Json(json!({ "nonce": nonces.add(secret, accounts.now_ms()) }))
+    Json(json!({ "nonce": nonces::make(secret, accounts.now_ms()) }))
 }
 
 #[tracing::instrument(name = "admin.register.register", skip_all)]
 pub(crate) async fn register(
     State(accounts): State<Accounts>,
-    State(nonces): State<Arc<Nonces>>,
     raw: Raw<NoAuthentication>,
 ) -> Answer {
     let body = raw.json_object(false)?;
-    let request = check(&accounts, &nonces, &body)?;
+    let request = check(&accounts, &body).await?;
     let rules = UsernameRules::default();
     let user_id = registration::check_username(&accounts, &request.username.to_lowercase(), &rules)
         .await
@@ -89,9 +83,8 @@ struct Request<'a> {
 }
 
 /// In the order in which Synapse checks.
-fn check<'a>(
+async fn check<'a>(
     accounts: &Accounts,
-    nonces: &Nonces,
     body: &'a Map<String, Value>,
 ) -> Result<Request<'a>, ApiError> {
     let secret = accounts
@@ -105,7 +98,12 @@ fn check<'a>(
         Some(nonce) => nonce.as_str().unwrap_or_default(),
     };
     // Used up even if the rest is wrong.
-    if !nonces.take(secret, nonce, accounts.now_ms()) {
+    let now_ms = accounts.now_ms();
+    let is_good = match nonces::find_expiry(secret, nonce, now_ms) {
+        Some(expires_ms) => accounts.db().add_used_nonce(nonce, expires_ms, now_ms).await?,
+        None => false,
+    };
+    if !is_good {
         return Err(ApiError::unknown("unrecognised nonce"));
     }
     let username = read_text(body, "username", "Invalid username")?;
@@ -225,5 +223,20 @@ mod tests {
         assert_eq!(invalid.error(), (400, "M_INVALID_USERNAME"));
         let wrong = register(&server, "guess", "eve", true).await;
         assert_eq!(wrong.error(), (403, "M_UNKNOWN"));
+    }
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_nonce_of_one_node_is_good_once_on_all(pool: PgPool) {
+        let (here, there) = (open(pool.clone()).await, open(pool).await);
+        let nonce = here.get(PATH, None).await.ok()["nonce"].as_str().unwrap().to_owned();
+        let body = |username: &str| {
+            let request =
+                Request { username, password: "secret", is_admin: false, user_type: None };
+            let mac = sign("shared secret", &nonce, &request).unwrap();
+            json!({ "nonce": nonce, "username": username, "password": "secret", "mac": mac })
+        };
+
+        there.post(PATH, None, body("alice")).await.ok();
+
+        assert_eq!(here.post(PATH, None, body("bob")).await.body["error"], "unrecognised nonce");
     }
 }

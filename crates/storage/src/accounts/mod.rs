@@ -3,6 +3,7 @@
 mod account_data;
 mod devices;
 mod filters;
+mod nonces;
 mod profiles;
 mod pushers;
 mod registration_tokens;
