@@ -2,7 +2,10 @@
 //!
 //! Sessions live in the database, so that a client may go on at another node.
 
-use myelin_storage::{StorageError, accounts::UiaSession};
+use myelin_storage::{
+    StorageError,
+    accounts::{UIA_SESSION_LIFETIME_MS, UiaSession},
+};
 use ruma::UserId;
 use serde_json::{Map, Value, json};
 
@@ -12,9 +15,6 @@ use crate::{
     random,
     session::{IdentifyError, LogInError, identify, log_in_by_password},
 };
-
-/// How long a session holds, in milliseconds: as in Synapse, two days.
-const SESSION_LIFETIME_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// The characters of a session's name.
 const SESSION_ID_LENGTH_CHARS: usize = 24;
@@ -174,7 +174,7 @@ async fn begin(accounts: &Accounts, request: &UiaRequest<'_>) -> Result<UiaSessi
         stages: Map::new(),
     };
     let mut tx = accounts.db().begin().await?;
-    tx.uia_sessions().add(&session, now.saturating_sub(SESSION_LIFETIME_MS)).await?;
+    tx.uia_sessions().add(&session).await?;
     tx.commit().await?;
     Ok(session)
 }
@@ -198,7 +198,7 @@ pub async fn find(
     accounts: &Accounts,
     session_id: &str,
 ) -> Result<Option<UiaSession>, StorageError> {
-    let since = accounts.now_ms().saturating_sub(SESSION_LIFETIME_MS);
+    let since = accounts.now_ms().saturating_sub(UIA_SESSION_LIFETIME_MS);
     accounts.db().find_uia_session(session_id, since).await
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Ephemeral, PresenceTimers, StorageError, Tx, Writer,
+    Ephemeral, Leases, PresenceTimers, StorageError, Tx, Writer,
     accounts::{UserIps, write_user_ips},
     erased::ErasedUsers,
     event_cache::EventCache,
@@ -213,6 +213,11 @@ impl Db {
         }
         let chains = state::read_chains(self.pool(), state_nids).await?;
         Ok(chains.into_iter().map(|(nid, (state, _))| (nid, state)).collect())
+    }
+
+    /// What this node does for all, until `stop`.
+    pub fn start_leases(&self, stop: CancellationToken) -> Leases {
+        Leases::start(self.inner.pool.clone(), stop)
     }
 
     /// The pool, for reads outside of a transaction.

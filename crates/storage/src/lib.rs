@@ -15,6 +15,7 @@ mod events;
 mod heads;
 mod history;
 mod ignored;
+mod leases;
 pub mod log;
 mod member_summaries;
 mod memberships;
@@ -28,6 +29,7 @@ mod sync_reads;
 mod sync_relations;
 mod transactions;
 mod tx;
+pub mod upkeep;
 mod visibility;
 pub mod writer;
 
@@ -45,6 +47,7 @@ pub use self::{
     events::Events,
     heads::{Extremity, Heads, RoomHead},
     history::{HistoryPage, Page, PageFilter},
+    leases::{Lease, Leases},
     log::{Change, Log, LogEntry, LogSubscriber},
     member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
     migrate::{MIGRATOR, pool_options},

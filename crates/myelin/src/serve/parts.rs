@@ -10,7 +10,7 @@ use myelin_config::Config;
 use myelin_http::RateLimits;
 use myelin_model::{Clock, SystemClock};
 use myelin_rooms::Rooms;
-use myelin_storage::Db;
+use myelin_storage::{Db, upkeep::start_upkeep};
 use myelin_sync::Sync;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,8 @@ impl Parts {
             Db::open(pool, listen_pool, &settings::storage(config, &clock), storage_stop.clone())
                 .await
                 .context("the database cannot be opened")?;
+        let leases = db.start_leases(storage_stop.clone());
+        start_upkeep(&db, leases, settings::upkeep(config, &clock), stop.clone());
         let accounts = Accounts::new(
             db.clone(),
             clock.clone(),

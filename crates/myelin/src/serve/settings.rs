@@ -24,7 +24,7 @@ use myelin_model::{
 use myelin_rooms::{
     EncryptedByDefault, NamingRule, NamingRules, RoomSettings, membership::AutoJoin,
 };
-use myelin_storage::{PresenceTimers, StorageSettings};
+use myelin_storage::{PresenceTimers, StorageSettings, upkeep::UpkeepSettings};
 use myelin_sync::{PrejoinState, SyncSettings};
 use ruma::{OwnedRoomId, OwnedServerName, ServerName, UserId};
 
@@ -43,6 +43,14 @@ fn presence(presence: &Presence) -> Option<PresenceTimers> {
         idle_millis: presence.idle_timeout_ms,
         offline_millis: presence.sync_online_timeout_ms,
     })
+}
+
+/// Of upkeep.
+pub fn upkeep(config: &Config, clock: &Arc<dyn Clock>) -> UpkeepSettings {
+    UpkeepSettings {
+        clock: clock.clone(),
+        user_ips_max_age_ms: config.sessions.user_ips_max_age_ms,
+    }
 }
 
 /// Of the read side.

@@ -23,13 +23,16 @@ pub use self::{
     registration_tokens::RegistrationTokensTx,
     threepids::{Threepid, ThreepidsTx},
     tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens},
-    uia_sessions::{UiaSession, UiaSessionsTx},
+    uia_sessions::{UIA_SESSION_LIFETIME_MS, UiaSession, UiaSessionsTx},
     user_directory::FoundUser,
     user_ips::UserIps,
     users::{NewUser, StoredUser, Users},
 };
 
-pub(crate) use self::user_ips::{Call, run as write_user_ips};
+pub(crate) use self::{
+    uia_sessions::delete_old as delete_old_uia_sessions,
+    user_ips::{Call, run as write_user_ips},
+};
 
 /// Milliseconds since the epoch as PostgreSQL keeps them.
 pub(crate) fn to_sql_ts(ts: u64) -> i64 {

@@ -1,10 +1,13 @@
 //! Queries over `uia_sessions`.
 
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::{from_sql_ts, to_sql_ts};
 use crate::{Db, StorageError, Tx};
+
+/// How long a session holds after it began, in milliseconds: as in Synapse, two days.
+pub const UIA_SESSION_LIFETIME_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// A session of user-interactive authentication.
 #[derive(Debug, Clone)]
@@ -65,6 +68,33 @@ impl Db {
     }
 }
 
+/// Delete sessions that began before `before`, at most `rows_max`, and give back the uses of registration tokens that
+/// were set aside for them. How many were deleted.
+pub(crate) async fn delete_old(
+    pool: &PgPool,
+    before: i64,
+    rows_max: i64,
+) -> Result<u64, StorageError> {
+    let count = sqlx::query_scalar!(
+        r#"WITH old AS (
+               DELETE FROM uia_sessions
+               WHERE ctid = ANY (ARRAY(SELECT ctid FROM uia_sessions WHERE created_ts < $1 LIMIT $2)) RETURNING stages
+           ), given_back AS (
+               SELECT stages::jsonb ->> 'm.login.registration_token' AS token, count(*) AS uses FROM old
+               WHERE NOT stages::jsonb ? 'registered_user' GROUP BY 1
+           ), freed AS (
+               UPDATE registration_tokens t SET pending = greatest(t.pending - g.uses, 0)
+               FROM given_back g WHERE t.token = g.token
+           )
+           SELECT count(*) AS "count!" FROM old"#,
+        before,
+        rows_max
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(count.unsigned_abs())
+}
+
 impl Tx {
     /// Sessions of user-interactive authentication.
     pub fn uia_sessions(&mut self) -> UiaSessionsTx<'_> {
@@ -79,34 +109,21 @@ pub struct UiaSessionsTx<'tx> {
 }
 
 impl UiaSessionsTx<'_> {
-    /// Add a session. Those that began before `forget_before_ms` are forgotten, and the uses of registration tokens
-    /// that were set aside for them are free again.
+    /// Add a session.
     #[tracing::instrument(name = "db.uia_sessions.add", skip_all, err)]
-    pub async fn add(
-        &mut self,
-        session: &UiaSession,
-        forget_before_ms: u64,
-    ) -> Result<(), StorageError> {
+    pub async fn add(&mut self, session: &UiaSession) -> Result<(), StorageError> {
         let params = serde_json::to_string(&session.params)
             .map_err(StorageError::inconsistent("uia_sessions.params"))?;
         let stages = serde_json::to_string(&session.stages)
             .map_err(StorageError::inconsistent("uia_sessions.stages"))?;
         sqlx::query!(
-            "WITH old AS (DELETE FROM uia_sessions WHERE created_ts < $6 RETURNING stages),
-                  given_back AS (
-                      SELECT stages::jsonb ->> 'm.login.registration_token' AS token, count(*) AS uses FROM old
-                      WHERE NOT stages::jsonb ? 'registered_user' GROUP BY 1),
-                  freed AS (
-                      UPDATE registration_tokens t SET pending = greatest(t.pending - g.uses, 0)
-                      FROM given_back g WHERE t.token = g.token)
-             INSERT INTO uia_sessions (session_id, created_ts, operation, params, stages)
+            "INSERT INTO uia_sessions (session_id, created_ts, operation, params, stages)
              VALUES ($1, $2, $3, $4, $5)",
             session.session_id,
             to_sql_ts(session.created_ts),
             session.operation,
             params,
-            stages,
-            to_sql_ts(forget_before_ms)
+            stages
         )
         .execute(&mut *self.conn)
         .await?;

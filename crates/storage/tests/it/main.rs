@@ -5,4 +5,5 @@
 mod ephemeral;
 mod fixture;
 mod log;
+mod state_garbage;
 mod writer;
