@@ -8,7 +8,7 @@
 
 use myelin_events::resolve::Conflict;
 use myelin_model::{EventNid, StateKeyNid, StateNid};
-use myelin_storage::{AuthChainIndex, NewSnapshot, SnapshotChain, StateMap};
+use myelin_storage::{AuthChainIndex, ChainCover, NewSnapshot, SnapshotChain, StateMap};
 
 use crate::fixture::{fork::Fork, room::State};
 
@@ -41,12 +41,12 @@ fn nid(number: u32) -> EventNid {
 
 impl Indexed {
     pub fn new(fork: &'static Fork) -> Self {
-        let mut index = AuthChainIndex::default();
+        let (mut index, mut cover) = (AuthChainIndex::default(), ChainCover::default());
         for (number, event) in fork.room.events.iter().enumerate() {
             let cited: Vec<EventNid> =
                 event.auth_events.iter().map(|id| nid(fork.room.numbers[id])).collect();
-            let (place, links) = index.place(nid(u32::try_from(number).unwrap()), &cited);
-            index.add(place, &links);
+            let covered = cover.add(nid(u32::try_from(number).unwrap()), &cited);
+            index.add(covered.place, &covered.links);
         }
         let indexed = Self { fork, index };
         let conflicted = Conflict::split(fork.version, &fork.states);
