@@ -73,9 +73,15 @@ find_synapse() {
   synapse=${CARGO_TARGET_DIR:-$root/target}/tools/synapse/bin/python
 }
 
+# need_port PORT: nothing may answer there yet, or the wrong server would be measured.
+need_port() {
+  ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null || die "something listens on port $1 already: stop it first"
+}
+
 # start_myelin CONFIG PORT LOG: sets `server_pid`.
 start_myelin() {
   local key
+  need_port "$2"
   key=$(sed -n 's/^signing_key_path: //p' "$1")
   [[ -e $key ]] || "$myelin" generate-signing-key -o "$key"
   "${pin[@]}" "$myelin" serve -c "$1" >"$3" 2>&1 &
@@ -85,6 +91,7 @@ start_myelin() {
 
 # start_synapse CONFIG PORT LOG: sets `server_pid`. With jemalloc, as Synapse's documentation advises.
 start_synapse() {
+  need_port "$2"
   "$synapse" -m synapse.app.homeserver -c "$1" --generate-keys >"$3" 2>&1
   LD_PRELOAD=$(compgen -G '/usr/lib/*/libjemalloc.so.2' | head -n 1) \
     "${pin[@]}" "$synapse" -m synapse.app.homeserver -c "$1" >>"$3" 2>&1 &
