@@ -60,7 +60,7 @@ pub(super) const AIMS: &[Aim] = &[
     aim("fanout-1000", "out_of_order", "out of order", AtMost(0.0)),
     aim("initial-sync", RATE, "syncs/s", TimesPeer(40.0)),
     aim("initial-sync", CPU, "CPU ms a sync", PartOfPeer(40.0)),
-    aim("incremental-sync", RATE, "message and sync/s", TimesPeer(60.0)),
+    aim("incremental-sync", "p50_ms", "p50 ms of the sync", PartOfPeer(60.0)),
     aim(
         "incremental-sync-1000-rooms",
         "p50_ms",
