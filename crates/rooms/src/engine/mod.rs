@@ -43,8 +43,9 @@ use self::{
 };
 use crate::Rooms;
 
-/// How many rooms keep a tip in memory.
-const ROOMS_MAX: usize = 4_096;
+/// How many rooms keep a tip in memory. A tip holds parsed events, some twenty kilobytes in a small room; one that is gone is
+/// made again from the head and the events, which are mostly in memory.
+const ROOMS_MAX: usize = 1_024;
 
 /// How many transactions are remembered in memory. Older ones are found in the database.
 const TRANSACTIONS_MAX: usize = 50_000;

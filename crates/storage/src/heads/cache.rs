@@ -24,7 +24,7 @@ use crate::{
 const IDS_MAX: usize = 100_000;
 
 /// How many heads are kept. Beyond it those that were used least recently go.
-const HEADS_MAX: usize = 10_000;
+const HEADS_MAX: usize = 5_000;
 
 /// The heads of the rooms in use.
 pub struct Heads {
