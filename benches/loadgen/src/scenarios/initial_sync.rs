@@ -1,4 +1,9 @@
 //! `initial-sync`: `/sync` without a token, for all users in turn, each in 20 rooms of 20.
+//!
+//! Synapse keeps the answers of `/sync` for two minutes and gives them again to who asks for the same. No user starts anew
+//! twice in two minutes, so every request has a timeout of its own, which changes nothing else: the first answer has news.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
@@ -17,11 +22,17 @@ pub(super) const PLAN: Plan =
 struct InitialSync {
     fixture: Fixture,
     concurrency: usize,
+    /// The next request's timeout, in milliseconds.
+    timeout_ms: AtomicUsize,
 }
 
 pub(super) async fn prepare(target: &Target, plan: &Plan) -> Ready {
     let fixture = Fixture::make(target, plan.size()).await?;
-    Ok(Box::new(InitialSync { fixture, concurrency: plan.concurrency }))
+    Ok(Box::new(InitialSync {
+        fixture,
+        concurrency: plan.concurrency,
+        timeout_ms: AtomicUsize::new(0),
+    }))
 }
 
 #[async_trait(?Send)]
@@ -30,7 +41,9 @@ impl Prepared for InitialSync {
         let outcome = round
             .run(self.concurrency, async |_, turn| {
                 let token = &self.fixture.user(turn)?.token;
-                self.fixture.client.get("/_matrix/client/v3/sync?timeout=0", token).await?;
+                let timeout_ms = self.timeout_ms.fetch_add(1, Ordering::Relaxed);
+                let path = format!("/_matrix/client/v3/sync?timeout={timeout_ms}");
+                self.fixture.client.get(&path, token).await?;
                 Ok(Turn::Whole)
             })
             .await;
