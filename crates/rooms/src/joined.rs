@@ -22,7 +22,7 @@ impl Rooms {
         Ok(event.is_some_and(|event| event.membership == Some(Membership::Join)))
     }
 
-    /// As [`Rooms::is_joined`], of a room by its ID. Nobody is in a room that this server does not know.
+    /// Whether a user is joined to a room, by its ID. Nobody is in a room that this server does not know.
     pub async fn is_joined_to(
         &self,
         room_id: &RoomId,

@@ -30,7 +30,7 @@ impl State {
         }
     }
 
-    /// See [`View::wake_sharers`].
+    /// Wake who shares a room with a user. `false` if the user's rooms are not known here.
     pub(super) fn wake_sharers(&self, user_id: &UserId, pos: StreamPos) -> bool {
         let Some(user) = self.keys.get(user_id).and_then(|key| self.users.get(key)) else {
             return false;
