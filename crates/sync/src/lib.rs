@@ -10,6 +10,8 @@
 mod context;
 pub mod filter;
 mod member_summaries;
+#[cfg(test)]
+mod test_events;
 mod token;
 mod unread;
 pub mod v3;

@@ -142,38 +142,13 @@ fn take_up(summary: &mut MemberSummary, event: &Event, before: Option<Membership
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
-    use myelin_model::{EventFlags, EventNid};
-    use ruma::{owned_event_id, owned_room_id, owned_user_id};
+    use myelin_model::EventNid;
 
     use super::*;
+    use crate::test_events::event;
 
     fn member(nid: i64, user: &str, membership: Membership) -> Event {
-        Event {
-            nid: EventNid(nid),
-            room_nid: RoomNid(1),
-            room_id: owned_room_id!("!r:h"),
-            pos: Some(StreamPos(nid)),
-            event_id: owned_event_id!("$e"),
-            event_type: "m.room.member".into(),
-            state_key: Some(format!("@{user}:h").into()),
-            state_key_nid: None,
-            sender: owned_user_id!("@alice:h"),
-            origin_server_ts: 0,
-            depth: nid,
-            membership: Some(membership),
-            state_before: None,
-            state_after: None,
-            replaces: None,
-            redacts: None,
-            redacted_by: None,
-            flags: EventFlags::LINEAR,
-            notify_ordinal: 0,
-            transaction: None,
-            json: "{}".into(),
-            client_json: OnceLock::new(),
-        }
+        event(nid, 1, nid, Some((&format!("@{user}:h"), membership)))
     }
 
     /// Follow steps of `(user, before, now)`: the counts, who is named as here and as gone; `None` where it must be read again.

@@ -1,11 +1,10 @@
 //! What a user is told of what happened.
 
-use std::sync::OnceLock;
-
-use myelin_model::{Event, EventFlags, EventNid};
-use ruma::{owned_room_id, owned_user_id, user_id};
+use myelin_model::EventNid;
+use ruma::user_id;
 
 use super::{state::changed_rooms, *};
+use crate::test_events::event;
 
 fn view(settings: &ViewSettings) -> View {
     View::new(StreamPos(0), settings, mpsc::channel(1).0)
@@ -22,30 +21,8 @@ fn row(room: i64) -> MembershipRow {
 }
 
 fn entry(pos: i64, room: i64, own: Option<Membership>) -> Arc<LogEntry> {
-    let event = Event {
-        nid: EventNid(1_000_000 + pos),
-        room_nid: RoomNid(room),
-        room_id: owned_room_id!("!r:h"),
-        pos: Some(StreamPos(pos)),
-        event_id: format!("$e{pos}").try_into().unwrap(),
-        event_type: if own.is_some() { "m.room.member" } else { "m.room.message" }.into(),
-        state_key: own.map(|_| "@bob:h".into()),
-        state_key_nid: None,
-        sender: owned_user_id!("@alice:h"),
-        origin_server_ts: 0,
-        depth: pos,
-        membership: own,
-        state_before: None,
-        state_after: None,
-        replaces: None,
-        redacts: None,
-        redacted_by: None,
-        flags: EventFlags::LINEAR,
-        notify_ordinal: 0,
-        transaction: None,
-        json: "{}".into(),
-        client_json: OnceLock::new(),
-    };
+    let member = own.map(|membership| ("@bob:h", membership));
+    let event = event(1_000_000 + pos, room, pos, member);
     Arc::new(LogEntry { pos: StreamPos(pos), change: Change::Event(Arc::new(event)) })
 }
 
