@@ -54,7 +54,8 @@ fn is_write(sql: &str) -> bool {
     sql.split(|char: char| !(char.is_alphanumeric() || char == '_')).any(|word| {
         let word = word.to_ascii_lowercase();
         let writes = match &*word {
-            "insert" | "delete" | "commit" | "append_batch" | "log_publish" => true,
+            "insert" | "delete" | "commit" | "log_publish" => true,
+            "append_batch" | "append_message" => true,
             "update" => before != "for" && before != "key",
             _ => false,
         };
@@ -115,6 +116,7 @@ mod tests {
     fn writes_are_told_from_reads() {
         for (sql, expect) in [
             ("SELECT base, appended FROM append_batch($1)", true),
+            ("SELECT append_message($1)", true),
             ("\n\nWITH a AS (UPDATE users SET x = 1 RETURNING *) SELECT * FROM a\n", true),
             ("insert into a select * from b", true),
             ("DELETE FROM a", true),

@@ -21,6 +21,9 @@ const REFRESH_TOKEN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// How long the presence of a user who is offline and says nothing is kept.
 const PRESENCE_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// How long transaction IDs are kept: a client that sends again what it sent before gets the same event all this time.
+const TRANSACTION_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
 /// Delete everything that has expired at `now_ms`.
 pub(super) async fn delete_all(
     pool: &PgPool,
@@ -34,6 +37,7 @@ pub(super) async fn delete_all(
     repeat(|| delete_refresh_tokens(pool, before(REFRESH_TOKEN_KEPT_MS))).await?;
     repeat(|| delete_nonces(pool, before(0))).await?;
     repeat(|| delete_presence(pool, before(PRESENCE_KEPT_MS))).await?;
+    delete_transactions(pool, before(TRANSACTION_KEPT_MS)).await?;
     if let Some(max_age_ms) = user_ips_max_age_ms {
         repeat(|| delete_user_ips(pool, before(max_age_ms))).await?;
     }
@@ -115,6 +119,33 @@ async fn delete_user_ips(pool: &PgPool, before: i64) -> Result<u64, StorageError
     Ok(done.execute(pool).await?.rows_affected())
 }
 
+/// Goes through the transactions by their events, whose numbers grow with time but for those that a node holds ready, and ends
+/// where none has expired. So it reads what it deletes and little more, and needs no index over the time.
+async fn delete_transactions(pool: &PgPool, before: i64) -> Result<(), StorageError> {
+    let mut after = i64::MIN;
+    loop {
+        let step = sqlx::query!(
+            "WITH oldest AS (
+                 SELECT ctid, event_nid, created_ts FROM transactions WHERE event_nid > $1 ORDER BY event_nid LIMIT $3
+             ), deleted AS (
+                 DELETE FROM transactions WHERE ctid = ANY (ARRAY(SELECT ctid FROM oldest WHERE created_ts < $2))
+                 RETURNING 1
+             )
+             SELECT (SELECT max(event_nid) FROM oldest) AS last, (SELECT count(*) FROM deleted) AS deleted",
+            after,
+            before,
+            ROWS_MAX
+        )
+        .fetch_one(pool)
+        .await?;
+        match step.last {
+            Some(last) if step.deleted.unwrap_or_default() > 0 => after = last,
+            Some(_) | None => return Ok(()),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +189,17 @@ mod tests {
             left(&pool, &presence, "SELECT user_id FROM presence ORDER BY user_id").await,
             ["@new:b", "@on:b", "@says:b"]
         );
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn old_transactions_go_although_a_young_one_has_a_low_number(pool: PgPool) {
+        let insert = format!(
+            "INSERT INTO transactions SELECT '@a:b', 'D', 1, 't', 'txn' || n, n,
+                CASE WHEN n = 2 OR n > 2500 THEN {NOW_MS} ELSE {} END FROM generate_series(1, 2502) n",
+            NOW_MS - 8 * DAY_MS
+        );
+        let select = "SELECT txn_id FROM transactions ORDER BY event_nid";
+        assert_eq!(left(&pool, &insert, select).await, ["txn2", "txn2501", "txn2502"]);
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]

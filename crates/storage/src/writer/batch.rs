@@ -8,7 +8,7 @@ use std::{
 use myelin_model::{EventNid, RoomNid, StreamPos};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 
-use super::{Append, NewReceipt};
+use super::{Append, NewReceipt, message::Message};
 use crate::{
     StorageError,
     heads::RoomHead,
@@ -293,7 +293,17 @@ impl Columns {
 
 impl Batch {
     /// Append everything in one statement.
-    pub(super) async fn write(mut self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
+    pub(super) async fn write(self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
+        let Some(message) = Message::only(&self) else { return self.write_columns(pool).await };
+        let room_nid = message.room_nid();
+        match message.write(pool).await {
+            Ok(Some(pos)) => Ok(self.into_outcome(pos - 1, &[room_nid.0], &[], &[false])),
+            Ok(None) => Ok(self.into_outcome(0, &[], &[], &[false])),
+            Err(error) => Err((error, self)),
+        }
+    }
+
+    async fn write_columns(mut self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
         // Snapshots move into the columns, so keep them for the case that the batch must be repeated item by item.
         let snapshots: Vec<_> =
             self.appends.iter().map(|append| append.snapshots.clone()).collect();

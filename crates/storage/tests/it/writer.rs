@@ -66,6 +66,79 @@ async fn a_transaction_is_taken_once(pool: PgPool) {
     assert_eq!(db.log().applied(), StreamPos(1));
 }
 
+/// What the tables hold of a message's append.
+async fn rows(pool: &PgPool) -> Vec<(String, i64)> {
+    sqlx::query_as(
+        "SELECT 'pos', pos FROM log_head UNION ALL SELECT 'events', count(*) FROM events
+         UNION ALL SELECT 'transactions', count(*) FROM transactions
+         UNION ALL SELECT 'version', version FROM rooms",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_refused_message_leaves_nothing_behind(pool: PgPool) {
+    let db = node(&pool).await;
+    let with = |txn_id| Next { txn_id: Some(txn_id), ..Next::default() };
+    let first = append(&db, &new_room(&db, room_id!("!r:example.org")).await, with("m1")).await;
+    let head = append(&db, &first, with("m2")).await;
+    let before = rows(&pool).await;
+
+    for (head, txn_id) in [(&first, "m3"), (&first, "m1"), (&head, "m1"), (&head, "m2")] {
+        let (refused, _) = next_event(&db, head, with(txn_id)).await;
+        assert!(matches!(db.writer().append(refused).await, Err(AppendError::Conflict)));
+        assert_eq!(rows(&pool).await, before, "{txn_id}");
+    }
+    append(&db, &head, with("m3")).await;
+    assert_eq!(db.log().applied(), StreamPos(3), "no gap in the log");
+}
+
+/// The rows of a room, without what is different in every room.
+async fn stored(pool: &PgPool, room: &RoomHead) -> Vec<(String,)> {
+    let own = "{event_nid,event_id,json,room_nid,room_id,pos,version,extremities,last_pos}";
+    sqlx::query_as(
+        "SELECT (to_jsonb(e) - $2::text[])::text FROM events e WHERE room_nid = $1
+         UNION ALL SELECT (to_jsonb(t) - $2::text[])::text FROM transactions t WHERE room_nid = $1
+         UNION ALL SELECT (to_jsonb(r) - $2::text[])::text FROM rooms r WHERE room_nid = $1 ORDER BY 1",
+    )
+    .bind(room.room_nid.0)
+    .bind(own)
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_message_alone_is_stored_as_in_a_batch(pool: PgPool) {
+    let db = node(&pool).await;
+    let with = |txn_id| Next { txn_id: Some(txn_id), ..Next::default() };
+    let mut alone = new_room(&db, room_id!("!alone:example.org")).await;
+    for txn_id in ["m1", "m2", "m3"] {
+        alone = append(&db, &alone, with(txn_id)).await;
+    }
+    let together = new_room(&db, room_id!("!together:example.org")).await;
+    let first = append(&db, &together, with("m1")).await;
+    let (mut both, second) = next_event(&db, &first, with("m2")).await;
+    let (third, together) = next_event(&db, &second, with("m3")).await;
+    both.events.extend(third.events);
+    both.head = third.head;
+    db.writer().append(both).await.unwrap();
+
+    let rows = stored(&pool, &alone).await;
+    assert_eq!(rows.len(), 7);
+    assert_eq!(rows, stored(&pool, &together).await);
+    for head in [alone, together] {
+        let stored = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
+        assert_eq!((stored.version, &stored.extremities), (head.version, &head.extremities));
+        assert_eq!(
+            stored.last_pos,
+            db.heads().find(&head.room_id).await.unwrap().unwrap().last_pos
+        );
+    }
+}
+
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn heads_follow_the_log_and_equal_what_is_stored(pool: PgPool) {
     let (here, there) = (node(&pool).await, node(&pool).await);

@@ -1,0 +1,71 @@
+//! A batch that is one message: the database has a quicker way for it.
+
+use myelin_model::{Event, RoomNid};
+use sqlx::PgPool;
+
+use super::{Append, batch::Batch};
+use crate::StorageError;
+
+/// One message in a room that is there already.
+pub(super) struct Message<'a> {
+    append: &'a Append,
+    event: &'a Event,
+}
+
+impl<'a> Message<'a> {
+    /// The only message of a batch. `None`: there is more in it, or it does more than stand in the log.
+    pub(super) fn only(batch: &'a Batch) -> Option<Self> {
+        let ([append], []) = (&*batch.appends, &*batch.receipts) else { return None };
+        let [event] = &*append.events else { return None };
+        let derives_nothing = append.snapshots.is_empty()
+            && append.memberships.is_empty()
+            && append.resets.is_empty()
+            && append.places.is_empty()
+            && append.links.is_empty();
+        let is_message = !event.is_state()
+            && event.membership.is_none()
+            && event.replaces.is_none()
+            && event.redacts.is_none();
+        (append.expected_version != 0 && derives_nothing && is_message)
+            .then_some(Self { append, event })
+    }
+
+    /// Where it goes.
+    pub(super) fn room_nid(&self) -> RoomNid {
+        self.append.head.room_nid
+    }
+
+    /// Append it. It is flushed then. Gives the position; `None` where the room has moved on or the transaction is known.
+    pub(super) async fn write(&self, pool: &PgPool) -> Result<Option<i64>, StorageError> {
+        let (head, event) = (&self.append.head, self.event);
+        let transaction = event.transaction.as_ref();
+        let extremities: Vec<i64> = head.extremities.iter().map(|one| one.nid.0).collect();
+        let to_ts = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let pos = sqlx::query_scalar!(
+            "SELECT append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                $21)",
+            head.room_nid.0,
+            self.append.expected_version,
+            head.version,
+            head.depth,
+            &extremities,
+            head.chain.state_nid().map_or(0, |nid| nid.0),
+            head.notify_ordinal,
+            event.nid.0,
+            event.depth,
+            to_ts(event.origin_server_ts),
+            event.state_before.map(|nid| nid.0),
+            event.state_after.map(|nid| nid.0),
+            event.notify_ordinal,
+            event.flags.0,
+            event.event_id.as_str(),
+            &event.event_type,
+            event.sender.as_str(),
+            &event.json,
+            transaction.map(|transaction| transaction.device_id.as_str()),
+            transaction.map(|transaction| &*transaction.txn_id),
+            to_ts(self.append.now_ms)
+        );
+        Ok(pos.fetch_one(pool).await?)
+    }
+}
