@@ -6,7 +6,9 @@ use myelin_model::RoomNid;
 use myelin_storage::{Append, AppendError, Appended, StorageError};
 use ruma::OwnedEventId;
 
-use super::{Draft, EventError};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Draft, EventError, Tip};
 use crate::Rooms;
 
 /// Why a draft was not appended.
@@ -54,7 +56,11 @@ impl Draft {
             tip.known.merge(std::mem::take(&mut self.set));
             tip.advance(self.head, versions.into_iter());
         }
+        let size_bytes = tip.as_ref().map(Tip::size_bytes);
         *self.tip = tip;
+        if let Some(size_bytes) = size_bytes {
+            rooms.engine().weigh(room_nid, OwnedMutexGuard::mutex(&self.tip), size_bytes);
+        }
         drop(self.tip);
 
         match queued.wait().await {

@@ -17,6 +17,10 @@ pub(crate) struct StateEvent {
     pub(crate) membership: Option<Membership>,
 }
 
+/// What a parsed event takes besides its text, and what an entry of [`Known`] takes besides its event, in bytes.
+const STATE_EVENT_SIZE_BYTES: usize = 1_200;
+const SLOT_SIZE_BYTES: usize = 300;
+
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
     /// The number of the state key. `None` if no event of any room had it when it was looked up.
@@ -25,11 +29,19 @@ pub(super) struct Slot {
     pub(super) event: Option<Arc<StateEvent>>,
 }
 
+impl Slot {
+    fn size_bytes(&self) -> usize {
+        let event = self.event.as_ref();
+        SLOT_SIZE_BYTES + event.map_or(0, |event| STATE_EVENT_SIZE_BYTES + event.pdu.json().len())
+    }
+}
+
 /// A part of a state: what was looked up or set, by type and state key.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     types: HashMap<Box<str>, HashMap<Box<str>, Slot>>,
     len: usize,
+    size_bytes: usize,
 }
 
 impl Known {
@@ -42,13 +54,22 @@ impl Known {
             Some(keys) => keys,
             None => self.types.entry(event_type.into()).or_default(),
         };
-        if keys.insert(state_key.into(), slot).is_none() {
-            self.len += 1;
+        self.size_bytes += slot.size_bytes();
+        match keys.insert(state_key.into(), slot) {
+            Some(replaced) => {
+                self.size_bytes = self.size_bytes.saturating_sub(replaced.size_bytes());
+            }
+            None => self.len += 1,
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     pub(super) fn clear(&mut self) {
@@ -73,6 +94,8 @@ impl Known {
             });
         }
         self.types.retain(|_, keys| !keys.is_empty());
-        self.len = self.types.values().map(HashMap::len).sum();
+        let slots = self.types.values().flat_map(HashMap::values);
+        (self.len, self.size_bytes) =
+            slots.fold((0, 0), |(len, size), slot| (len + 1, size + slot.size_bytes()));
     }
 }

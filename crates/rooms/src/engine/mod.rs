@@ -27,7 +27,7 @@ use std::{
 
 use myelin_model::RoomNid;
 use myelin_storage::StorageError;
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use rand::RngExt as _;
 use ruma::RoomId;
 use tokio::sync::Mutex;
@@ -43,12 +43,15 @@ use self::{
 };
 use crate::Rooms;
 
-/// How many rooms keep a tip in memory. A tip holds parsed events, some twenty kilobytes in a small room; one that is gone is
-/// made again from the head and the events, which are mostly in memory.
-const ROOMS_MAX: usize = 1_024;
+/// How much memory the tips of rooms may take on a node, in bytes. A tip holds parsed events; one that is gone is made again
+/// from the head and the events, which are mostly in memory.
+const TIPS_SIZE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What the tip of a small room weighs, in bytes.
+const TIP_SIZE_BYTES_EXPECTED: u64 = 16_384;
 
 /// How many transactions are remembered in memory. Older ones are found in the database.
-const TRANSACTIONS_MAX: usize = 50_000;
+const TRANSACTIONS_MAX: usize = 20_000;
 
 /// How often a use case begins anew because another node was quicker.
 const ATTEMPTS_MAX: u32 = 200;
@@ -57,11 +60,27 @@ const ATTEMPTS_MAX: u32 = 200;
 const PAUSE_MILLIS_MAX: u64 = 20;
 
 /// A room's lock on this node, and its tip. Without a tip the stored head counts.
-type Room = Arc<Mutex<Option<Tip>>>;
+type RoomLock = Arc<Mutex<Option<Tip>>>;
+
+#[derive(Clone)]
+struct Room {
+    lock: RoomLock,
+    /// What its tip weighed when it was weighed last.
+    size_bytes: u64,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<RoomNid, Room> for BySize {
+    fn weight(&self, _: &RoomNid, room: &Room) -> u64 {
+        room.size_bytes
+    }
+}
 
 /// The rooms that this node writes to.
 pub(crate) struct Engine {
-    rooms: Cache<RoomNid, Room>,
+    rooms: Cache<RoomNid, Room, BySize>,
     outcomes: Cache<TransactionKey, Outcome>,
     generations: AtomicU64,
 }
@@ -75,7 +94,11 @@ impl std::fmt::Debug for Engine {
 impl Default for Engine {
     fn default() -> Self {
         Self {
-            rooms: Cache::new(ROOMS_MAX),
+            rooms: Cache::with_weighter(
+                usize::try_from(TIPS_SIZE_BYTES_MAX / TIP_SIZE_BYTES_EXPECTED).unwrap_or_default(),
+                TIPS_SIZE_BYTES_MAX,
+                BySize,
+            ),
             outcomes: Cache::new(TRANSACTIONS_MAX),
             generations: AtomicU64::new(1),
         }
@@ -84,13 +107,26 @@ impl Default for Engine {
 
 impl Engine {
     /// The lock of a room. Should it be evicted while it is held, a second one does no harm: who is slower is refused.
-    fn room(&self, room_nid: RoomNid) -> Room {
-        match self
-            .rooms
-            .get_or_insert_with(&room_nid, || Ok::<_, std::convert::Infallible>(Room::default()))
+    fn room(&self, room_nid: RoomNid) -> RoomLock {
+        let new = || Room { lock: RoomLock::default(), size_bytes: TIP_SIZE_BYTES_EXPECTED };
+        match self.rooms.get_or_insert_with(&room_nid, || Ok::<_, std::convert::Infallible>(new()))
         {
-            Ok(room) => room,
+            Ok(room) => room.lock,
             Err(never) => match never {},
+        }
+    }
+
+    /// Weigh a room again whose tip has changed, if it makes a difference.
+    fn weigh(&self, room_nid: RoomNid, lock: &RoomLock, size_bytes: usize) {
+        let size_bytes = size_bytes as u64;
+        match self.rooms.peek(&room_nid) {
+            Some(room)
+                if Arc::ptr_eq(&room.lock, lock)
+                    && room.size_bytes.abs_diff(size_bytes) > room.size_bytes / 4 =>
+            {
+                self.rooms.insert(room_nid, Room { size_bytes, ..room });
+            }
+            Some(_) | None => {}
         }
     }
 

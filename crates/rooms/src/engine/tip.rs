@@ -9,7 +9,10 @@ use myelin_storage::{ChainCover, RoomHead};
 use super::known::Known;
 
 /// How many state events a tip keeps parsed.
-const KNOWN_EVENTS_MAX: usize = 4_096;
+const KNOWN_EVENTS_MAX: usize = 1_024;
+
+/// What a tip takes besides the parsed events, in bytes.
+const TIP_SIZE_BYTES: usize = 4_096;
 
 /// The tip of a room.
 #[derive(Debug)]
@@ -41,6 +44,11 @@ impl Tip {
             chains: ChainCover::default(),
             generation,
         }
+    }
+
+    /// About how much memory it takes, in bytes. The state is the stored head's.
+    pub(super) fn size_bytes(&self) -> usize {
+        TIP_SIZE_BYTES + self.known.size_bytes()
     }
 
     /// Bring the tip in line with the stored head, which another node may have moved. `generation` is for the tip that it becomes then.

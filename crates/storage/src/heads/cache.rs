@@ -1,7 +1,7 @@
 //! The cache of heads.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,15 +23,26 @@ use crate::{
 /// How many room IDs are remembered with their numbers.
 const IDS_MAX: usize = 100_000;
 
-/// How many heads are kept. Beyond it those that were used least recently go.
-const HEADS_MAX: usize = 5_000;
+/// How much memory heads may take, in bytes. Beyond it those that were used least recently go.
+const HEADS_SIZE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// What a head takes besides its state, and what an entry of a state takes, in bytes.
+const HEAD_SIZE_BYTES: usize = 2_048;
+const STATE_ENTRY_SIZE_BYTES: usize = 32;
 
 /// The heads of the rooms in use.
 pub struct Heads {
     pool: PgPool,
-    slots: Mutex<HashMap<RoomNid, Slot>>,
+    slots: Mutex<Slots>,
     ids: Cache<OwnedRoomId, RoomNid>,
     uses: AtomicU64,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_room: HashMap<RoomNid, Slot>,
+    /// What the heads that are ready weigh together.
+    size_bytes: usize,
 }
 
 enum Slot {
@@ -50,7 +61,9 @@ enum News {
 
 impl std::fmt::Debug for Heads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Heads").field("heads", &self.slots.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Heads")
+            .field("heads", &self.slots.lock().by_room.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,7 +96,7 @@ impl Heads {
 
     /// The head of a room by number, if it is in memory.
     pub fn find_ready(&self, room_nid: RoomNid) -> Option<Arc<RoomHead>> {
-        match self.slots.lock().get_mut(&room_nid) {
+        match self.slots.lock().by_room.get_mut(&room_nid) {
             Some(Slot::Ready { head, used }) => {
                 *used = self.uses.fetch_add(1, Ordering::Relaxed);
                 Some(Arc::clone(head))
@@ -118,17 +131,16 @@ impl Heads {
         self.ids.insert(head.room_id.clone(), head.room_nid);
         let used = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut slots = self.slots.lock();
-        if let Entry::Vacant(slot) = slots.entry(head.room_nid) {
-            slot.insert(Slot::Ready { head: Arc::new(head), used });
-            evict(&mut slots);
+        if !slots.by_room.contains_key(&head.room_nid) {
+            slots.keep(Arc::new(head), used);
         }
     }
 
     /// Forget a head, so that it is read anew: a writer found it outdated.
     pub fn forget(&self, room_nid: RoomNid) {
         let mut slots = self.slots.lock();
-        if let Some(Slot::Ready { .. }) = slots.get(&room_nid) {
-            slots.remove(&room_nid);
+        if let Some(Slot::Ready { .. }) = slots.by_room.get(&room_nid) {
+            slots.remove(room_nid);
         }
     }
 
@@ -138,7 +150,7 @@ impl Heads {
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut slots = self.slots.lock();
         for nid in nids {
-            match slots.get_mut(nid) {
+            match slots.by_room.get_mut(nid) {
                 Some(Slot::Ready { head, used }) => {
                     *used = now;
                     found.insert(*nid, Arc::clone(head));
@@ -148,7 +160,7 @@ impl Heads {
                     missing.push(*nid);
                 }
                 None => {
-                    slots.insert(*nid, Slot::Reading { readers: 1, news: Vec::new() });
+                    slots.by_room.insert(*nid, Slot::Reading { readers: 1, news: Vec::new() });
                     missing.push(*nid);
                 }
             }
@@ -159,7 +171,7 @@ impl Heads {
     /// Put a head that was read into the cache, carried on by what the log brought while it was being read.
     fn finish(&self, mut head: RoomHead) -> Arc<RoomHead> {
         let mut slots = self.slots.lock();
-        let news = match slots.get(&head.room_nid) {
+        let news = match slots.by_room.get(&head.room_nid) {
             Some(Slot::Reading { news, .. }) => news.clone(),
             // Another reader was quicker, and its head is in line with the log.
             Some(Slot::Ready { head, .. }) => return Arc::clone(head),
@@ -176,8 +188,7 @@ impl Heads {
         let head = Arc::new(head);
         if clear {
             let used = self.uses.fetch_add(1, Ordering::Relaxed);
-            slots.insert(head.room_nid, Slot::Ready { head: Arc::clone(&head), used });
-            evict(&mut slots);
+            slots.keep(Arc::clone(&head), used);
         }
         head
     }
@@ -185,41 +196,65 @@ impl Heads {
     /// Take up an entry that concerns a room. `carry_on` returns whether the head could follow.
     fn follow(&self, room_nid: RoomNid, news: News) {
         let mut slots = self.slots.lock();
-        match slots.get_mut(&room_nid) {
+        let Slots { by_room, size_bytes } = &mut *slots;
+        match by_room.get_mut(&room_nid) {
             None => {}
             Some(Slot::Reading { news: kept, .. }) => kept.push(news),
             Some(Slot::Ready { head, .. }) => {
+                *size_bytes = size_bytes.saturating_sub(size_of(head));
                 let followed = match &news {
                     News::Event(pos, _) | News::Unclear(pos) if *pos <= head.last_pos => true,
                     News::Event(pos, event) => Arc::make_mut(head).carry_on(event, *pos),
                     News::Unclear(_) => false,
                 };
+                *size_bytes += size_of(head);
                 if !followed {
-                    slots.remove(&room_nid);
+                    slots.remove(room_nid);
                 }
             }
         }
     }
 }
 
-/// Let go of the tenth of the heads that was used least recently, when there are too many.
-fn evict(slots: &mut HashMap<RoomNid, Slot>) {
-    if slots.len() <= HEADS_MAX {
-        return;
+fn size_of(head: &RoomHead) -> usize {
+    HEAD_SIZE_BYTES + head.state.len() * STATE_ENTRY_SIZE_BYTES
+}
+
+impl Slots {
+    fn keep(&mut self, head: Arc<RoomHead>, used: u64) {
+        self.remove(head.room_nid);
+        self.size_bytes += size_of(&head);
+        self.by_room.insert(head.room_nid, Slot::Ready { head, used });
+        if self.size_bytes > HEADS_SIZE_BYTES_MAX {
+            self.evict();
+        }
     }
-    let mut uses: Vec<u64> = slots
-        .values()
-        .filter_map(|slot| match slot {
-            Slot::Ready { used, .. } => Some(*used),
-            Slot::Reading { .. } => None,
-        })
-        .collect();
-    let (_, oldest_kept, _) = uses.select_nth_unstable((HEADS_MAX / 10).min(HEADS_MAX));
-    let oldest_kept = *oldest_kept;
-    slots.retain(|_, slot| match slot {
-        Slot::Ready { used, .. } => *used >= oldest_kept,
-        Slot::Reading { .. } => true,
-    });
+
+    fn remove(&mut self, room_nid: RoomNid) {
+        if let Some(Slot::Ready { head, .. }) = self.by_room.remove(&room_nid) {
+            self.size_bytes = self.size_bytes.saturating_sub(size_of(&head));
+        }
+    }
+
+    /// Let go of the heads that were used least recently, until a tenth of the room is free. The newest stays in any case.
+    fn evict(&mut self) {
+        let mut uses: Vec<(u64, RoomNid)> = self
+            .by_room
+            .iter()
+            .filter_map(|(nid, slot)| match slot {
+                Slot::Ready { used, .. } => Some((*used, *nid)),
+                Slot::Reading { .. } => None,
+            })
+            .collect();
+        uses.sort_unstable();
+        uses.pop();
+        for (_, nid) in uses {
+            if self.size_bytes <= HEADS_SIZE_BYTES_MAX / 10 * 9 {
+                break;
+            }
+            self.remove(nid);
+        }
+    }
 }
 
 /// Rooms that a task is reading.
@@ -232,10 +267,10 @@ impl Drop for Reading<'_> {
     fn drop(&mut self) {
         let mut slots = self.heads.slots.lock();
         for nid in &self.nids {
-            if let Some(Slot::Reading { readers, .. }) = slots.get_mut(nid) {
+            if let Some(Slot::Reading { readers, .. }) = slots.by_room.get_mut(nid) {
                 *readers -= 1;
                 if *readers == 0 {
-                    slots.remove(nid);
+                    slots.remove(*nid);
                 }
             }
         }
@@ -262,5 +297,38 @@ impl LogSubscriber for Heads {
                 | Change::Other => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_model::{EventNid, StateKeyNid};
+    use ruma::{RoomVersionId, owned_room_id};
+
+    use super::*;
+
+    fn head(room: i64, entries: i64) -> Arc<RoomHead> {
+        let mut head = RoomHead::new(RoomNid(room), owned_room_id!("!r:h"), RoomVersionId::V12);
+        head.state.extend((0..entries).map(|entry| (StateKeyNid(entry), EventNid(entry))));
+        Arc::new(head)
+    }
+
+    #[test]
+    fn heads_take_bounded_memory_and_the_newest_stay() {
+        let mut slots = Slots::default();
+        let entries_max = i64::try_from(HEADS_SIZE_BYTES_MAX / STATE_ENTRY_SIZE_BYTES).unwrap();
+        let by_turns = [10, 1_000, 50_000];
+        for (used, entries) in (1..).zip(by_turns.into_iter().cycle().take(3_000)) {
+            slots.keep(head(used, entries), used.unsigned_abs());
+            let sizes = slots.by_room.values().map(|slot| match slot {
+                Slot::Ready { head, .. } => size_of(head),
+                Slot::Reading { .. } => 0,
+            });
+            assert_eq!(slots.size_bytes, sizes.sum::<usize>());
+            assert!(slots.size_bytes <= HEADS_SIZE_BYTES_MAX);
+            assert!(slots.by_room.contains_key(&RoomNid(used)));
+        }
+        slots.keep(head(0, entries_max), u64::MAX);
+        assert_eq!(slots.by_room.len(), 1, "a room that is too large by itself is kept alone");
     }
 }
