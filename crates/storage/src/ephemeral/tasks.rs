@@ -17,6 +17,9 @@ const EXPIRE_MILLIS_MIN: u64 = 250;
 /// How often changed presence is written to the table.
 const STORE_MILLIS: u64 = 5_000;
 
+/// How long a change waits for others to go with it to other nodes: when a server comes back, all its users do at once.
+const SEND_MILLIS: u64 = 20;
+
 /// How many changes one statement sends to other nodes.
 const SEND_NEWS_MAX: usize = 512;
 
@@ -64,6 +67,12 @@ async fn send(
         };
         if received == 0 {
             return;
+        }
+        tokio::time::sleep(Duration::from_millis(SEND_MILLIS)).await;
+        while news.len() < SEND_NEWS_MAX
+            && let Ok(more) = to_send.try_recv()
+        {
+            news.push(more);
         }
         let payloads = wire::payloads(node, std::mem::take(&mut news));
         if let Err(error) = store::notify(&pool, &payloads).await {
