@@ -207,7 +207,7 @@ pub(crate) async fn finish(
                 let joined = members.get(&row.room_nid).copied();
                 let (events, keys, own_member) = (seen.events, &pass.keys, row.event_nid);
                 let room = RoomView { head, end, events, keys, own_member, joined };
-                Some(Judge::new(pass.sync.unread(), pass.user_id(), &pass.personal, &room))
+                Some(Judge::new(pass.sync.unread(), pass.user_id(), &pass.personal, room))
             }
             _ => None,
         };

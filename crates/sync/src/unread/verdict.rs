@@ -1,6 +1,6 @@
 //! Whether an event notifies a user.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use myelin_events::{
     RoomVersion,
@@ -26,7 +26,10 @@ pub(super) struct Judge<'a> {
     personal: &'a Personal,
     /// What an event must contain to be about the user, in lower case. `None`: everything may be.
     hints: Option<Vec<String>>,
-    context: Option<PushConditionRoomCtx>,
+    room: RoomView<'a>,
+    display_name: String,
+    /// Made when an event is about the user, which most are not.
+    context: OnceCell<Option<PushConditionRoomCtx>>,
 }
 
 impl<'a> Judge<'a> {
@@ -35,12 +38,11 @@ impl<'a> Judge<'a> {
         counts: &'a UnreadCounts,
         user_id: &'a UserId,
         personal: &'a Personal,
-        room: &RoomView<'_>,
+        room: RoomView<'a>,
     ) -> Self {
         let display_name = room.display_name().unwrap_or_default();
         let hints = personal.rules_are_default.then(|| hints(user_id, &display_name)).flatten();
-        let context = room.push_room().map(|room| room.for_user(user_id.to_owned(), display_name));
-        Self { counts, user_id, personal, hints, context }
+        Self { counts, user_id, personal, hints, room, display_name, context: OnceCell::new() }
     }
 
     /// Whether an event notifies the user.
@@ -58,10 +60,18 @@ impl<'a> Judge<'a> {
         if !is_about_user {
             return PushVerdict { notify: self.counts.class_verdict(event), highlight: false };
         }
-        let (Some(context), Ok(event)) = (&self.context, PushEvent::new(&event.json)) else {
+        let (Some(context), Ok(event)) = (self.context(), PushEvent::new(&event.json)) else {
             return PushVerdict::default();
         };
         evaluate(&self.personal.rules, &event, context)
+    }
+
+    fn context(&self) -> Option<&PushConditionRoomCtx> {
+        let make = || {
+            let room = self.room.push_room()?;
+            Some(room.for_user(self.user_id.to_owned(), self.display_name.clone()))
+        };
+        self.context.get_or_init(make).as_ref()
     }
 
     /// Whether the user sent it.
