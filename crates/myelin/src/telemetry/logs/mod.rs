@@ -10,7 +10,8 @@ use myelin_config::{
     sections::logging::{Level, LogConfig, LogFormat, LogTarget, read_log_config},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
 };
 
 use self::file::LogFile;
@@ -21,7 +22,7 @@ const QUIET: &[&str] =
 
 /// Changes the logs while the server runs.
 pub struct LogHandle {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<BoxedLayer<Registry>, Registry>,
     files: Vec<Arc<LogFile>>,
 }
 
@@ -30,7 +31,7 @@ pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
 /// What log layers stand on.
 pub type Filtered =
-    tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+    tracing_subscriber::layer::Layered<reload::Layer<BoxedLayer<Registry>, Registry>, Registry>;
 
 /// Starts the logs as the config says. `traces` is one more receiver of spans.
 ///
@@ -98,14 +99,23 @@ where
 }
 
 /// Levels in order of precedence: RUST_LOG, `myelin.log.filter`, `myelin.log.level`, the log config.
-fn filter(config: &Config, log_config: &LogConfig) -> anyhow::Result<EnvFilter> {
+fn filter(config: &Config, log_config: &LogConfig) -> anyhow::Result<BoxedLayer<Registry>> {
     let text = match (std::env::var("RUST_LOG"), &config.own.log.filter) {
         (Ok(text), _) if !text.is_empty() => text,
         (_, Some(text)) => text.clone(),
         _ => directives(config.own.log.level.unwrap_or(log_config.level), log_config),
     };
-    EnvFilter::try_new(&text)
+    parse_filter(&text)
         .with_context(|| format!("myelin.log.filter or RUST_LOG: {text:?} cannot be understood"))
+}
+
+/// Only an `EnvFilter` understands directives about spans and their fields, in brackets. It costs time whenever a span is
+/// entered, that is, whenever a request is taken up, so it is made for them alone.
+fn parse_filter(text: &str) -> anyhow::Result<BoxedLayer<Registry>> {
+    if text.contains('[') {
+        return Ok(EnvFilter::try_new(text)?.boxed());
+    }
+    Ok(text.parse::<Targets>()?.boxed())
 }
 
 fn directives(level: Level, log_config: &LogConfig) -> String {
@@ -147,5 +157,72 @@ fn level_name(level: Level) -> &'static str {
         Level::Info => "info",
         Level::Warn => "warn",
         Level::Error => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn logged(directives: &str) -> String {
+        let lines = Lines::default();
+        let (filter, _handle) = reload::Layer::new(parse_filter(directives).unwrap());
+        let subscriber = tracing_subscriber::registry().with(filter).with(layer::<_>(
+            LogFormat::Text,
+            lines.clone(),
+            false,
+        ));
+        tracing::subscriber::with_default(subscriber, || {
+            let _span = tracing::info_span!(target: "myelin_http", "request", id = 7).entered();
+            tracing::debug!(target: "myelin_rooms", "detail");
+            tracing::info!(target: "myelin_rooms", "news");
+            tracing::info!(target: "sqlx::query", "a query");
+            tracing::warn!(target: "sqlx::query", "a slow query");
+        });
+        let lines = lines.0.lock().unwrap().clone();
+        String::from_utf8(lines).unwrap()
+    }
+
+    #[test]
+    fn directives_choose_what_is_logged() {
+        for (directives, expected) in [
+            ("info,sqlx=warn", &["news", "a slow query"][..]),
+            ("warn,myelin_rooms=debug", &["detail", "news", "a slow query"][..]),
+            ("off", &[][..]),
+            ("error,myelin_http=info,[request]=info", &["news", "a query", "a slow query"][..]),
+        ] {
+            let text = logged(directives);
+            assert_eq!(text.lines().count(), expected.len(), "{directives}: {text}");
+            for (line, message) in text.lines().zip(expected) {
+                assert!(line.contains(message), "{directives}: {line}");
+            }
+        }
+        assert!(logged("info").contains("id=7"), "lines name the request");
+        assert!(parse_filter("myelin=loud").is_err());
     }
 }
