@@ -1,5 +1,5 @@
-# The steps of `scripts/bench all`, and their sizes: chosen so that with Synapse beside it and five rounds it takes less
-# than an hour. Sourced by scripts/bench.
+# The steps of `scripts/bench all`, and their sizes: chosen so that with Synapse beside it and five rounds it takes about
+# an hour, once what is kept for the peer is there. Sourced by scripts/bench.
 
 # A scenario that fails shall not cost the results of the others.
 failed_steps=()
@@ -8,7 +8,8 @@ try() { run "$@" "${options[@]}" || failed_steps+=("$1"); }
 run_all() {
   local options=(--rounds "$rounds" --seconds "${seconds:-5}" "${more_options[@]}")
   local short=(--rounds 1 --seconds 2)
-  run_small; run_large; run_office; run_login; run_fill; run_myelin_alone
+  prepare_peer
+  run_small; run_large; run_office; run_login; run_fill; run_myelin_alone; run_soak
   "$loadgen" report --output "$out/report" "$results"
   [[ ${#failed_steps[@]} -eq 0 ]] || die "these did not run: ${failed_steps[*]}"
 }
@@ -37,6 +38,9 @@ run_small() {
 run_large() {
   start_contestants load
   try fanout --readers 1000 --rate 1
+  stop_contestants
+
+  start_contestants members
   try members --members "$members"
   stop_contestants
 }
@@ -57,26 +61,25 @@ run_login() {
   stop_contestants
 }
 
-# Synapse takes too long for more: the sizes are compared at 10,000 messages.
+# The peer's was filled before.
 run_fill() {
-  start_contestants load
-  try fill --messages 10000
-  measure_sizes fill-10000
+  [[ -z $peer ]] || cat "$(kept_fill)" >>"$results"
+  has_myelin || return 0
+  start_contestants load myelin
+  try fill --messages "$fill"
+  measure_sizes "fill-$fill"
   stop_contestants
 }
 
-# What has no counterpart: many rooms against few, more messages, two nodes, one processor against two.
+has_myelin() { [[ " ${contestants[*]} " == *" myelin "* ]]; }
+
+# What has no counterpart: many rooms against few, two nodes, one processor against two.
 run_myelin_alone() {
-  [[ " ${contestants[*]} " == *" myelin "* ]] || return 0
+  has_myelin || return 0
   local peer_url=
   start_contestants load myelin
   try incremental-sync-rooms --rooms 10
   try incremental-sync-rooms --rooms 1000
-  stop_contestants
-
-  start_contestants load myelin
-  try fill --messages 100000
-  measure_sizes fill-100000
   stop_contestants
 
   nodes=2 start_contestants load myelin
@@ -92,4 +95,13 @@ run_myelin_alone() {
     try mixed-max --name "mixed-max-on-$count"
     stop_contestants
   done
+}
+
+# Is memory steady?
+run_soak() {
+  has_myelin || return 0
+  local peer_url=
+  start_contestants load myelin
+  run mixed --name soak --rounds 1 --seconds "${soak:-1200}" --sample-seconds 10 "${more_options[@]}" || failed_steps+=(soak)
+  stop_contestants
 }

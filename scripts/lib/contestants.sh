@@ -4,7 +4,8 @@
 contestants=() targets=() watches=() server_pids=() databases=()
 
 # start_contestants SETUP [NAME...]: fresh servers with fresh databases, of all contestants or of those named.
-# SETUP is `load`, where registering shall be fast, or `login`, where passwords are hashed as by default.
+# SETUP is `load`, where registering shall be fast, `members`, the same with the large room that was kept for the peer, or
+# `login`, where passwords are hashed as by default.
 start_contestants() {
   local setup=$1 name pg_process
   shift
@@ -40,7 +41,7 @@ contestant_myelin() {
     folder=$work/$database.$node
     mkdir -p "$folder"
     write_config "$folder/homeserver.yaml" bench.localhost $port "$folder" "$work/pg" "$database"
-    if [[ $setup == load ]]; then
+    if [[ $setup != login ]]; then
       # Passwords of registered users cost a node a fiftieth of a second each; an application service's have none.
       write_registration "$folder/registration.yaml"
       echo "app_service_config_files: [$folder/registration.yaml]" >>"$folder/homeserver.yaml"
@@ -52,7 +53,7 @@ contestant_myelin() {
     server_pids+=("$server_pid") pids+=("$server_pid") urls+=("http://localhost:$port")
   done
   targets+=(--target "myelin=$(IFS=,; echo "${urls[*]}")")
-  [[ $setup != load ]] || targets+=(--as-token myelin=as-for-tests)
+  [[ $setup == login ]] || targets+=(--as-token myelin=as-for-tests)
   watches+=(--watch "myelin:server=$(IFS=+; echo "${pids[*]}")")
 }
 
@@ -64,7 +65,11 @@ contestant_synapse() {
   write_config "$folder/homeserver.yaml" bench.localhost $port "$folder" "$work/pg" "$database"
   # Not as an application service: Synapse would then store each of its users' events for it once more. So passwords
   # are hashed in the cheapest way, which changes nothing else.
-  [[ $setup != load ]] || echo 'bcrypt_rounds: 4' >>"$folder/homeserver.yaml"
+  [[ $setup == login ]] || echo 'bcrypt_rounds: 4' >>"$folder/homeserver.yaml"
+  if [[ $setup == members ]]; then
+    restore_members "$folder" "$database"
+    targets+=(--keep "synapse=$(kept_members)/fixture.json")
+  fi
   start_synapse "$folder/homeserver.yaml" $port "$folder/log"
   server_pids+=("$server_pid")
   targets+=(--target "synapse=http://localhost:$port")

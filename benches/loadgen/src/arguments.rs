@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     fixture::Size,
     scenarios::Scenario,
-    target::{NamedToken, NamedUrls},
+    target::{NamedFile, NamedToken, NamedUrls},
     usage::Watch,
 };
 
@@ -27,10 +27,14 @@ pub(crate) struct Run {
     /// `[TARGET=]TOKEN`: register users as this application service, which needs no password to be hashed.
     #[arg(long)]
     pub(crate) as_token: Vec<NamedToken>,
+    /// `TARGET=FILE`: use the users and rooms that an earlier run kept in this file, instead of making some; if there is
+    /// no such file, keep those that are made. The target must still have them.
+    #[arg(long)]
+    pub(crate) keep: Vec<NamedFile>,
     /// `[TARGET:]NAME=PID[+PID...]`: measure CPU time and memory of these processes and their children.
     #[arg(long)]
     pub(crate) watch: Vec<Watch>,
-    /// How often each target is measured, the targets in turn.
+    /// How often each target is measured, the targets in turn; with 0 everything is made and nothing measured.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
     /// How long each round measures.

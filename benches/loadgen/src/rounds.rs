@@ -27,7 +27,13 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         .target
         .iter()
         .map(|named| {
-            Target::new(named, &arguments.shared_secret, &arguments.as_token, &arguments.watch)
+            Target::new(
+                named,
+                &arguments.shared_secret,
+                &arguments.as_token,
+                &arguments.keep,
+                &arguments.watch,
+            )
         })
         .collect::<anyhow::Result<_>>()?;
     let mut prepared = vec![];
@@ -35,7 +41,8 @@ pub(crate) async fn run(arguments: Run) -> anyhow::Result<()> {
         let ready = prepare(&arguments, target, &plan).await;
         prepared.push((target, ready.with_context(|| format!("preparing {}", target.name))?));
     }
-    let rounds = if arguments.scenario.is_once() { 1 } else { arguments.rounds };
+    let rounds =
+        if arguments.scenario.is_once() { arguments.rounds.min(1) } else { arguments.rounds };
     let mut lines = vec![];
     for number in 1..=rounds {
         for (target, scenario) in &prepared {

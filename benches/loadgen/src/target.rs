@@ -1,6 +1,6 @@
 //! The homeservers that are measured.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use anyhow::Context as _;
 
@@ -41,12 +41,30 @@ impl FromStr for NamedToken {
     }
 }
 
+/// `TARGET=FILE`.
+#[derive(Clone)]
+pub(crate) struct NamedFile {
+    target: String,
+    file: PathBuf,
+}
+
+impl FromStr for NamedFile {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (target, file) = text.split_once('=').context("give TARGET=FILE")?;
+        Ok(Self { target: target.to_owned(), file: file.into() })
+    }
+}
+
 /// A homeserver, and how we get users there.
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) client: Client,
     pub(crate) shared_secret: String,
     pub(crate) as_token: Option<String>,
+    /// Where users and rooms are kept for later runs.
+    pub(crate) kept: Option<PathBuf>,
     pub(crate) watches: Vec<Watch>,
 }
 
@@ -56,6 +74,7 @@ impl Target {
         named: &NamedUrls,
         shared_secret: &str,
         as_tokens: &[NamedToken],
+        keep: &[NamedFile],
         watches: &[Watch],
     ) -> anyhow::Result<Self> {
         let as_token = as_tokens
@@ -66,6 +85,7 @@ impl Target {
             client: Client::new(&named.urls)?,
             shared_secret: shared_secret.to_owned(),
             as_token: as_token.map(|token| token.token.clone()),
+            kept: keep.iter().find(|keep| keep.target == named.name).map(|keep| keep.file.clone()),
             watches: watches.iter().filter(|watch| watch.is_of(&named.name)).cloned().collect(),
         })
     }
@@ -76,15 +96,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_takes_its_own_token_and_watches() {
+    fn a_target_takes_its_own_token_file_and_watches() {
         let named: NamedUrls = "a=http://localhost:1,http://localhost:2".parse().unwrap();
         let tokens: Vec<NamedToken> =
             ["b=other", "a=own"].into_iter().map(|text| text.parse().unwrap()).collect();
+        let keep: Vec<NamedFile> =
+            ["b=1.json", "a=2.json"].into_iter().map(|text| text.parse().unwrap()).collect();
         let watches: Vec<Watch> = ["a:server=1+2", "b:server=3", "postgres=4"]
             .into_iter()
             .map(|text| text.parse().unwrap())
             .collect();
-        let target = Target::new(&named, "secret", &tokens, &watches).unwrap();
+        let target = Target::new(&named, "secret", &tokens, &keep, &watches).unwrap();
+        assert_eq!(target.kept.as_deref(), Some(std::path::Path::new("2.json")));
         assert_eq!(target.as_token.as_deref(), Some("own"));
         let names: Vec<&str> = target.watches.iter().map(|watch| watch.name.as_str()).collect();
         assert_eq!(names, ["server", "postgres"]);

@@ -89,8 +89,8 @@ pub(super) const AIMS: &[Aim] = &[
     aim("after-all", MEMORY, "memory after all, MB", AtMost(200.0)),
     aim("soak", MEMORY, "memory after 20 minutes, MB", AtMost(200.0)),
     aim("soak", "memory_growth", "late memory to early memory", AtMost(1.1)),
-    aim("fill-10000", "database_mb", "database, MB", PartOfPeer(3.0)),
-    aim("fill-10000", "state_tables_mb", "tables of state, MB", PartOfPeer(20.0)),
+    aim("fill-100000", "database_mb", "database, MB", PartOfPeer(3.0)),
+    aim("fill-100000", "state_tables_mb", "tables of state, MB", PartOfPeer(20.0)),
 ];
 
 impl Aim {
