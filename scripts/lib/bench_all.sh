@@ -83,6 +83,7 @@ run_myelin_alone() {
   stop_contestants
 
   nodes=2 start_contestants load myelin
+  try send --name send-two-nodes
   try fanout --name fanout-100-two-nodes
   stop_contestants
 

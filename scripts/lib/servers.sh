@@ -1,7 +1,7 @@
 # Starts homeservers for tests and measurements, on ports of this machine only. Sourced, not run; needs packages.sh
 # and postgres.sh.
 
-# A command that starts the servers, such as (taskset -c 0); none by default.
+# A command that starts servers and load generator, such as (taskset -c 0); none by default.
 pin=()
 
 # Everything that a load test must not run into.
