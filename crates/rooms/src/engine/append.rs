@@ -36,7 +36,7 @@ impl Draft {
             }
         }
         let append = Append {
-            expected_version: self.expected_version,
+            built_on: self.built_on,
             head: Arc::new(self.head.clone()),
             events: std::mem::take(&mut self.events),
             snapshots: std::mem::take(&mut self.snapshots),

@@ -10,7 +10,8 @@ use myelin_model::{
     Event, EventFlags, EventNid, Membership, RoomNid, StateKeyNid, limits::PREV_EVENTS_MAX,
 };
 use myelin_storage::{
-    Extremity, NewSnapshot, RoomHead, StateKey, StorageError, writer::MembershipChange,
+    Extremity, NewSnapshot, RoomHead, StateKey, StorageError,
+    writer::{BuiltOn, MembershipChange},
 };
 use ruma::{OwnedEventId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use tokio::sync::OwnedMutexGuard;
@@ -33,8 +34,8 @@ pub(crate) struct Draft {
     pub(super) rooms: Rooms,
     pub(super) tip: OwnedMutexGuard<Option<Tip>>,
     pub(super) version: RoomVersion,
-    /// The version that the first event is built upon.
-    pub(super) expected_version: i64,
+    /// What the first event is built upon.
+    pub(super) built_on: BuiltOn,
     /// The head after the events added.
     pub(super) head: RoomHead,
     /// The state that the events added set.
@@ -99,7 +100,7 @@ impl Draft {
             rooms: rooms.clone(),
             tip,
             version,
-            expected_version: head.version,
+            built_on: BuiltOn::from(&head),
             head,
             set: Known::default(),
             events: Vec::new(),

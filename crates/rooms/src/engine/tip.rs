@@ -54,7 +54,13 @@ impl Tip {
     /// Bring the tip in line with the stored head, which another node may have moved. `generation` is for the tip that it becomes then.
     pub(super) fn follow(&mut self, stored: &RoomHead, generation: impl FnOnce() -> u64) {
         match self.lineage.iter().position(|version| *version == stored.version) {
-            Some(at) => drop(self.lineage.drain(..at)),
+            Some(at) => {
+                drop(self.lineage.drain(..at));
+                // What was appended beside events of another node stands otherwise than it was built.
+                if self.lineage.len() == 1 && self.head.extremities != stored.extremities {
+                    self.head = stored.clone();
+                }
+            }
             None => {
                 self.lineage = VecDeque::from([stored.version]);
                 self.known.retain(&stored.state);

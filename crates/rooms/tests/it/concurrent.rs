@@ -3,15 +3,23 @@
 use std::{collections::HashSet, time::Duration};
 
 use myelin_events::{Pdu, RoomVersion};
-use myelin_model::StreamPos;
+use myelin_model::{EventFlags, StreamPos, limits::PREV_EVENTS_MAX};
 use myelin_rooms::Rooms;
 use ruma::{OwnedEventId, RoomId};
 use sqlx::PgPool;
 
 use crate::fixture::{join, node, public_room, say, user};
 
-/// All events of a room, each after the one that it names as its only predecessor; positions rise.
-async fn check_linear(rooms: &Rooms, room_id: &RoomId) -> Vec<OwnedEventId> {
+/// A room's events as they stand in the log.
+struct Graph {
+    events: Vec<OwnedEventId>,
+    /// The most forward extremities that there were at once.
+    width: usize,
+}
+
+/// Read a room, and check that every event follows events before it, that positions rise, and that the head is what follows from the
+/// events.
+async fn read_graph(rooms: &Rooms, room_id: &RoomId) -> Graph {
     let db = rooms.db();
     let head = db.heads().find(room_id).await.unwrap().unwrap();
     let events = db
@@ -19,22 +27,27 @@ async fn check_linear(rooms: &Rooms, room_id: &RoomId) -> Vec<OwnedEventId> {
         .list_page(head.room_nid, StreamPos::ZERO, StreamPos(i64::MAX), false, 100_000)
         .await
         .unwrap();
-    let mut last: Option<OwnedEventId> = None;
-    let mut last_pos = StreamPos::ZERO;
-    let mut ordinal = 0;
+    let mut graph = Graph { events: Vec::new(), width: 0 };
+    let mut extremities: Vec<OwnedEventId> = Vec::new();
+    let (mut last_pos, mut ordinal) = (StreamPos::ZERO, 0);
     for event in &events {
         let pdu =
             Pdu::from_stored(event.event_id.clone(), event.json.clone(), RoomVersion::V12).unwrap();
-        assert_eq!(pdu.prev_events.to_vec(), last.into_iter().collect::<Vec<_>>());
+        assert_eq!(pdu.prev_events.is_empty(), graph.events.is_empty());
+        assert!(pdu.prev_events.iter().all(|prev| graph.events.contains(prev)));
+        extremities.retain(|extremity| !pdu.prev_events.contains(extremity));
+        assert!(!event.is_state() || extremities.is_empty(), "state events follow the whole head");
+        assert_eq!(event.flags.contains(EventFlags::LINEAR), extremities.is_empty());
+        extremities.push(event.event_id.clone());
         assert!(event.pos.unwrap() > last_pos);
         assert!(event.notify_ordinal >= ordinal && event.notify_ordinal <= ordinal + 1);
-        last = Some(event.event_id.clone());
-        last_pos = event.pos.unwrap();
-        ordinal = event.notify_ordinal;
+        (last_pos, ordinal) = (event.pos.unwrap(), event.notify_ordinal);
+        graph.width = graph.width.max(extremities.len());
+        graph.events.push(event.event_id.clone());
     }
-    assert_eq!(head.extremities.len(), 1);
-    assert_eq!(Some(&head.extremities[0].event_id), last.as_ref());
-    events.iter().map(|event| event.event_id.clone()).collect()
+    let of_head: Vec<_> = head.extremities.iter().map(|one| one.event_id.clone()).collect();
+    assert_eq!((of_head, head.notify_ordinal), (extremities, ordinal));
+    graph
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -70,14 +83,19 @@ async fn what_many_send_through_two_nodes_is_there_once_and_in_line(pool: PgPool
     let end = nodes[0].db().log().applied().max(nodes[1].db().log().applied());
     for rooms in &nodes {
         assert!(rooms.db().log().wait_for(end, Duration::from_secs(10)).await);
-        let stored = check_linear(rooms, &room_id).await;
-        let stored: HashSet<OwnedEventId> = stored.into_iter().collect();
+        let graph = read_graph(rooms, &room_id).await;
+        assert!(graph.width <= PREV_EVENTS_MAX, "{}", graph.width);
+        let stored: HashSet<OwnedEventId> = graph.events.into_iter().collect();
         assert!(sent.is_subset(&stored));
         // create, member, power levels, join rule, history visibility; and who joined.
         assert_eq!(stored.len(), 5 + TASKS + TASKS * EVENTS);
     }
-    // A node that starts now sees the same.
-    check_linear(&node(&pool).await, &room_id).await;
+    // A node that starts now sees the same, and what it sends joins what the others left.
+    let third = node(&pool).await;
+    read_graph(&third, &room_id).await;
+    say(&third, &alice, &room_id, "last").await;
+    read_graph(&third, &room_id).await;
+    assert_eq!(third.db().heads().find(&room_id).await.unwrap().unwrap().extremities.len(), 1);
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -92,5 +110,6 @@ async fn senders_on_one_node_share_batches(pool: PgPool) {
         tasks.spawn(async move { say(&rooms, &alice, &room_id, &task.to_string()).await });
     }
     assert_eq!(tasks.join_all().await.len(), TASKS);
-    assert_eq!(check_linear(&rooms, &room_id).await.len(), 5 + TASKS);
+    let graph = read_graph(&rooms, &room_id).await;
+    assert_eq!((graph.events.len(), graph.width), (5 + TASKS, 1));
 }

@@ -2,6 +2,7 @@
 
 use myelin_model::{Event, EventFlags, EventNid, RoomNid, StreamPos};
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::state::{SnapshotChain, StateMap};
 
@@ -60,12 +61,19 @@ impl RoomHead {
     /// Carry the head on by an event that the log brought. `false` if the event is not enough to know the new head, which must be
     /// read then.
     pub(super) fn carry_on(&mut self, event: &Event, pos: StreamPos) -> bool {
-        if !event.flags.contains(EventFlags::LINEAR) {
+        if event.flags.contains(EventFlags::LINEAR) {
+            self.extremities.clear();
+        } else if event.is_state() {
+            // Only its own server resolved the state.
             return false;
+        } else {
+            // A message beside others leaves the state as it is.
+            let followed = prev_events(&event.json);
+            self.extremities.retain(|extremity| !followed.contains(&extremity.event_id.as_str()));
         }
+        self.extremities.push(Extremity { nid: event.nid, event_id: event.event_id.clone() });
         self.version = event.nid.0;
-        self.depth = event.depth;
-        self.extremities = vec![Extremity { nid: event.nid, event_id: event.event_id.clone() }];
+        self.depth = self.depth.max(event.depth);
         self.notify_ordinal = event.notify_ordinal;
         self.last_pos = pos;
         if let Some(key) = event.state_key_nid {
@@ -75,5 +83,38 @@ impl RoomHead {
             self.chain.extend(after, &[(key, Some(event.nid))], &self.state);
         }
         true
+    }
+}
+
+/// The IDs of the events before an event, from its JSON: room versions 1 and 2 pair them with hashes.
+fn prev_events(json: &str) -> Vec<&str> {
+    #[derive(Deserialize)]
+    struct Json<'a> {
+        #[serde(borrow)]
+        prev_events: Vec<Prev<'a>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Prev<'a> {
+        Id(&'a str),
+        Pair(&'a str, IgnoredAny),
+    }
+    let json = serde_json::from_str::<Json<'_>>(json);
+    let id = |prev| match prev {
+        Prev::Id(id) | Prev::Pair(id, _) => id,
+    };
+    json.map(|json| json.prev_events.into_iter().map(id).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prev_events;
+
+    #[test]
+    fn the_events_before_are_read_in_all_formats() {
+        let old = r#"{"prev_events":[["$a:h",{"sha256":"x"}],["$b:h",{}]],"type":"t"}"#;
+        assert_eq!(prev_events(old), ["$a:h", "$b:h"]);
+        assert_eq!(prev_events(r#"{"prev_events":["$a","$b"]}"#), ["$a", "$b"]);
+        assert!(prev_events(r#"{"prev_events":[]}"#).is_empty());
     }
 }

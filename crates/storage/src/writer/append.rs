@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
+use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StateNid, StreamPos};
 use ruma::{OwnedEventId, OwnedUserId};
 
 use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
@@ -10,11 +10,11 @@ use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
 /// Events for one room, with all that is derived from them. All of it is appended, or nothing.
 #[derive(Debug)]
 pub struct Append {
-    /// The version of the head that the first event was built upon; 0 for a new room.
-    pub expected_version: i64,
+    /// What the first event was built upon.
+    pub built_on: BuiltOn,
     /// The head after the last event. Its version is the number of the last event.
     pub head: Arc<RoomHead>,
-    /// The events, in order. `pos` is filled in; `transaction` is remembered, so that a repeated request is found.
+    /// The events, in order. `pos` is filled in, and what changes where the room has moved on; `transaction` is remembered, so that a repeated request is found.
     pub events: Vec<Event>,
     /// The snapshots that the events refer to and that are not stored yet.
     pub snapshots: Vec<NewSnapshot>,
@@ -28,6 +28,33 @@ pub struct Append {
     pub links: Vec<ChainLink>,
     /// When, in milliseconds since the epoch.
     pub now_ms: u64,
+}
+
+/// A head that events were built upon, as far as it decides whether they may be appended.
+///
+/// They are where the room still has this head. Messages are in any case in which the room has this state, since that is what
+/// entitles their senders: beside what came in between, so that the room has one more forward extremity.
+#[derive(Debug, Clone)]
+pub struct BuiltOn {
+    /// Its version; 0 for a new room.
+    pub version: i64,
+    /// Its forward extremities.
+    pub extremities: Vec<EventNid>,
+    /// Its state.
+    pub state_nid: Option<StateNid>,
+    /// Its [`RoomHead::notify_ordinal`].
+    pub notify_ordinal: i64,
+}
+
+impl From<&RoomHead> for BuiltOn {
+    fn from(head: &RoomHead) -> Self {
+        Self {
+            version: head.version,
+            extremities: head.extremities.iter().map(|extremity| extremity.nid).collect(),
+            state_nid: head.chain.state_nid(),
+            notify_ordinal: head.notify_ordinal,
+        }
+    }
 }
 
 /// A user's membership changes.

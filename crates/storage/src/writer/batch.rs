@@ -1,14 +1,17 @@
 //! A batch as columns, and what the database says of it.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
 };
 
-use myelin_model::{EventNid, RoomNid, StreamPos};
+use myelin_model::{Event, EventFlags, EventNid, RoomNid, StateNid, StreamPos};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 
-use super::{Append, NewReceipt, message::Message};
+use super::{
+    Append, NewReceipt,
+    message::{Message, Written},
+};
 use crate::{
     StorageError,
     heads::RoomHead,
@@ -44,6 +47,9 @@ struct Columns {
     r_extremities: Vec<String>,
     r_state: Vec<i64>,
     r_ordinal: Vec<i64>,
+    r_built_on: Vec<String>,
+    r_built_state: Vec<i64>,
+    r_built_ordinal: Vec<i64>,
     e_room: Vec<i64>,
     e_nid: Vec<i64>,
     e_depth: Vec<i64>,
@@ -119,30 +125,31 @@ impl Columns {
     /// Items of one room that follow each other become one row: from the first's expected version to the last's head.
     fn add_room(&mut self, append: &Append) {
         let head = &append.head;
-        let extremities: Vec<String> =
-            head.extremities.iter().map(|extremity| extremity.nid.to_string()).collect();
-        let extremities = format!("{{{}}}", extremities.join(","));
-        let state = head.chain.state_nid().map_or(0, |nid| nid.0);
+        let extremities = array(head.extremities.iter().map(|extremity| extremity.nid));
+        let state = |nid: Option<StateNid>| nid.map_or(0, |nid| nid.0);
         if let Some(at) = self.r_nid.iter().position(|nid| *nid == head.room_nid.0) {
             set(&mut self.r_version, at, head.version);
             set(&mut self.r_depth, at, head.depth);
             set(&mut self.r_extremities, at, extremities);
-            set(&mut self.r_state, at, state);
+            set(&mut self.r_state, at, state(head.chain.state_nid()));
             set(&mut self.r_ordinal, at, head.notify_ordinal);
             return;
         }
         self.r_nid.push(head.room_nid.0);
         self.r_id.push(head.room_id.to_string());
         self.r_room_version.push(head.room_version.to_string());
-        self.r_expected.push(append.expected_version);
+        self.r_expected.push(append.built_on.version);
         self.r_version.push(head.version);
         self.r_depth.push(head.depth);
         self.r_extremities.push(extremities);
-        self.r_state.push(state);
+        self.r_state.push(state(head.chain.state_nid()));
         self.r_ordinal.push(head.notify_ordinal);
+        self.r_built_on.push(array(append.built_on.extremities.iter().copied()));
+        self.r_built_state.push(state(append.built_on.state_nid));
+        self.r_built_ordinal.push(append.built_on.notify_ordinal);
     }
 
-    fn add_event(&mut self, event: &myelin_model::Event, now_ms: u64) {
+    fn add_event(&mut self, event: &Event, now_ms: u64) {
         self.e_room.push(event.room_nid.0);
         self.e_nid.push(event.nid.0);
         self.e_depth.push(event.depth);
@@ -222,9 +229,9 @@ impl Columns {
 
     /// Run the statement. It commits by itself: when it returns, it is flushed.
     async fn run(self, pool: &PgPool) -> Result<PgRow, StorageError> {
-        let placeholders: Vec<String> = (1..=59).map(|n| format!("${n}")).collect();
+        let placeholders: Vec<String> = (1..=62).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "SELECT base, appended, receipts_moved FROM append_batch({})",
+            "SELECT base, appended, shifts, forked, receipts_moved FROM append_batch({})",
             placeholders.join(",")
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -237,6 +244,9 @@ impl Columns {
             .bind(self.r_extremities)
             .bind(self.r_state)
             .bind(self.r_ordinal)
+            .bind(self.r_built_on)
+            .bind(self.r_built_state)
+            .bind(self.r_built_ordinal)
             .bind(self.e_room)
             .bind(self.e_nid)
             .bind(self.e_depth)
@@ -296,11 +306,19 @@ impl Batch {
     pub(super) async fn write(self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
         let Some(message) = Message::only(&self) else { return self.write_columns(pool).await };
         let room_nid = message.room_nid();
-        match message.write(pool).await {
-            Ok(Some(pos)) => Ok(self.into_outcome(pos - 1, &[room_nid.0], &[], &[false])),
-            Ok(None) => Ok(self.into_outcome(0, &[], &[], &[false])),
-            Err(error) => Err((error, self)),
-        }
+        let written = match message.write(pool).await {
+            Ok(written) => written,
+            Err(error) => return Err((error, self)),
+        };
+        let answer = match written {
+            Some(Written { pos, shift, forked }) => Answer {
+                base: pos - 1,
+                rooms: HashMap::from([(room_nid, Landing { shift, forked })]),
+                receipts_moved: Vec::new(),
+            },
+            None => Answer::default(),
+        };
+        Ok(self.into_outcome(&answer, &[false]))
     }
 
     async fn write_columns(mut self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
@@ -312,16 +330,8 @@ impl Batch {
             Ok(columns) => columns.run(pool).await,
             Err(error) => Err(error),
         };
-        let answer = written.and_then(|row| {
-            let base: i64 = row.try_get("base")?;
-            let appended: Vec<i64> = row.try_get("appended")?;
-            let receipts_moved: Vec<i32> = row.try_get("receipts_moved")?;
-            Ok((base, appended, receipts_moved))
-        });
-        match answer {
-            Ok((base, appended, receipts_moved)) => {
-                Ok(self.into_outcome(base, &appended, &receipts_moved, &torn))
-            }
+        match written.and_then(|row| Answer::read(&row)) {
+            Ok(answer) => Ok(self.into_outcome(&answer, &torn)),
             Err(error) => {
                 for (append, snapshots) in self.appends.iter_mut().zip(snapshots) {
                     append.snapshots = snapshots;
@@ -335,7 +345,7 @@ impl Batch {
     fn torn(&self) -> Vec<bool> {
         let mut versions: HashMap<RoomNid, i64> = HashMap::new();
         let is_torn = |append: &Append| match versions.entry(append.head.room_nid) {
-            Entry::Occupied(version) if *version.get() != append.expected_version => true,
+            Entry::Occupied(version) if *version.get() != append.built_on.version => true,
             entry => {
                 *entry.or_default() = append.head.version;
                 false
@@ -345,39 +355,34 @@ impl Batch {
     }
 
     /// Give out positions as the function did: events in order, then resets, then receipts.
-    fn into_outcome(
-        self,
-        base: i64,
-        appended: &[i64],
-        receipts_moved: &[i32],
-        torn: &[bool],
-    ) -> Outcome {
-        let rooms: HashSet<RoomNid> = appended.iter().copied().map(RoomNid).collect();
-        let mut pos = StreamPos(base);
+    fn into_outcome(self, answer: &Answer, torn: &[bool]) -> Outcome {
+        let mut pos = StreamPos(answer.base);
         let mut entries = Vec::new();
         let mut ranges = Vec::with_capacity(self.appends.len());
         let mut later = Vec::new();
         let mut new_rooms = HashMap::new();
         for (append, torn) in self.appends.into_iter().zip(torn) {
-            if *torn || !rooms.contains(&append.head.room_nid) {
+            let landing = answer.rooms.get(&append.head.room_nid).filter(|_| !torn);
+            let Some(landing) = landing else {
                 ranges.push(None);
                 continue;
-            }
+            };
             later.extend(resets(&append));
             let start = entries.len();
             for mut event in append.events {
                 pos = pos.next();
                 event.pos = Some(pos);
+                landing.correct(&mut event);
                 entries.push(Arc::new(LogEntry { pos, change: Change::Event(Arc::new(event)) }));
             }
             ranges.push(Some(start..entries.len()));
             let room_nid = append.head.room_nid;
-            if append.expected_version == 0 || new_rooms.contains_key(&room_nid) {
+            if append.built_on.version == 0 || new_rooms.contains_key(&room_nid) {
                 let head = RoomHead { last_pos: pos, ..Arc::unwrap_or_clone(append.head) };
                 new_rooms.insert(room_nid, head);
             }
         }
-        let moved = receipts_moved.iter().filter_map(|ord| usize::try_from(*ord - 1).ok());
+        let moved = answer.receipts_moved.iter().filter_map(|ord| usize::try_from(*ord - 1).ok());
         later.extend(moved.filter_map(|at| self.receipts.get(at)).map(receipt_change));
         for change in later {
             pos = pos.next();
@@ -385,6 +390,55 @@ impl Batch {
         }
         Outcome { entries, appended: ranges, new_rooms }
     }
+}
+
+/// What the database says of a batch.
+#[derive(Default)]
+struct Answer {
+    /// The log's end before it.
+    base: i64,
+    /// The rooms whose events were appended.
+    rooms: HashMap<RoomNid, Landing>,
+    /// The places of the receipts that were stored, from 1.
+    receipts_moved: Vec<i32>,
+}
+
+impl Answer {
+    fn read(row: &PgRow) -> Result<Self, StorageError> {
+        let appended: Vec<i64> = row.try_get("appended")?;
+        let shifts: Vec<i64> = row.try_get("shifts")?;
+        let forked: Vec<bool> = row.try_get("forked")?;
+        let landings =
+            shifts.into_iter().zip(forked).map(|(shift, forked)| Landing { shift, forked });
+        Ok(Self {
+            base: row.try_get("base")?,
+            rooms: appended.into_iter().map(RoomNid).zip(landings).collect(),
+            receipts_moved: row.try_get("receipts_moved")?,
+        })
+    }
+}
+
+/// Where a room's events came to stand.
+struct Landing {
+    /// How many events came in between that notify.
+    shift: i64,
+    /// Others are forward extremities beside the last of them.
+    forked: bool,
+}
+
+impl Landing {
+    /// Make an event what is stored of it.
+    fn correct(&self, event: &mut Event) {
+        event.notify_ordinal += self.shift;
+        if self.forked {
+            event.flags = event.flags.without(EventFlags::LINEAR);
+        }
+    }
+}
+
+fn array(nids: impl Iterator<Item = EventNid>) -> String {
+    let nids: Vec<String> = nids.map(|nid| nid.to_string()).collect();
+    format!("{{{}}}", nids.join(","))
 }
 
 fn resets(append: &Append) -> Vec<Change> {

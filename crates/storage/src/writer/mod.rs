@@ -9,6 +9,8 @@ mod message;
 mod task;
 
 pub use self::{
-    append::{Append, AppendError, Appended, ChainLink, ChainPlace, MembershipChange, NewReceipt},
+    append::{
+        Append, AppendError, Appended, BuiltOn, ChainLink, ChainPlace, MembershipChange, NewReceipt,
+    },
     task::{Queued, Writer},
 };

@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use myelin_model::{Event, EventFlags, StateKeyNid, Transaction};
-use myelin_storage::{Append, Db, Extremity, LogEntry, LogSubscriber, RoomHead, StorageSettings};
+use myelin_storage::{
+    Append, Db, Extremity, LogEntry, LogSubscriber, RoomHead, StorageSettings, writer::BuiltOn,
+};
 use parking_lot::Mutex;
 use ruma::{OwnedEventId, RoomId, RoomVersionId, user_id};
 use sqlx::PgPool;
@@ -51,6 +53,7 @@ pub(crate) async fn next_event(db: &Db, head: &RoomHead, next: Next<'_>) -> (App
     let nid = db.nids().next_event().await.unwrap();
     let event_id: OwnedEventId = format!("$event{nid}:example.org").try_into().unwrap();
     let mut new = head.clone();
+    let prev_events: Vec<_> = head.extremities.iter().map(|one| one.event_id.clone()).collect();
     let mut snapshots = Vec::new();
     let before = head.chain.state_nid();
     let replaces = next.state_key_nid.and_then(|key| head.state.get(&key).copied());
@@ -86,11 +89,11 @@ pub(crate) async fn next_event(db: &Db, head: &RoomHead, next: Next<'_>) -> (App
         transaction: next
             .txn_id
             .map(|id| Transaction { device_id: "DEVICE".into(), txn_id: id.into() }),
-        json: format!(r#"{{"n":{nid}}}"#).into(),
+        json: serde_json::json!({"n": nid.0, "prev_events": prev_events}).to_string().into(),
         client_json: OnceLock::new(),
     };
     let append = Append {
-        expected_version: head.version,
+        built_on: BuiltOn::from(head),
         head: Arc::new(new.clone()),
         events: vec![event],
         snapshots,

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use myelin_model::StreamPos;
+use myelin_model::{EventFlags, EventNid, StreamPos};
 use myelin_storage::{
-    AppendError, Change, Db, RoomHead, StateKey,
+    Append, AppendError, Change, Db, RoomHead, StateKey,
     writer::{NewReceipt, Queued},
 };
 use ruma::{room_id, user_id};
@@ -17,6 +17,13 @@ async fn append(db: &Db, head: &RoomHead, next: Next<'_>) -> RoomHead {
     let (append, next) = next_event(db, head, next).await;
     db.writer().append(append).await.unwrap();
     next
+}
+
+/// A state event.
+async fn state<'a>(db: &Db, state_key: &'a str) -> Next<'a> {
+    let key = StateKey::new("org.example.test", state_key);
+    let nid = db.state_keys().get_or_add(std::slice::from_ref(&key)).await.unwrap()[&key];
+    Next { state_key_nid: Some(nid), state_key: Some(state_key), ..Next::default() }
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -43,7 +50,7 @@ async fn who_builds_on_an_outdated_head_is_refused_and_others_are_not(pool: PgPo
     let room =
         append(&here, &new_room(&here, room_id!("!r:example.org")).await, Next::default()).await;
     let other = new_room(&there, room_id!("!other:example.org")).await;
-    append(&here, &room, Next::default()).await;
+    append(&here, &room, state(&here, "x").await).await;
 
     let (outdated, _) = next_event(&there, &room, Next::default()).await;
     let (sound, _) = next_event(&there, &other, Next::default()).await;
@@ -83,7 +90,8 @@ async fn a_refused_message_leaves_nothing_behind(pool: PgPool) {
     let db = node(&pool).await;
     let with = |txn_id| Next { txn_id: Some(txn_id), ..Next::default() };
     let first = append(&db, &new_room(&db, room_id!("!r:example.org")).await, with("m1")).await;
-    let head = append(&db, &first, with("m2")).await;
+    let head = append(&db, &first, state(&db, "x").await).await;
+    let head = append(&db, &head, with("m2")).await;
     let before = rows(&pool).await;
 
     for (head, txn_id) in [(&first, "m3"), (&first, "m1"), (&head, "m1"), (&head, "m2")] {
@@ -92,7 +100,93 @@ async fn a_refused_message_leaves_nothing_behind(pool: PgPool) {
         assert_eq!(rows(&pool).await, before, "{txn_id}");
     }
     append(&db, &head, with("m3")).await;
-    assert_eq!(db.log().applied(), StreamPos(3), "no gap in the log");
+    assert_eq!(db.log().applied(), StreamPos(4), "no gap in the log");
+}
+
+/// Messages one after the other, as one append.
+async fn several(db: &Db, head: &RoomHead, txn_ids: &[&str]) -> (Append, RoomHead) {
+    let (mut all, mut head) = (None::<Append>, head.clone());
+    for txn_id in txn_ids {
+        let (next, after) =
+            next_event(db, &head, Next { txn_id: Some(*txn_id), ..Next::default() }).await;
+        head = after;
+        all = Some(match all {
+            None => next,
+            Some(mut all) => {
+                all.events.extend(next.events);
+                Append { head: next.head, ..all }
+            }
+        });
+    }
+    (all.unwrap(), head)
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn messages_of_two_nodes_stand_beside_each_other_until_one_joins_them(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    let room =
+        append(&here, &new_room(&here, room_id!("!r:example.org")).await, state(&here, "x").await)
+            .await;
+    assert!(there.log().wait_for(StreamPos(1), Duration::from_secs(10)).await);
+    there.heads().find(&room.room_id).await.unwrap().unwrap();
+    let ordinal = room.notify_ordinal;
+
+    // One by itself and one of several, each upon a head that the other node has left behind.
+    let (first, first_head) = several(&here, &room, &["a1"]).await;
+    let (second, second_head) = several(&there, &room, &["b1", "b2"]).await;
+    let (third, third_head) = several(&here, &first_head, &["a2"]).await;
+    let mut ends = Vec::new();
+    for (db, append) in [(&here, first), (&there, second), (&here, third)] {
+        ends.extend(db.writer().append(append).await.unwrap().events);
+    }
+    let ordinals: Vec<i64> = ends.iter().map(|event| event.notify_ordinal - ordinal).collect();
+    assert_eq!(ordinals, [1, 2, 3, 4]);
+    let linear: Vec<bool> =
+        ends.iter().map(|event| event.flags.contains(EventFlags::LINEAR)).collect();
+    assert_eq!(linear, [true, false, false, false]);
+
+    let extremities: Vec<EventNid> =
+        [&second_head, &third_head].map(|head| EventNid(head.version)).into();
+    for db in [&here, &there, &node(&pool).await] {
+        assert!(db.log().wait_for(StreamPos(5), Duration::from_secs(10)).await);
+        let head = db.heads().find(&room.room_id).await.unwrap().unwrap();
+        let known: Vec<EventNid> = head.extremities.iter().map(|one| one.nid).collect();
+        assert_eq!(known, extremities);
+        assert_eq!((head.version, head.notify_ordinal), (third_head.version, ordinal + 4));
+        assert_eq!(head.last_pos, StreamPos(5));
+    }
+
+    let head = here.heads().find(&room.room_id).await.unwrap().unwrap();
+    let (outdated, _) = next_event(&here, &third_head, state(&here, "y").await).await;
+    assert!(
+        matches!(here.writer().append(outdated).await, Err(AppendError::Conflict)),
+        "a state event needs the whole head"
+    );
+    let joined = append(&here, &head, Next::default()).await;
+    let stored = node(&pool).await.heads().find(&room.room_id).await.unwrap().unwrap();
+    assert_eq!(stored.extremities, joined.extremities);
+    append(&here, &stored, state(&here, "y").await).await;
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_is_repeated_after_a_lost_answer_is_refused(pool: PgPool) {
+    let db = node(&pool).await;
+    let room = append(&db, &new_room(&db, room_id!("!r:example.org")).await, Next::default()).await;
+    let with_and_without =
+        [(&["m1"][..], true), (&["m2", "m3"], true), (&["m4"], false), (&["m5", "m6"], false)];
+    for (txn_ids, has_transactions) in with_and_without {
+        let (mut append, _) = several(&db, &room, txn_ids).await;
+        if !has_transactions {
+            append.events.iter_mut().for_each(|event| event.transaction = None);
+        }
+        let (again, _) = several(&db, &room, txn_ids).await;
+        let again =
+            Append { events: append.events.clone(), head: Arc::clone(&append.head), ..again };
+        db.writer().append(append).await.unwrap();
+        let before = rows(&pool).await;
+        assert!(matches!(db.writer().append(again).await, Err(AppendError::Conflict)));
+        assert_eq!(rows(&pool).await, before);
+    }
 }
 
 /// The rows of a room, without what is different in every room.
@@ -120,10 +214,7 @@ async fn a_message_alone_is_stored_as_in_a_batch(pool: PgPool) {
     }
     let together = new_room(&db, room_id!("!together:example.org")).await;
     let first = append(&db, &together, with("m1")).await;
-    let (mut both, second) = next_event(&db, &first, with("m2")).await;
-    let (third, together) = next_event(&db, &second, with("m3")).await;
-    both.events.extend(third.events);
-    both.head = third.head;
+    let (both, together) = several(&db, &first, &["m2", "m3"]).await;
     db.writer().append(both).await.unwrap();
 
     let rows = stored(&pool, &alone).await;
@@ -145,11 +236,9 @@ async fn heads_follow_the_log_and_equal_what_is_stored(pool: PgPool) {
     let mut head = new_room(&here, room_id!("!r:example.org")).await;
     for step in 0..40_u8 {
         let state_key = (step % 5).to_string();
-        let key = StateKey::new("org.example.test", &state_key);
-        let nid = here.state_keys().get_or_add(std::slice::from_ref(&key)).await.unwrap()[&key];
         let next = match step % 3 {
             0 => Next::default(),
-            _ => Next { state_key_nid: Some(nid), state_key: Some(&state_key), ..Next::default() },
+            _ => state(&here, &state_key).await,
         };
         head = append(&here, &head, next).await;
         // The other node has the head from the first event on, and must carry it on.
