@@ -19,6 +19,6 @@ async fn a_warm_send_is_one_statement(pool: PgPool) {
         say(&rooms, session, &room_id, txn_id).await;
         let sent = statements.list();
         assert_eq!(sent.len(), 1, "{sent:#?}");
-        assert!(sent[0].contains("append_message"), "{sent:#?}");
+        assert!(sent[0].contains("SELECT pos, shift, forked"), "{sent:#?}");
     }
 }
