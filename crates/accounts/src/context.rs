@@ -5,9 +5,8 @@ use std::sync::Arc;
 use myelin_model::{Appservices, Clock};
 use myelin_storage::{Db, LogSubscriber};
 use ruma::{OwnedServerName, ServerName};
-use tokio::sync::Semaphore;
 
-use crate::{AccountsSettings, session::SessionCache};
+use crate::{AccountsSettings, hashing::Hashing, session::SessionCache};
 
 /// The accounts of this server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,7 +22,7 @@ struct Inner {
     settings: AccountsSettings,
     appservices: Appservices,
     sessions: Arc<SessionCache>,
-    hashing: Semaphore,
+    hashing: Arc<Hashing>,
 }
 
 impl Accounts {
@@ -37,7 +36,7 @@ impl Accounts {
     ) -> Self {
         let sessions = Arc::new(SessionCache::new());
         db.log().subscribe(Arc::clone(&sessions) as Arc<dyn LogSubscriber>);
-        let hashing = Semaphore::new(settings.password_hashes_concurrent_max.max(1));
+        let hashing = Hashing::new(settings.password_hashes_concurrent_max);
         Self {
             inner: Arc::new(Inner {
                 db,
@@ -81,8 +80,8 @@ impl Accounts {
         &self.inner.sessions
     }
 
-    /// Permits to hash a password.
-    pub(crate) fn hashing(&self) -> &Semaphore {
+    /// Where passwords are hashed.
+    pub(crate) fn hashing(&self) -> &Arc<Hashing> {
         &self.inner.hashing
     }
 }

@@ -6,6 +6,7 @@ mod context;
 pub mod deactivate;
 pub mod devices;
 pub mod filters;
+mod hashing;
 pub mod openid;
 pub mod password;
 pub mod profile;

@@ -1,15 +1,12 @@
-//! Hashing and checking passwords, off the threads that serve requests, and few at once.
+//! Hashing and checking passwords.
 //!
 //! New hashes are argon2id. Those of bcrypt, which Synapse writes, are checked, and replaced at the next login.
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
-};
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use ruma::UserId;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::{Accounts, settings::PasswordPolicy};
+use crate::{Accounts, hashing::Workspace, settings::PasswordPolicy};
 use myelin_storage::StorageError;
 
 /// The length of a password, as Synapse has it.
@@ -89,12 +86,12 @@ pub fn check_policy(policy: &PasswordPolicy, password: &str) -> Result<(), WeakP
 /// The hash of a password, to be stored.
 pub async fn hash(accounts: &Accounts, password: &str) -> Result<String, PasswordError> {
     let password = prepare(accounts, password);
-    in_background(accounts, move || hash_now(&password)).await?
+    accounts.hashing().run(move |workspace| hash_now(workspace, &password)).await?
 }
 
 /// Hash a password at once, on this thread: for programs that serve nobody.
 pub fn hash_with_pepper(password: &str, pepper: &str) -> Result<String, PasswordError> {
-    hash_now(&normalize(password, pepper))
+    hash_now(&Workspace::default(), &normalize(password, pepper))
 }
 
 /// Whether the password is the user's. A hash that is not argon2id is replaced if it is.
@@ -106,15 +103,15 @@ pub async fn verify(
 ) -> Result<bool, PasswordError> {
     let (prepared, stored) = (prepare(accounts, password), stored.to_owned());
     let is_old = !stored.starts_with("$argon2id$");
-    let fits = in_background(accounts, move || {
+    let check = move |workspace: &Workspace| {
         if is_old {
             // A hash that does not parse fits no password.
             return bcrypt::verify(&prepared, &stored).unwrap_or(false);
         }
         PasswordHash::new(&stored)
-            .is_ok_and(|stored| Argon2::default().verify_password(&prepared, &stored).is_ok())
-    })
-    .await?;
+            .is_ok_and(|stored| workspace.verify_password(&prepared, &stored).is_ok())
+    };
+    let fits = accounts.hashing().run(check).await?;
     if fits && is_old {
         let hash = hash(accounts, password).await?;
         let mut tx = accounts.db().begin().await?;
@@ -140,19 +137,11 @@ fn normalize(password: &str, pepper: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn hash_now(password: &[u8]) -> Result<String, PasswordError> {
-    Argon2::default()
+fn hash_now(workspace: &Workspace, password: &[u8]) -> Result<String, PasswordError> {
+    workspace
         .hash_password(password)
         .map(|hash: PasswordHash| hash.to_string())
         .map_err(|error| PasswordError::Hash(error.to_string()))
-}
-
-async fn in_background<T: Send + 'static>(
-    accounts: &Accounts,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, PasswordError> {
-    let _permit = accounts.hashing().acquire().await.map_err(|_| PasswordError::Stopping)?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Stopping)
 }
 
 #[cfg(test)]
