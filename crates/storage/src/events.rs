@@ -13,6 +13,12 @@ use sqlx::PgPool;
 
 use crate::{Db, StorageError};
 
+/// The flags of events that failed the checks: they stand in no timeline and relate to nothing.
+///
+/// Queries say `flags & $n < 1`: of `= 0` the planner believes that it leaves one row of two hundred, and reads a whole room for a
+/// page of it.
+pub(crate) const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
+
 /// A row of `events` with what belongs to it.
 pub(crate) struct EventRow {
     pub(crate) event_nid: i64,
@@ -178,11 +184,10 @@ impl Events<'_> {
         backward: bool,
         limit: usize,
     ) -> Result<Vec<Arc<Event>>, StorageError> {
-        const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let nids = if backward {
             sqlx::query_scalar!(
-                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos > $2 AND pos <= $3 AND flags & $4 = 0
+                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos > $2 AND pos <= $3 AND flags & $4 < 1
                  ORDER BY pos DESC LIMIT $5",
                 room_nid.0,
                 after.0,
@@ -194,7 +199,7 @@ impl Events<'_> {
             .await?
         } else {
             sqlx::query_scalar!(
-                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos > $2 AND pos <= $3 AND flags & $4 = 0
+                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos > $2 AND pos <= $3 AND flags & $4 < 1
                  ORDER BY pos LIMIT $5",
                 room_nid.0,
                 after.0,
@@ -219,7 +224,6 @@ impl Events<'_> {
         upto: StreamPos,
         limit: usize,
     ) -> Result<HashMap<RoomNid, Vec<Arc<Event>>>, StorageError> {
-        const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
         let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
         let nids: Vec<EventNid> = sqlx::query_scalar!(
             r#"
@@ -227,7 +231,7 @@ impl Events<'_> {
             FROM unnest($1::bigint[]) AS r (room_nid)
             CROSS JOIN LATERAL (
                 SELECT event_nid, pos FROM events
-                WHERE room_nid = r.room_nid AND pos > $2 AND pos <= $3 AND flags & $4 = 0
+                WHERE room_nid = r.room_nid AND pos > $2 AND pos <= $3 AND flags & $4 < 1
                 ORDER BY pos DESC LIMIT $5
             ) AS e
             ORDER BY e.pos
@@ -257,11 +261,10 @@ impl Events<'_> {
         ts: u64,
         forward: bool,
     ) -> Result<Option<Arc<Event>>, StorageError> {
-        const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
         let ts = i64::try_from(ts).unwrap_or(i64::MAX);
         let nid = if forward {
             sqlx::query_scalar!(
-                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos IS NOT NULL AND flags & $2 = 0
+                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos IS NOT NULL AND flags & $2 < 1
                  AND origin_server_ts >= $3 ORDER BY origin_server_ts, pos LIMIT 1",
                 room_nid.0,
                 HIDDEN,
@@ -271,7 +274,7 @@ impl Events<'_> {
             .await?
         } else {
             sqlx::query_scalar!(
-                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos IS NOT NULL AND flags & $2 = 0
+                "SELECT event_nid FROM events WHERE room_nid = $1 AND pos IS NOT NULL AND flags & $2 < 1
                  AND origin_server_ts <= $3 ORDER BY origin_server_ts DESC, pos DESC LIMIT 1",
                 room_nid.0,
                 HIDDEN,

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use myelin_model::{Event, EventFlags, Membership, RoomNid, StateNid, StreamPos};
+use myelin_model::{Event, Membership, RoomNid, StateNid, StreamPos};
 
-use crate::{Db, StorageError, events::EventRow};
+use crate::{
+    Db, StorageError,
+    events::{EventRow, HIDDEN},
+};
 
 /// Which events of a page are wanted. Empty: all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,8 +67,6 @@ pub struct Page<'a> {
     pub filter: &'a PageFilter,
 }
 
-const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
-
 /// A bit that no event has: the query lends it to events that others relate to.
 const RELATED: i16 = 16_384;
 
@@ -98,13 +99,13 @@ macro_rules! rows {
         JOIN rooms r USING (room_nid)
         LEFT JOIN state_keys k USING (state_key_nid)
         LEFT JOIN transactions t ON t.event_nid = e.event_nid
-        WHERE e.room_nid = $1 AND e.pos > $2 AND e.pos <= $3 AND e.flags & $4 = 0
+        WHERE e.room_nid = $1 AND e.pos > $2 AND e.pos <= $3 AND e.flags & $4 < 1
             AND ($5::text[] IS NULL OR e.event_type LIKE ANY ($5)) AND NOT e.event_type LIKE ANY ($6)
             AND ($7::text[] IS NULL OR e.sender = ANY ($7)) AND NOT e.sender = ANY ($8)
             AND ($9::boolean IS NULL OR (e.json::json -> 'content' -> 'url' IS NOT NULL) = $9)
             AND ($11::text[] IS NULL AND $12::text[] IS NULL OR EXISTS (
                 SELECT 1 FROM event_relations x JOIN events c ON c.event_nid = x.child_nid
-                WHERE x.room_nid = $1 AND x.parent_id = e.event_id AND c.redacted_by IS NULL AND c.flags & $4 = 0
+                WHERE x.room_nid = $1 AND x.parent_id = e.event_id AND c.redacted_by IS NULL AND c.flags & $4 < 1
                     AND ($11::text[] IS NULL OR x.sender = ANY ($11))
                     AND ($12::text[] IS NULL OR x.rel_type = ANY ($12))
             ))

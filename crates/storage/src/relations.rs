@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use myelin_model::{EventFlags, EventNid, RoomNid, StreamPos};
+use myelin_model::{EventNid, RoomNid, StreamPos};
 use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 
-use crate::{Db, StorageError};
-
-const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
+use crate::{Db, StorageError, events::HIDDEN};
 
 /// How many events of one relation are named in an aggregation.
 const AGGREGATED_EVENTS_MAX: i32 = 100;
@@ -80,7 +78,7 @@ impl Relations<'_> {
             )
             SELECT DISTINCT ON (CASE WHEN $8 THEN -related.pos ELSE related.pos END) related.child_nid AS "child_nid!"
             FROM related JOIN events e ON e.event_nid = related.child_nid
-            WHERE e.redacted_by IS NULL AND e.flags & $10 = 0 AND ($3::text IS NULL OR related.rel_type = $3)
+            WHERE e.redacted_by IS NULL AND e.flags & $10 < 1 AND ($3::text IS NULL OR related.rel_type = $3)
                 AND ($4::text IS NULL OR related.event_type = $4) AND related.pos > $6 AND related.pos <= $7
             ORDER BY CASE WHEN $8 THEN -related.pos ELSE related.pos END LIMIT $9
             "#,
@@ -114,7 +112,7 @@ impl Relations<'_> {
             r#"
             SELECT p.event_nid, max(r.pos) AS "last!"
             FROM event_relations r
-            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 = 0
+            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 < 1
             JOIN events p ON p.event_id = r.parent_id AND p.room_nid = r.room_nid
             WHERE r.room_nid = $1 AND r.rel_type = 'm.thread'
             GROUP BY p.event_nid
@@ -150,7 +148,7 @@ impl Relations<'_> {
                     CASE WHEN r.rel_type = 'm.replace' THEN e.origin_server_ts ELSE r.pos END DESC, e.event_id DESC
                 ))[1:$5] AS "children!"
             FROM event_relations r
-            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $6 = 0
+            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $6 < 1
             JOIN events p ON p.event_id = r.parent_id AND p.room_nid = r.room_nid
             WHERE r.room_nid = $1 AND r.parent_id = ANY ($2) AND r.rel_type IN ('m.replace', 'm.thread', 'm.reference')
                 AND NOT r.sender = ANY ($4)

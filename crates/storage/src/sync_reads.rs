@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use myelin_model::{EventFlags, EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
+use myelin_model::{EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
 use ruma::{OwnedEventId, OwnedUserId, UserId};
 
 use crate::{
     Db, StorageError,
+    events::HIDDEN,
     log::{LogEntry, decode_row},
 };
-
-/// Events that failed the checks are in no timeline.
-const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
 
 /// How many own membership changes in one room are followed back.
 const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
@@ -307,7 +305,7 @@ impl SyncReads<'_> {
                 AS s (room_nid, after, upto, count, ord)
             CROSS JOIN LATERAL (
                 SELECT event_nid, pos, sender, membership, state_key_nid, replaces FROM events
-                WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 = 0
+                WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 < 1
                 ORDER BY pos DESC LIMIT s.count
             ) AS e
             ORDER BY e.pos
@@ -340,7 +338,7 @@ impl SyncReads<'_> {
             CROSS JOIN LATERAL (
                 SELECT event_nid, pos, sender, membership, state_key_nid, replaces FROM events
                 WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND state_key_nid IS NOT NULL
-                    AND flags & $4 = 0
+                    AND flags & $4 < 1
                 OFFSET 0 -- one look into the index a stretch, never a join with all events
             ) AS e
             ORDER BY s.ord, e.state_key_nid, e.pos DESC

@@ -2,13 +2,10 @@
 
 use std::collections::HashSet;
 
-use myelin_model::{EventFlags, EventNid};
+use myelin_model::EventNid;
 use ruma::{OwnedUserId, UserId};
 
-use crate::{StorageError, SyncReads};
-
-/// Events that failed the checks relate to nothing.
-const HIDDEN: i16 = EventFlags::REJECTED.with(EventFlags::SOFT_FAILED).0;
+use crate::{StorageError, SyncReads, events::HIDDEN};
 
 /// How many events that relate to one are named.
 const CHILDREN_MAX: i32 = 100;
@@ -47,7 +44,7 @@ impl SyncReads<'_> {
             FROM events p
             JOIN event_relations r ON r.room_nid = p.room_nid AND r.parent_id = p.event_id
                 AND r.rel_type IN ('m.replace', 'm.thread', 'm.reference')
-            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 = 0
+            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 < 1
             WHERE p.event_nid = ANY ($1) AND NOT r.sender = ANY ($3)
                 AND (r.rel_type <> 'm.replace' OR r.sender = p.sender AND r.event_type = p.event_type)
             GROUP BY p.event_nid, r.rel_type
@@ -84,7 +81,7 @@ impl SyncReads<'_> {
         let rows = sqlx::query_scalar!(
             "SELECT DISTINCT p.event_nid FROM events p
              JOIN event_relations r ON r.room_nid = p.room_nid AND r.parent_id = p.event_id
-             JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $4 = 0
+             JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $4 < 1
              WHERE p.event_nid = ANY ($1) AND ($2::text[] IS NULL OR r.rel_type = ANY ($2))
                 AND ($3::text[] IS NULL OR r.sender = ANY ($3))",
             &parents,

@@ -31,7 +31,7 @@ pub(super) async fn entries(
         FROM log WHERE pos > $1 AND pos <= $2
         UNION ALL
         SELECT pos, NULL, NULL, NULL, NULL, event_nid
-        FROM events WHERE pos > $1 AND pos <= $2
+        FROM events WHERE pos + 0 > $1 AND pos + 0 <= $2 -- the index of the log is on this
         ORDER BY 1
         "#,
         after.0,

@@ -5,5 +5,6 @@
 mod ephemeral;
 mod fixture;
 mod log;
+mod plans;
 mod state_garbage;
 mod writer;
