@@ -99,11 +99,12 @@ pub(crate) async fn read_by_nids(
             e.notify_ordinal AS "notify_ordinal!", e.flags AS "flags!", e.membership, e.event_id AS "event_id!",
             e.event_type AS "event_type!", e.sender AS "sender!", e.json AS "json!",
             t.device_id AS "txn_device_id?", t.txn_id AS "txn_id?"
-        FROM events e
-        JOIN rooms r USING (room_nid)
-        LEFT JOIN state_keys k USING (state_key_nid)
-        LEFT JOIN transactions t ON t.event_nid = e.event_nid
-        WHERE e.event_nid = ANY ($1)
+        FROM unnest($1::bigint[]) AS n (nid)
+        -- Lookups by key, whatever the planner believed of the tables when it made its plan; never joins of whole tables.
+        JOIN LATERAL (SELECT * FROM events WHERE event_nid = n.nid OFFSET 0) AS e ON true
+        JOIN LATERAL (SELECT room_id FROM rooms WHERE room_nid = e.room_nid OFFSET 0) AS r ON true
+        LEFT JOIN LATERAL (SELECT state_key FROM state_keys WHERE state_key_nid = e.state_key_nid OFFSET 0) AS k ON true
+        LEFT JOIN LATERAL (SELECT device_id, txn_id FROM transactions WHERE event_nid = e.event_nid OFFSET 0) AS t ON true
         "#,
         nids,
     )

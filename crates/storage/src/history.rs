@@ -96,9 +96,10 @@ macro_rules! rows {
             e.event_type AS "event_type!", e.sender AS "sender!", e.json AS "json!",
             t.device_id AS "txn_device_id?", t.txn_id AS "txn_id?"
         FROM events e
-        JOIN rooms r USING (room_nid)
-        LEFT JOIN state_keys k USING (state_key_nid)
-        LEFT JOIN transactions t ON t.event_nid = e.event_nid
+        -- Lookups by key, never joins of whole tables.
+        JOIN LATERAL (SELECT room_id FROM rooms WHERE room_nid = e.room_nid OFFSET 0) AS r ON true
+        LEFT JOIN LATERAL (SELECT state_key FROM state_keys WHERE state_key_nid = e.state_key_nid OFFSET 0) AS k ON true
+        LEFT JOIN LATERAL (SELECT device_id, txn_id FROM transactions WHERE event_nid = e.event_nid OFFSET 0) AS t ON true
         WHERE e.room_nid = $1 AND e.pos > $2 AND e.pos <= $3 AND e.flags & $4 < 1
             AND ($5::text[] IS NULL OR e.event_type LIKE ANY ($5)) AND NOT e.event_type LIKE ANY ($6)
             AND ($7::text[] IS NULL OR e.sender = ANY ($7)) AND NOT e.sender = ANY ($8)

@@ -208,10 +208,14 @@ impl SyncReads<'_> {
     ) -> Result<Vec<ReceiptRow>, StorageError> {
         let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
         let rows = sqlx::query!(
-            "SELECT r.room_nid, r.user_id, r.receipt_type, r.thread_id, r.event_pos, r.ts, e.event_id, e.notify_ordinal
-             FROM receipts r JOIN events e USING (event_nid)
-             WHERE r.room_nid = ANY ($1)
-                AND (r.user_id = $2 OR NOT $3 AND r.receipt_type <> 'm.read.private')",
+            r#"
+            SELECT r.room_nid, r.user_id, r.receipt_type, r.thread_id, r.event_pos, r.ts, e.event_id AS "event_id!",
+                e.notify_ordinal AS "notify_ordinal!"
+            FROM receipts r
+            -- a lookup each, never a join with all events
+            JOIN LATERAL (SELECT event_id, notify_ordinal FROM events WHERE event_nid = r.event_nid OFFSET 0) AS e ON true
+            WHERE r.room_nid = ANY ($1) AND (r.user_id = $2 OR NOT $3 AND r.receipt_type <> 'm.read.private')
+            "#,
             &room_nids,
             user_id.as_str(),
             only_own

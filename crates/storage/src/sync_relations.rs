@@ -37,15 +37,21 @@ impl SyncReads<'_> {
         let ignored: Vec<String> = ignored.iter().map(ToString::to_string).collect();
         let rows = sqlx::query!(
             r#"
-            SELECT p.event_nid, r.rel_type, count(*) AS "count!", bool_or(r.sender = $2) AS "participated!",
+            SELECT p.event_nid AS "event_nid!", r.rel_type AS "rel_type!", count(*) AS "count!", bool_or(r.sender = $2) AS "participated!",
                 (array_agg(r.child_nid ORDER BY
                     CASE WHEN r.rel_type = 'm.replace' THEN e.origin_server_ts ELSE r.pos END DESC, e.event_id DESC
                 ))[1:$4] AS "children!"
-            FROM events p
-            JOIN event_relations r ON r.room_nid = p.room_nid AND r.parent_id = p.event_id
-                AND r.rel_type IN ('m.replace', 'm.thread', 'm.reference')
-            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 < 1
-            WHERE p.event_nid = ANY ($1) AND NOT r.sender = ANY ($3)
+            FROM unnest($1::bigint[]) AS n (nid)
+            -- Lookups by key, never joins of whole tables.
+            JOIN LATERAL (SELECT * FROM events WHERE event_nid = n.nid OFFSET 0) AS p ON true
+            JOIN LATERAL (
+                SELECT * FROM event_relations WHERE room_nid = p.room_nid AND parent_id = p.event_id OFFSET 0
+            ) AS r ON true
+            JOIN LATERAL (
+                SELECT event_id, origin_server_ts FROM events
+                WHERE event_nid = r.child_nid AND redacted_by IS NULL AND flags & $5 < 1 OFFSET 0
+            ) AS e ON true
+            WHERE r.rel_type IN ('m.replace', 'm.thread', 'm.reference') AND NOT r.sender = ANY ($3)
                 AND (r.rel_type <> 'm.replace' OR r.sender = p.sender AND r.event_type = p.event_type)
             GROUP BY p.event_nid, r.rel_type
             "#,
@@ -79,11 +85,18 @@ impl SyncReads<'_> {
         let senders: Option<Vec<String>> =
             senders.map(|senders| senders.iter().map(ToString::to_string).collect());
         let rows = sqlx::query_scalar!(
-            "SELECT DISTINCT p.event_nid FROM events p
-             JOIN event_relations r ON r.room_nid = p.room_nid AND r.parent_id = p.event_id
-             JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $4 < 1
-             WHERE p.event_nid = ANY ($1) AND ($2::text[] IS NULL OR r.rel_type = ANY ($2))
-                AND ($3::text[] IS NULL OR r.sender = ANY ($3))",
+            r#"
+            SELECT DISTINCT p.event_nid AS "event_nid!" FROM unnest($1::bigint[]) AS n (nid)
+            -- Lookups by key, never joins of whole tables.
+            JOIN LATERAL (SELECT * FROM events WHERE event_nid = n.nid OFFSET 0) AS p ON true
+            JOIN LATERAL (
+                SELECT * FROM event_relations WHERE room_nid = p.room_nid AND parent_id = p.event_id OFFSET 0
+            ) AS r ON true
+            JOIN LATERAL (
+                SELECT 1 FROM events WHERE event_nid = r.child_nid AND redacted_by IS NULL AND flags & $4 < 1 OFFSET 0
+            ) AS e ON true
+            WHERE ($2::text[] IS NULL OR r.rel_type = ANY ($2)) AND ($3::text[] IS NULL OR r.sender = ANY ($3))
+            "#,
             &parents,
             rel_types as Option<&[String]>,
             senders.as_deref() as Option<&[String]>,

@@ -20,8 +20,8 @@ pub(super) async fn heads(
         SELECT r.room_nid, r.room_id, r.room_version, r.version, r.depth, r.extremities, r.state_nid, r.notify_ordinal,
             r.last_pos,
             ARRAY(
-                SELECT e.event_id FROM unnest(r.extremities) WITH ORDINALITY AS x (nid, ord)
-                JOIN events e ON e.event_nid = x.nid ORDER BY x.ord
+                SELECT (SELECT e.event_id FROM events e WHERE e.event_nid = x.nid)
+                FROM unnest(r.extremities) WITH ORDINALITY AS x (nid, ord) ORDER BY x.ord
             ) AS "extremity_ids!"
         FROM rooms r WHERE r.room_nid = ANY ($1)
         "#,
