@@ -6,7 +6,7 @@ use std::{
 };
 
 use myelin_model::{Event, EventFlags, EventNid, RoomNid, StateNid, StreamPos};
-use sqlx::{PgPool, Row as _, postgres::PgRow};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::{
     Append, NewReceipt,
@@ -228,7 +228,7 @@ impl Columns {
     }
 
     /// Run the statement. It commits by itself: when it returns, it is flushed.
-    async fn run(self, pool: &PgPool) -> Result<PgRow, StorageError> {
+    async fn run(self, connection: &mut PgConnection) -> Result<PgRow, StorageError> {
         let placeholders: Vec<String> = (1..=62).map(|n| format!("${n}")).collect();
         let sql = format!(
             "SELECT base, appended, shifts, forked, receipts_moved FROM append_batch({})",
@@ -297,16 +297,21 @@ impl Columns {
             .bind(self.p_event_pos)
             .bind(self.p_ts)
             .bind(self.p_payload);
-        Ok(query.fetch_one(pool).await?)
+        Ok(query.fetch_one(connection).await?)
     }
 }
 
 impl Batch {
     /// Append everything in one statement.
-    pub(super) async fn write(self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
-        let Some(message) = Message::only(&self) else { return self.write_columns(pool).await };
+    pub(super) async fn write(
+        self,
+        connection: &mut PgConnection,
+    ) -> Result<Outcome, (StorageError, Self)> {
+        let Some(message) = Message::only(&self) else {
+            return self.write_columns(connection).await;
+        };
         let room_nid = message.room_nid();
-        let written = match message.write(pool).await {
+        let written = match message.write(connection).await {
             Ok(written) => written,
             Err(error) => return Err((error, self)),
         };
@@ -321,13 +326,16 @@ impl Batch {
         Ok(self.into_outcome(&answer, &[false]))
     }
 
-    async fn write_columns(mut self, pool: &PgPool) -> Result<Outcome, (StorageError, Self)> {
+    async fn write_columns(
+        mut self,
+        connection: &mut PgConnection,
+    ) -> Result<Outcome, (StorageError, Self)> {
         // Snapshots move into the columns, so keep them for the case that the batch must be repeated item by item.
         let snapshots: Vec<_> =
             self.appends.iter().map(|append| append.snapshots.clone()).collect();
         let torn = self.torn();
         let written = match Columns::of(&mut self, &torn) {
-            Ok(columns) => columns.run(pool).await,
+            Ok(columns) => columns.run(connection).await,
             Err(error) => Err(error),
         };
         match written.and_then(|row| Answer::read(&row)) {

@@ -1,7 +1,7 @@
 //! A batch that is one message: the database has a quicker way for it.
 
 use myelin_model::{Event, EventNid, RoomNid};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use super::{Append, batch::Batch};
 use crate::StorageError;
@@ -43,7 +43,10 @@ impl<'a> Message<'a> {
     }
 
     /// Append it. It is flushed then. `None` where it must not be appended or the transaction is known.
-    pub(super) async fn write(&self, pool: &PgPool) -> Result<Option<Written>, StorageError> {
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Written>, StorageError> {
         let (head, event) = (&self.append.head, self.event);
         let transaction = event.transaction.as_ref();
         let built_on = &self.append.built_on;
@@ -76,7 +79,7 @@ impl<'a> Message<'a> {
             transaction.map(|transaction| &*transaction.txn_id),
             to_ts(self.append.now_ms)
         );
-        let written = written.fetch_one(pool).await?;
+        let written = written.fetch_one(connection).await?;
         Ok(written.pos.map(|pos| Written {
             pos,
             shift: written.shift.unwrap_or_default(),

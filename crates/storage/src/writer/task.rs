@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use myelin_model::StreamPos;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,9 @@ const QUEUE_ITEMS_MAX: usize = 4_096;
 
 /// How many items one batch takes.
 const BATCH_ITEMS_MAX: usize = 512;
+
+/// When the writer's connection goes back to the pool: nobody has written for so long.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// How often a batch is tried while the database cannot be reached.
 const ATTEMPTS_MAX: u32 = 20;
@@ -62,7 +66,7 @@ impl Writer {
         stop: CancellationToken,
     ) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE_ITEMS_MAX);
-        tokio::spawn(run(Target { pool, log, heads }, queued, stop));
+        tokio::spawn(run(Target { line: Line { pool, own: None }, log, heads }, queued, stop));
         Self { queue }
     }
 
@@ -91,33 +95,64 @@ fn stopping() -> AppendError {
     AppendError::Storage(Arc::new(StorageError::Stopping))
 }
 
+/// The writer's connection. It is the writer's own: so a batch does not wait while others read, and the database is not asked
+/// after each batch whether the connection is still good, as the pool does when it gets one back.
+struct Line {
+    pool: PgPool,
+    own: Option<PoolConnection<Postgres>>,
+}
+
+impl Line {
+    async fn connection(&mut self) -> Result<&mut PgConnection, StorageError> {
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => self.pool.acquire().await?,
+        };
+        Ok(self.own.insert(own))
+    }
+
+    /// Forget a connection that broke.
+    fn cut(&mut self) {
+        if let Some(own) = self.own.take() {
+            drop(own.detach());
+        }
+    }
+}
+
 /// Where batches go.
 struct Target {
-    pool: PgPool,
+    line: Line,
     log: Log,
     heads: Arc<Heads>,
 }
 
-async fn run(target: Target, mut queued: mpsc::Receiver<Item>, stop: CancellationToken) {
+async fn run(mut target: Target, mut queued: mpsc::Receiver<Item>, stop: CancellationToken) {
     let mut items = Vec::with_capacity(BATCH_ITEMS_MAX);
+    let mut closed = pin!(target.line.pool.close_event());
     loop {
         let received = tokio::select! {
             biased;
             received = queued.recv_many(&mut items, BATCH_ITEMS_MAX) => received,
             () = stop.cancelled() => return,
+            // Who closes the pool waits for our connection.
+            () = &mut closed => return,
+            () = tokio::time::sleep(IDLE), if target.line.own.is_some() => {
+                target.line.own = None;
+                continue;
+            }
         };
         if received == 0 {
             return;
         }
         metrics::histogram!("myelin_log_batch_items").record(received as f64);
         let started = Instant::now();
-        write(&target, std::mem::take(&mut items)).await;
+        write(&mut target, std::mem::take(&mut items)).await;
         metrics::histogram!("myelin_log_batch_seconds").record(started.elapsed().as_secs_f64());
     }
 }
 
 /// Write a batch; one that the database refuses is repeated item by item, so that one bad item harms no other.
-async fn write(target: &Target, items: Vec<Item>) {
+async fn write(target: &mut Target, items: Vec<Item>) {
     if let Err((error, items)) = try_write(target, items).await {
         if items.len() > 1 {
             tracing::warn!(
@@ -147,7 +182,7 @@ fn fail(items: Vec<Item>, error: StorageError) {
     }
 }
 
-async fn try_write(target: &Target, items: Vec<Item>) -> Result<(), (StorageError, Vec<Item>)> {
+async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (StorageError, Vec<Item>)> {
     let _writing = target.log.begin_write();
     let mut batch = Batch::default();
     let (mut appends, mut receipts) = (Vec::new(), Receipts::default());
@@ -164,7 +199,11 @@ async fn try_write(target: &Target, items: Vec<Item>) -> Result<(), (StorageErro
 
     let mut attempt = 1;
     let outcome = loop {
-        match batch.write(&target.pool).await {
+        let written = match target.line.connection().await {
+            Ok(connection) => batch.write(connection).await,
+            Err(error) => Err((error, batch)),
+        };
+        match written {
             Ok(outcome) => break outcome,
             // Not known whether it was committed: if it was, the repetition finds every room moved on.
             Err((error, unwritten)) if is_connection_failure(&error) && attempt < ATTEMPTS_MAX => {
@@ -175,6 +214,7 @@ async fn try_write(target: &Target, items: Vec<Item>) -> Result<(), (StorageErro
                 );
                 attempt += 1;
                 batch = unwritten;
+                target.line.cut();
                 tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
             }
             Err((error, unwritten)) => {
