@@ -85,6 +85,7 @@ run_myelin_alone() {
   nodes=2 start_contestants load myelin
   try send --name send-two-nodes
   try fanout --name fanout-100-two-nodes
+  try mixed-max --name mixed-max-two-nodes
   stop_contestants
 
   local count list

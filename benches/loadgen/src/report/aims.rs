@@ -77,6 +77,7 @@ pub(super) const AIMS: &[Aim] = &[
     aim("login", RATE, "logins/s", AtLeastTimes(0.9, "hash-rate")),
     aim("mixed-max-on-2", RATE, "requests/s on two cores", AtLeastTimes(1.7, "mixed-max-on-1")),
     aim("send-two-nodes", RATE, "messages/s", AtLeastTimes(1.0, "send")),
+    aim("mixed-max-two-nodes", RATE, "requests/s", AtLeastTimes(1.0, "mixed-max-on-2")),
     aim("fanout-100-two-nodes", "lost", "lost", AtMost(0.0)),
     aim("fanout-100-two-nodes", "doubled", "doubled", AtMost(0.0)),
     aim("fanout-100-two-nodes", "out_of_order", "out of order", AtMost(0.0)),
