@@ -25,8 +25,8 @@ async fn append(db: &Db, head: &RoomHead, next: Next<'_>) -> RoomHead {
 /// A state event.
 async fn state<'a>(db: &Db, state_key: &'a str) -> Next<'a> {
     let key = StateKey::new("org.example.test", state_key);
-    let nid = db.state_keys().get_or_add(std::slice::from_ref(&key)).await.unwrap()[&key];
-    Next { state_key_nid: Some(nid), state_key: Some(state_key), ..Next::default() }
+    let mut nids = db.state_keys().get_or_add(std::slice::from_ref(&key)).await.unwrap();
+    Next { state_key_nid: nids.remove(&key), state_key: Some(state_key), ..Next::default() }
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
