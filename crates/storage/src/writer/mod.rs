@@ -1,7 +1,8 @@
 //! Group commit: room events and receipts are appended in batches.
 //!
 //! While one batch is being flushed the next one collects, so that under load a flush is shared by many. A batch is one
-//! statement (`append_batch`, or `append_message` for a single message), whatever is in it. Nothing is answered before its batch is flushed and applied on this node.
+//! statement (`append_batch`, or `append_message` for a single message), whatever is in it. Nothing is answered before its
+//! batch is flushed and applied on this node.
 
 mod append;
 mod batch;

@@ -205,7 +205,7 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
         };
         match written {
             Ok(outcome) => break outcome,
-            // Not known whether it was committed: if it was, the repetition finds every room moved on.
+            // Not known whether it was committed: what stands in the log already is refused when it is repeated.
             Err((error, unwritten)) if is_connection_failure(&error) && attempt < ATTEMPTS_MAX => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
