@@ -1,6 +1,11 @@
 //! `cargo xtask arrows`: which crate may depend on which. A new arrow is a design review.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const MODEL: &str = "myelin-model";
 const EVENTS: &str = "myelin-events";
@@ -51,12 +56,52 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     (ADMIN_API, &["sqlx"], "all SQL lives in storage"),
 ];
 
-/// One line for each arrow that is not in the table.
+/// Modules that nothing else in their crate may name, and why. Its root names them, as it declares them.
+const TOPS: &[(&str, &[&str], &str)] =
+    &[("crates/sync/src", &["v3"], "what reads knows no protocol")];
+
+/// One line for each arrow that is not in the tables.
 pub(crate) fn check() -> Vec<String> {
-    match list_dependencies() {
+    let mut errors = match list_dependencies() {
         Ok(packages) => compare(&packages),
         Err(error) => vec![error],
+    };
+    for (crate_source, tops, why) in TOPS {
+        check_tops(&crate::root().join(crate_source), tops, why, &mut errors);
     }
+    errors
+}
+
+/// Whoever names a top module without being part of it.
+fn check_tops(source: &Path, tops: &[&str], why: &str, errors: &mut Vec<String>) {
+    for file in list_files(source) {
+        let shown = file.strip_prefix(source).unwrap_or(&file);
+        if shown == Path::new("lib.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for top in tops.iter().filter(|top| !shown.starts_with(top)) {
+            for (number, _) in text.lines().enumerate().filter(|(_, line)| names(line, top)) {
+                errors.push(format!("{}:{}: names {top}: {why}", file.display(), number + 1));
+            }
+        }
+    }
+}
+
+/// Whether a line of code names something in a module.
+fn names(line: &str, module: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    let mut words = code.split(|char: char| !char.is_alphanumeric() && char != '_' && char != ':');
+    words.any(|path| path.contains("::") && path.split("::").any(|part| part == module))
+}
+
+fn list_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = vec![];
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { files.extend(list_files(&path)) } else { files.push(path) }
+    }
+    files
 }
 
 /// Package name → the names of its normal and build dependencies.
@@ -132,5 +177,18 @@ mod tests {
     fn a_surface_may_not_know_sql() {
         let packages = BTreeMap::from([(CLIENT_API.to_owned(), vec!["sqlx".to_owned()])]);
         assert_eq!(compare(&packages).len(), 1);
+    }
+
+    #[test]
+    fn a_module_is_named_by_its_paths_alone() {
+        for (line, expect) in [
+            ("use crate::v3::Pass;", true),
+            ("    v3::SentMembers,", true),
+            ("fn look(pass: &super::v3::Pass) {}", true),
+            ("//! `v3::sync` is above this.", false),
+            ("let v3 = RoomVersion::V3;", false),
+        ] {
+            assert_eq!(names(line, "v3"), expect, "{line}");
+        }
     }
 }

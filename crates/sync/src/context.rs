@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     filter::Filter,
     member_summaries::MemberSummaries,
+    sent_members::SentMembers,
     unread::UnreadCounts,
-    v3::SentMembers,
     view::{Personal, Sample, View, ViewSettings},
 };
 

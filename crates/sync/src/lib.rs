@@ -10,6 +10,8 @@
 mod context;
 pub mod filter;
 mod member_summaries;
+mod reader;
+mod sent_members;
 #[cfg(test)]
 mod test_events;
 mod token;

@@ -7,8 +7,8 @@ use std::{
 
 use myelin_model::{Event, EventNid, RoomNid, StreamPos};
 use myelin_storage::{
-    Change, LogEntry, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateMap, Stretch,
-    StretchRow,
+    Change, LogEntry, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateMap, StorageError,
+    Stretch, StretchRow,
 };
 use parking_lot::Mutex;
 use ruma::UserId;
@@ -18,7 +18,7 @@ use super::{
     counts::{Counts, Item},
     verdict::{Judge, RoomView, thread_of},
 };
-use crate::v3::{Pass, SyncError};
+use crate::reader::{ReadReceipts, Reader};
 
 /// How many unread events of a room are looked at.
 const WINDOW_EVENTS_MAX: usize = 100;
@@ -73,14 +73,14 @@ impl UnreadLoad {
 
 /// Find the counts that are known, and how far the user has read in the other rooms. At most one query.
 pub(crate) async fn begin(
-    pass: &Pass<'_>,
+    reader: &Reader<'_>,
     rows: &[MembershipRow],
     heads: &HashMap<RoomNid, Arc<RoomHead>>,
-    receipts: &[ReceiptRow],
-) -> Result<Vec<UnreadLoad>, SyncError> {
+    receipts: &ReadReceipts,
+) -> Result<Vec<UnreadLoad>, StorageError> {
     let (mut loads, mut unknown) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
-        match find_known(pass, row) {
+        match find_known(reader, row) {
             Some(load) => loads.push(load),
             None => unknown.push(*row),
         }
@@ -88,21 +88,23 @@ pub(crate) async fn begin(
     if unknown.is_empty() {
         return Ok(loads);
     }
-    let given: HashSet<RoomNid> = receipts.iter().map(|receipt| receipt.room_nid).collect();
-    let missing: Vec<RoomNid> =
-        unknown.iter().map(|row| row.room_nid).filter(|nid| !given.contains(nid)).collect();
-    let read = if pass.since.is_none() || missing.is_empty() {
+    let missing: Vec<RoomNid> = unknown
+        .iter()
+        .map(|row| row.room_nid)
+        .filter(|nid| !receipts.rooms.contains(nid))
+        .collect();
+    let read = if missing.is_empty() {
         Vec::new()
     } else {
-        pass.sync.db().sync_reads().list_receipts(&missing, pass.user_id(), true).await?
+        reader.sync.db().sync_reads().list_receipts(&missing, reader.user_id, true).await?
     };
     let mut points: HashMap<RoomNid, ReadPoints> = HashMap::new();
-    for receipt in receipts.iter().chain(&read) {
-        if receipt.user_id == *pass.user_id() {
+    for receipt in receipts.by_room.values().flatten().chain(&read) {
+        if receipt.user_id == *reader.user_id {
             points.entry(receipt.room_nid).or_default().add(receipt);
         }
     }
-    let limit = window_limit(pass, unknown.len());
+    let limit = window_limit(reader, unknown.len());
     for row in unknown {
         let mut points = points.remove(&row.room_nid).unwrap_or_default();
         if row.pos > points.pos {
@@ -111,12 +113,12 @@ pub(crate) async fn begin(
         let head = heads.get(&row.room_nid);
         let is_read = head.is_none_or(|head| {
             head.last_pos <= points.pos
-                || pass.personal.rules_are_default && points.ordinal == Some(head.notify_ordinal)
+                || reader.personal.rules_are_default && points.ordinal == Some(head.notify_ordinal)
         });
         let stretch = (!is_read).then_some(Stretch {
             room_nid: row.room_nid,
             after: points.pos,
-            upto: pass.upto,
+            upto: reader.upto,
             limit,
         });
         loads.push(UnreadLoad::New { row, points, stretch });
@@ -135,20 +137,20 @@ impl ReadPoints {
     }
 }
 
-fn window_limit(pass: &Pass<'_>, rooms: usize) -> usize {
+fn window_limit(reader: &Reader<'_>, rooms: usize) -> usize {
     let limit = (WINDOWS_EVENTS_MAX / rooms.max(1)).clamp(WINDOW_EVENTS_MIN, WINDOW_EVENTS_MAX);
-    if pass.personal.rules_are_default { limit } else { limit * OWN_RULES_FACTOR }
+    if reader.personal.rules_are_default { limit } else { limit * OWN_RULES_FACTOR }
 }
 
-fn find_known(pass: &Pass<'_>, row: &MembershipRow) -> Option<UnreadLoad> {
-    let key = (pass.user_id().to_owned(), row.room_nid);
-    let counts = pass.sync.unread().counts.get(&key)?;
+fn find_known(reader: &Reader<'_>, row: &MembershipRow) -> Option<UnreadLoad> {
+    let key = (reader.user_id.to_owned(), row.room_nid);
+    let counts = reader.sync.unread().counts.get(&key)?;
     let known = counts.lock();
-    if !Arc::ptr_eq(&known.personal, &pass.personal) {
+    if !Arc::ptr_eq(&known.personal, &reader.personal) {
         return None;
     }
-    let entries = pass.sync.view().room_since(row.room_nid, known.upto)?;
-    let is_unclear = entries.iter().any(|entry| match own_receipt(entry, pass.user_id()) {
+    let entries = reader.sync.view().room_since(row.room_nid, known.upto)?;
+    let is_unclear = entries.iter().any(|entry| match own_receipt(entry, reader.user_id) {
         Some((thread, pos)) => known.is_unclear(thread, pos),
         None => false,
     });
@@ -167,7 +169,7 @@ fn own_receipt<'e>(entry: &'e LogEntry, user_id: &UserId) -> Option<(&'e str, St
 
 /// Collect the events that the rules ask for.
 pub(crate) fn want(
-    pass: &Pass<'_>,
+    reader: &Reader<'_>,
     loads: &[UnreadLoad],
     ends: &HashMap<RoomNid, StateMap>,
     wanted: &mut HashSet<EventNid>,
@@ -175,8 +177,8 @@ pub(crate) fn want(
     for load in loads.iter().filter(|load| load.needs_rules()) {
         wanted.insert(load.row().event_nid);
         if let Some(end) = ends.get(&load.row().room_nid) {
-            wanted.extend(end.get(&pass.keys.create));
-            wanted.extend(end.get(&pass.keys.power_levels));
+            wanted.extend(end.get(&reader.keys.create));
+            wanted.extend(end.get(&reader.keys.power_levels));
         }
     }
 }
@@ -193,11 +195,11 @@ pub(crate) struct Seen<'a> {
 
 /// The counts. At most one query, for users with rules of their own.
 pub(crate) async fn finish(
-    pass: &Pass<'_>,
+    reader: &Reader<'_>,
     loads: Vec<UnreadLoad>,
     seen: &Seen<'_>,
-) -> Result<HashMap<RoomNid, Unread>, SyncError> {
-    let members = member_counts(pass, &loads, seen).await?;
+) -> Result<HashMap<RoomNid, Unread>, StorageError> {
+    let members = member_counts(reader, &loads, seen).await?;
     let mut unread = HashMap::with_capacity(loads.len());
     let mut stretches = 0;
     for load in loads {
@@ -205,16 +207,16 @@ pub(crate) async fn finish(
         let judge = match (seen.heads.get(&row.room_nid), seen.ends.get(&row.room_nid)) {
             (Some(head), Some(end)) if load.needs_rules() => {
                 let joined = members.get(&row.room_nid).copied();
-                let (events, keys, own_member) = (seen.events, &pass.keys, row.event_nid);
+                let (events, keys, own_member) = (seen.events, &reader.keys, row.event_nid);
                 let room = RoomView { head, end, events, keys, own_member, joined };
-                Some(Judge::new(pass.sync.unread(), pass.user_id(), &pass.personal, room))
+                Some(Judge::new(reader.sync.unread(), reader.user_id, &reader.personal, room))
             }
             _ => None,
         };
         let sum = match load {
             UnreadLoad::Known { counts, entries, .. } => {
                 let mut counts = counts.lock();
-                carry_on(pass, &mut counts, &entries, judge.as_ref());
+                carry_on(reader, &mut counts, &entries, judge.as_ref());
                 counts.sum()
             }
             UnreadLoad::New { points, stretch, .. } => {
@@ -227,10 +229,10 @@ pub(crate) async fn finish(
                     rows.iter().filter_map(|row| seen.events.get(&row.event_nid)).collect();
                 let member = seen.events.get(&row.event_nid);
                 let full = stretch.is_some_and(|stretch| rows.len() >= stretch.limit);
-                let counts = make(pass, points, member, &events, full, judge.as_ref());
+                let counts = make(reader, points, member, &events, full, judge.as_ref());
                 let sum = counts.sum();
-                let key = (pass.user_id().to_owned(), row.room_nid);
-                pass.sync.unread().counts.insert(key, Arc::new(Mutex::new(counts)));
+                let key = (reader.user_id.to_owned(), row.room_nid);
+                reader.sync.unread().counts.insert(key, Arc::new(Mutex::new(counts)));
                 sum
             }
         };
@@ -240,14 +242,14 @@ pub(crate) async fn finish(
 }
 
 async fn member_counts(
-    pass: &Pass<'_>,
+    reader: &Reader<'_>,
     loads: &[UnreadLoad],
     seen: &Seen<'_>,
-) -> Result<HashMap<RoomNid, u64>, SyncError> {
+) -> Result<HashMap<RoomNid, u64>, StorageError> {
     let count = |summary: &MemberSummary| u64::try_from(summary.joined).unwrap_or_default();
     let mut counts: HashMap<RoomNid, u64> =
         seen.summaries.iter().map(|(nid, summary)| (*nid, count(summary))).collect();
-    if pass.personal.rules_are_default {
+    if reader.personal.rules_are_default {
         return Ok(counts);
     }
     let missing: Vec<RoomNid> = loads
@@ -257,7 +259,7 @@ async fn member_counts(
         .filter(|nid| !counts.contains_key(nid))
         .collect();
     if !missing.is_empty() {
-        let summaries = pass.sync.member_summaries(&missing).await?;
+        let summaries = reader.sync.member_summaries(&missing).await?;
         counts.extend(summaries.iter().map(|(nid, summary)| (*nid, count(summary))));
     }
     Ok(counts)
@@ -265,7 +267,7 @@ async fn member_counts(
 
 /// Make counts from the newest unread events.
 fn make(
-    pass: &Pass<'_>,
+    reader: &Reader<'_>,
     points: ReadPoints,
     member: Option<&Arc<Event>>,
     events: &[&Arc<Event>],
@@ -273,10 +275,10 @@ fn make(
     judge: Option<&Judge<'_>>,
 ) -> Counts {
     let read_ordinal = points.ordinal.or(member.map(|event| event.notify_ordinal));
-    let personal = Arc::clone(&pass.personal);
-    let mut counts = Counts::new(pass.upto, personal, points.pos, points.threads);
+    let personal = Arc::clone(&reader.personal);
+    let mut counts = Counts::new(reader.upto, personal, points.pos, points.threads);
     if let (true, Some(first), Some(read)) = (is_full, events.first(), read_ordinal) {
-        let before = first.notify_ordinal - i64::from(pass.sync.unread().class_verdict(first));
+        let before = first.notify_ordinal - i64::from(reader.sync.unread().class_verdict(first));
         counts.set_older(u64::try_from(before - read).unwrap_or_default());
     }
     for event in events {
@@ -287,23 +289,23 @@ fn make(
 
 /// Carry counts on by what the log brought.
 fn carry_on(
-    pass: &Pass<'_>,
+    reader: &Reader<'_>,
     counts: &mut Counts,
     entries: &[Arc<LogEntry>],
     judge: Option<&Judge<'_>>,
 ) {
     // Another request of the user may have been quicker.
     let from = counts.upto;
-    for entry in entries.iter().filter(|entry| entry.pos > from && entry.pos <= pass.upto) {
+    for entry in entries.iter().filter(|entry| entry.pos > from && entry.pos <= reader.upto) {
         if let Change::Event(event) = &entry.change {
             if event.is_visible() {
                 take_up(counts, event, judge);
             }
-        } else if let Some((thread, pos)) = own_receipt(entry, pass.user_id()) {
+        } else if let Some((thread, pos)) = own_receipt(entry, reader.user_id) {
             counts.read(thread, pos);
         }
     }
-    counts.upto = counts.upto.max(pass.upto);
+    counts.upto = counts.upto.max(reader.upto);
 }
 
 fn take_up(counts: &mut Counts, event: &Event, judge: Option<&Judge<'_>>) {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use myelin_events::canonical::write_string;
 use myelin_model::{Membership, RoomNid};
+use myelin_storage::StorageError;
 use ruma::{OwnedUserId, UserId};
 
-use super::{Pass, SyncError, load::Loaded, plan::Plan, presence::sharers};
+use super::{Pass, plan::Plan};
+use crate::reader::{Loaded, RoomRead, sharers};
 
 /// Write the users whose devices changed, or who share a room with the user since or no more. At most three queries, and none
 /// where nobody came or went.
@@ -15,7 +17,7 @@ pub(super) async fn write(
     plan: &Plan,
     loaded: &Loaded,
     out: &mut String,
-) -> Result<(), SyncError> {
+) -> Result<(), StorageError> {
     if pass.since.is_none() {
         return Ok(());
     }
@@ -31,25 +33,30 @@ pub(super) async fn write(
             gone.insert(user_id);
         }
     }
-    let reads = pass.sync.db().sync_reads();
-    let nids = |wanted: fn(&super::plan::RoomTask) -> bool| -> Vec<RoomNid> {
-        plan.rooms.iter().filter(|task| wanted(task)).map(|task| task.row.room_nid).collect()
+    let reads = pass.reader.sync.db().sync_reads();
+    let nids = |wanted: fn(&RoomRead) -> bool| -> Vec<RoomNid> {
+        plan.rooms
+            .iter()
+            .map(|task| &task.read)
+            .filter(|room| wanted(room))
+            .map(|room| room.room_nid)
+            .collect()
     };
-    let entered = nids(|task| task.newly_joined);
+    let entered = nids(|room| room.newly_joined);
     if !entered.is_empty() {
         changed.extend(reads.list_members(&entered).await?);
     }
-    let left = nids(|task| !task.is_joined() && !task.bare);
+    let left = nids(|room| !room.is_joined() && !room.bare);
     if !left.is_empty() {
         gone.extend(reads.list_members(&left).await?);
     }
-    gone.remove(pass.user_id());
+    gone.remove(pass.reader.user_id);
     if changed.is_empty() && gone.is_empty() {
         return Ok(());
     }
     let unsure: Vec<OwnedUserId> =
         changed.union(&gone).filter(|user_id| !sharing.contains(*user_id)).cloned().collect();
-    sharing.extend(sharers(pass, plan, &unsure).await?);
+    sharing.extend(sharers(&pass.reader, plan.joined.as_deref(), &unsure).await?);
     let mut lists = String::new();
     write_list("changed", changed.intersection(&sharing), &mut lists);
     write_list("left", gone.difference(&sharing), &mut lists);
@@ -62,8 +69,9 @@ pub(super) async fn write(
 /// Who came to the user's rooms, and who went, in order; and who of them is joined to one of the rooms now.
 fn moves(plan: &Plan, loaded: &Loaded) -> (Vec<(OwnedUserId, bool)>, BTreeSet<OwnedUserId>) {
     let (mut moves, mut joined) = (Vec::new(), BTreeSet::new());
-    for task in plan.rooms.iter().filter(|task| task.is_joined() && !task.newly_joined) {
-        let Some(window) = loaded.windows.get(&task.row.room_nid) else { continue };
+    let rooms = plan.rooms.iter().map(|task| &task.read);
+    for room in rooms.filter(|room| room.is_joined() && !room.newly_joined) {
+        let Some(window) = loaded.windows.get(&room.room_nid) else { continue };
         let gap = window.gap.iter().filter_map(|row| loaded.events.get(&row.event_nid));
         let mut last: BTreeMap<OwnedUserId, Membership> = BTreeMap::new();
         for event in gap.chain(&window.events) {

@@ -1,38 +1,33 @@
 //! `GET /_matrix/client/v3/sync`: what happened since a client last heard, or how everything stands.
 //!
-//! [`sync`] takes a sample of the user's view, `plan` finds the rooms that belong into the answer, `load` gets what is not in memory
-//! for all of them together, and `room` writes each of them. An answer that says nothing waits for the user's wake-up.
+//! [`sync`] takes a sample of the user's view, `plan` finds the rooms that belong into the answer, the reader loads what is not in
+//! memory for all of them together, and `room` writes each of them. An answer that says nothing waits for the user's wake-up.
 
 mod account_data;
 mod device_lists;
 mod ephemeral;
-mod events;
-mod load;
-mod own;
 mod plan;
 mod presence;
-mod receipts;
-mod relations;
 mod room;
-mod sent_members;
 mod state;
-mod stripped;
-mod summary;
-mod timeline;
 
 use std::{
-    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use myelin_events::{RoomVersion, redact::prune};
-use myelin_model::{DeviceSession, Event, StreamPos};
-use myelin_storage::{AccountDataRow, EphemeralChanges, PresenceState, StorageError};
-use ruma::{OwnedUserId, RoomId, UserId};
+use myelin_model::{DeviceSession, StreamPos};
+use myelin_storage::{EphemeralChanges, PresenceState, StorageError};
+use ruma::RoomId;
 
-pub(crate) use self::sent_members::SentMembers;
-use crate::{Sync, SyncToken, context::KnownKeys, filter::Filter, view::Personal};
+use crate::{
+    Sync, SyncToken,
+    filter::Filter,
+    reader::{Reader, RoomRead, Wants, load},
+};
+
+/// How many events a timeline has where the client does not say.
+const TIMELINE_EVENTS_DEFAULT: usize = 10;
 
 /// How long to wait for a position that this node has not reached yet: the client heard of it from another node.
 const CATCH_UP_MILLIS_MAX: u64 = 5_000;
@@ -62,76 +57,42 @@ pub enum SyncError {
     Storage(#[from] StorageError),
 }
 
-/// Everything that holds for one look at the user's rooms.
-pub(crate) struct Pass<'a> {
-    pub(crate) sync: &'a Sync,
-    pub(crate) session: &'a DeviceSession,
-    pub(crate) request: &'a SyncRequest,
-    pub(crate) now_ms: u64,
+/// One look at the user's rooms: what is read, and what the client asks for.
+struct Pass<'a> {
+    reader: Reader<'a>,
+    session: &'a DeviceSession,
+    request: &'a SyncRequest,
     /// What the client has heard of.
-    pub(crate) since: Option<SyncToken>,
-    /// What it hears of now.
-    pub(crate) upto: StreamPos,
-    pub(crate) ephemeral: EphemeralChanges,
-    pub(crate) personal: Arc<Personal>,
-    /// All account data, if it was read.
-    pub(crate) account_data: Option<Vec<AccountDataRow>>,
-    pub(crate) keys: KnownKeys,
-    /// Who was erased.
-    pub(crate) erased: Arc<HashSet<OwnedUserId>>,
+    since: Option<SyncToken>,
+    /// What passes: it has no positions.
+    ephemeral: EphemeralChanges,
 }
 
 impl Pass<'_> {
-    pub(crate) fn user_id(&self) -> &UserId {
-        &self.session.user_id
-    }
-
-    pub(crate) fn filter(&self) -> &Filter {
+    fn filter(&self) -> &Filter {
         &self.request.filter
     }
 
     /// Whether the client hears of a room at all.
-    pub(crate) fn allows_room(&self, room_id: &RoomId) -> bool {
-        self.filter().allows_room(room_id) && !self.sync.settings().excluded_rooms.contains(room_id)
+    fn allows_room(&self, room_id: &RoomId) -> bool {
+        self.filter().allows_room(room_id) && self.reader.tells_of(room_id)
     }
 
-    /// Whether an event is shown without its content: its sender was erased, and had not sent it to the user, who was not in the room then.
-    pub(crate) fn is_pruned(&self, event: &Event, was_joined: bool) -> bool {
-        !was_joined && self.erased.contains(&event.sender)
+    /// How many events a timeline has at most, as the client and the server want it.
+    fn timeline_limit(&self) -> usize {
+        let wanted = self.filter().room.timeline.limit.unwrap_or(TIMELINE_EVENTS_DEFAULT);
+        wanted.min(self.reader.sync.settings().timeline_events_max)
     }
 
-    /// An event from before what is told now, as the user sees it. Whether the user was in the room then is known for sure only since
-    /// the user's last member event: who was erased is not shown in doubt.
-    pub(crate) fn older<'e>(&self, event: &'e Event, version: RoomVersion) -> MaybePruned<'e> {
-        let row = plan::joined_row(self, event.room_nid);
-        let was_joined = row.is_some_and(|row| event.pos.is_some_and(|pos| pos >= row.pos));
-        if self.is_pruned(event, was_joined) {
-            MaybePruned::Pruned(Box::new(prune(event, version)))
-        } else {
-            MaybePruned::Whole(event)
-        }
+    /// What is wanted of all rooms alike.
+    fn wants(&self) -> Wants<'_> {
+        let timeline = &self.filter().room.timeline;
+        Wants { timeline, few_members: self.filter().lazy_load_members(), counts: true }
     }
 
     /// Everything is told, not only what changed.
-    pub(crate) fn tells_all(&self) -> bool {
+    fn tells_all(&self) -> bool {
         self.since.is_none() || self.request.full_state
-    }
-}
-
-/// An event, or what is left of it.
-pub(crate) enum MaybePruned<'e> {
-    Whole(&'e Event),
-    Pruned(Box<Event>),
-}
-
-impl std::ops::Deref for MaybePruned<'_> {
-    type Target = Event;
-
-    fn deref(&self) -> &Event {
-        match self {
-            Self::Whole(event) => event,
-            Self::Pruned(event) => event,
-        }
     }
 }
 
@@ -163,22 +124,13 @@ pub async fn sync(
         let all_rooms = since.is_none() || request.full_state;
         let mut sample =
             sync.sample(&session.user_id, since.map(|since| since.pos), all_rooms).await?;
-        let (personal, account_data) = sync.personal(&session.user_id).await?;
-        let pass = Pass {
-            sync,
-            session,
-            request,
-            now_ms: sync.now_ms(),
-            since,
-            // A position that this node has not reached yet is not taken back.
-            upto: sample.upto.max(since.map_or(StreamPos::ZERO, |since| since.pos)),
-            ephemeral: ephemeral.changed_since(since.map_or(0, |since| since.stamp)),
-            personal,
-            account_data,
-            keys: *sync.keys().await?,
-            erased: sync.db().erased_users().await?,
-        };
-        let token = SyncToken { pos: pass.upto, stamp: pass.ephemeral.stamp };
+        // A position that this node has not reached yet is not taken back.
+        let upto = sample.upto.max(since.map_or(StreamPos::ZERO, |since| since.pos));
+        let ephemeral = ephemeral.changed_since(since.map_or(0, |since| since.stamp));
+        let device_id = session.device_id.as_deref();
+        let reader = Reader::at(sync, &session.user_id, device_id, upto).await?;
+        let pass = Pass { reader, session, request, since, ephemeral };
+        let token = SyncToken { pos: upto, stamp: pass.ephemeral.stamp };
         let answer = answer(&pass, &mut sample, token).await?;
         let kind = if since.is_none() { "initial" } else { "incremental" };
         metrics::histogram!("myelin_sync_build_seconds", "kind" => kind)
@@ -206,7 +158,14 @@ async fn answer(
     token: SyncToken,
 ) -> Result<Answer, SyncError> {
     let plan = plan::plan(pass, sample).await?;
-    let loaded = load::load(pass, &plan).await?;
+    let heads = plan.heads(pass).await?;
+    let is_allowed = |room: &&RoomRead| {
+        heads.get(&room.room_nid).is_some_and(|head| pass.allows_room(&head.room_id))
+    };
+    let rooms: Vec<&RoomRead> =
+        plan.rooms.iter().map(|task| &task.read).filter(is_allowed).collect();
+    let outside = [&*plan.invited, &*plan.knocked].concat();
+    let loaded = load(&pass.reader, &pass.wants(), &rooms, &outside, heads).await?;
     let mut json = String::with_capacity(4_096);
     json.push_str("{\"next_batch\":\"");
     json.push_str(&token.to_string());

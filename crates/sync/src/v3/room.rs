@@ -1,30 +1,34 @@
 //! The rooms of an answer.
 
-use myelin_events::canonical::write_string;
+use myelin_events::{canonical::write_string, client::Format};
+use myelin_storage::MembershipRow;
 
 use super::{
-    Pass, account_data, ephemeral,
-    events::EventWriter,
-    load::Loaded,
+    Pass, ephemeral,
     plan::{Plan, RoomTask},
     state::{self, Room},
-    stripped, summary,
-    timeline::{self, Timeline},
 };
-use crate::unread::Unread;
+use crate::{
+    filter::EventFormat,
+    reader::{
+        EventForm, EventWriter, Loaded, Summary, Timeline, account_data, cut, summary,
+        write_stripped_state,
+    },
+    unread::Unread,
+};
 
 /// Write all rooms, if there are any to tell of.
 pub(super) fn write_all(pass: &Pass<'_>, plan: &Plan, loaded: &Loaded, out: &mut String) {
     if pass.since.is_none() {
-        pass.sync.sent_members().clear(pass.session);
+        pass.reader.sync.sent_members().clear(pass.session);
     }
     let (mut joined, mut left) = (String::new(), String::new());
     for task in &plan.rooms {
-        let Some((room_id, _)) = loaded.room(task.row.room_nid) else { continue };
+        let Some((room_id, _)) = loaded.room(task.read.room_nid) else { continue };
         if !pass.allows_room(room_id) {
             continue;
         }
-        let section = if task.is_joined() { &mut joined } else { &mut left };
+        let section = if task.read.is_joined() { &mut joined } else { &mut left };
         let length = section.len();
         if length > 0 {
             section.push(',');
@@ -37,8 +41,8 @@ pub(super) fn write_all(pass: &Pass<'_>, plan: &Plan, loaded: &Loaded, out: &mut
     }
     let mut sections = String::new();
     write_section("join", &joined, &mut sections);
-    stripped::write(pass, &plan.invited, loaded, "invite", &mut sections);
-    stripped::write(pass, &plan.knocked, loaded, "knock", &mut sections);
+    write_outside(pass, &plan.invited, loaded, "invite", &mut sections);
+    write_outside(pass, &plan.knocked, loaded, "knock", &mut sections);
     write_section("leave", &left, &mut sections);
     if !sections.is_empty() {
         out.push_str(",\"rooms\":{");
@@ -47,8 +51,37 @@ pub(super) fn write_all(pass: &Pass<'_>, plan: &Plan, loaded: &Loaded, out: &mut
     }
 }
 
+/// Write the rooms that the user is invited to, or knocks at, if there are any. `kind` is `invite` or `knock`.
+fn write_outside(
+    pass: &Pass<'_>,
+    rows: &[MembershipRow],
+    loaded: &Loaded,
+    kind: &str,
+    out: &mut String,
+) {
+    let personal = &pass.reader.personal;
+    let mut rooms = String::new();
+    for row in rows {
+        let Some((room_id, version)) = loaded.room(row.room_nid) else { continue };
+        let Some(own) = loaded.events.get(&row.event_nid) else { continue };
+        // An invite from someone ignored never happened, nor does any where the user takes none.
+        let is_blocked = kind == "invite" && personal.blocks_invites;
+        if is_blocked || personal.ignored.contains(&own.sender) || !pass.allows_room(room_id) {
+            continue;
+        }
+        if !rooms.is_empty() {
+            rooms.push(',');
+        }
+        write_string(&mut rooms, room_id.as_str());
+        rooms.push_str(&format!(":{{\"{kind}_state\":{{\"events\":["));
+        write_stripped_state(&pass.reader, row, own, version, loaded, &mut rooms);
+        rooms.push_str("]}}");
+    }
+    write_section(kind, &rooms, out);
+}
+
 /// Write a section with its rooms, if there are any.
-pub(super) fn write_section(name: &str, rooms: &str, out: &mut String) {
+fn write_section(name: &str, rooms: &str, out: &mut String) {
     if rooms.is_empty() {
         return;
     }
@@ -60,18 +93,20 @@ pub(super) fn write_section(name: &str, rooms: &str, out: &mut String) {
 
 /// Write a room. Whether there was anything to tell; if not, what was written is to be thrown away.
 fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut String) -> bool {
-    let room_nid = task.row.room_nid;
+    let read = &task.read;
+    let room_nid = read.room_nid;
     let (Some((_, version)), Some(window)) = (loaded.room(room_nid), loaded.windows.get(&room_nid))
     else {
         return false;
     };
-    let timeline = timeline::cut(pass, task, window, loaded);
-    let summary = summary::summary(pass, task, window, &timeline, loaded);
-    let heroes = &summary.heroes;
-    let room = Room { pass, task, window, timeline: &timeline, loaded, heroes };
+    let timeline = cut(&pass.reader, &pass.wants(), read, window, loaded);
+    let summary = summary(&pass.reader, read, window, &timeline, loaded);
+    let heroes = summary.as_ref().and_then(|summary| summary.heroes.as_deref());
+    let heroes = heroes.unwrap_or_default();
+    let room = Room { pass, read, window, timeline: &timeline, loaded, heroes };
     let state = state::events(&room);
     let mut ephemeral = String::new();
-    if task.is_joined() {
+    if read.is_joined() {
         ephemeral::write(pass, task, loaded, &mut ephemeral);
     }
     let mut account_data = String::new();
@@ -84,12 +119,12 @@ fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut Strin
         && state.is_empty()
         && ephemeral.is_empty()
         && account_data.is_empty()
-        && !task.full
+        && !read.full
         && (!timeline.limited || window.events.is_empty());
     if says_nothing {
         return false;
     }
-    let writer = EventWriter { pass, version, loaded };
+    let writer = loaded.writer(&pass.reader, form(pass), version);
     out.push_str("{\"timeline\":{\"events\":[");
     write_timeline(&writer, &timeline, out);
     out.push_str(&format!(
@@ -107,15 +142,25 @@ fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut Strin
     out.push_str("]},\"account_data\":{\"events\":[");
     out.push_str(&account_data);
     out.push_str("]}");
-    if task.is_joined() {
+    if read.is_joined() {
         out.push_str(",\"ephemeral\":{\"events\":[");
         out.push_str(&ephemeral);
         out.push_str("]},\"summary\":");
-        out.push_str(&summary.json);
+        write_summary(summary.as_ref(), out);
         write_unread(pass, unread, out);
     }
     out.push('}');
     true
+}
+
+/// The form of events that the client asked for.
+fn form<'a>(pass: &'a Pass<'_>) -> EventForm<'a> {
+    let filter = pass.filter();
+    let format = match filter.event_format {
+        EventFormat::Client => Format::Sync,
+        EventFormat::Federation => Format::Federation,
+    };
+    EventForm { format, fields: &filter.event_fields }
 }
 
 fn write_timeline(writer: &EventWriter<'_>, timeline: &Timeline, out: &mut String) {
@@ -126,6 +171,28 @@ fn write_timeline(writer: &EventWriter<'_>, timeline: &Timeline, out: &mut Strin
         // Who was never in the room counts as out of it.
         writer.write(event, Some(membership.unwrap_or(myelin_model::Membership::Leave)), out);
     }
+}
+
+/// Write who is in the room; `{}` where that did not change.
+fn write_summary(summary: Option<&Summary<'_>>, out: &mut String) {
+    out.push('{');
+    if let Some(summary) = summary {
+        if let Some(heroes) = &summary.heroes {
+            out.push_str("\"m.heroes\":[");
+            for (at, (user_id, _)) in heroes.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_string(out, user_id.as_str());
+            }
+            out.push_str("],");
+        }
+        out.push_str(&format!(
+            "\"m.invited_member_count\":{},\"m.joined_member_count\":{}",
+            summary.members.invited, summary.members.joined
+        ));
+    }
+    out.push('}');
 }
 
 fn write_unread(pass: &Pass<'_>, unread: Option<&Unread>, out: &mut String) {

@@ -7,14 +7,10 @@ use std::{
 
 use myelin_model::{Event, EventNid, StateKeyNid};
 use myelin_storage::{Change, StateMap};
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 
-use super::{
-    Pass,
-    load::{Loaded, undo},
-    plan::RoomTask,
-    timeline::{Timeline, Window},
-};
+use super::Pass;
+use crate::reader::{Loaded, RoomRead, Timeline, Window, undo};
 
 /// State events by key.
 type Picked = HashMap<StateKeyNid, EventNid>;
@@ -22,22 +18,22 @@ type Picked = HashMap<StateKeyNid, EventNid>;
 /// What a room's answer is made from.
 pub(super) struct Room<'a> {
     pub(super) pass: &'a Pass<'a>,
-    pub(super) task: &'a RoomTask,
+    pub(super) read: &'a RoomRead,
     pub(super) window: &'a Window,
     pub(super) timeline: &'a Timeline,
     pub(super) loaded: &'a Loaded,
     /// Members that the client needs to name the room.
-    pub(super) heroes: &'a [EventNid],
+    pub(super) heroes: &'a [&'a (OwnedUserId, EventNid)],
 }
 
 /// The state events to tell, in no order.
 pub(super) fn events(room: &Room<'_>) -> Vec<Arc<Event>> {
-    if room.task.bare {
+    if room.read.bare {
         return Vec::new();
     }
     let contained: HashSet<EventNid> =
         room.timeline.events.iter().map(|(event, _)| event.nid).collect();
-    let picked = if room.task.full { whole(room, &contained) } else { changed(room, &contained) };
+    let picked = if room.read.full { whole(room, &contained) } else { changed(room, &contained) };
     let nids = only_new_members(room, picked);
     let filter = &room.pass.filter().room.state;
     let find = |nid: &EventNid| {
@@ -53,7 +49,7 @@ fn wants_after(room: &Room<'_>) -> bool {
 
 /// The whole state: at the end, or at the start together with what changed out of sight.
 fn whole(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, EventNid)> {
-    let Some(end) = room.loaded.ends.get(&room.task.row.room_nid) else { return Vec::new() };
+    let Some(end) = room.loaded.ends.get(&room.read.room_nid) else { return Vec::new() };
     let mut start = end.clone();
     for event in room.window.events.iter().skip(room.timeline.start).rev() {
         undo(&mut start, event.state_key_nid, event.replaces);
@@ -93,10 +89,10 @@ impl Members {
         if !room.pass.filter().lazy_load_members() {
             return Self::All;
         }
-        let mut needed: HashSet<EventNid> = room.heroes.iter().copied().collect();
+        let mut needed: HashSet<EventNid> = room.heroes.iter().map(|(_, nid)| *nid).collect();
         needed.extend(speakers(room, if wants_after(room) { end } else { start }));
         // One's own, so that the client knows whether it is in the room.
-        let own = StateKeyOf(room.pass.user_id());
+        let own = StateKeyOf(room.pass.reader.user_id);
         for state in [start, end] {
             needed.extend(own.in_state(room, state));
         }
@@ -120,7 +116,7 @@ struct StateKeyOf<'a>(&'a UserId);
 impl StateKeyOf<'_> {
     fn in_state(&self, room: &Room<'_>, state: &StateMap) -> Option<EventNid> {
         let key = room.loaded.member_keys.get(self.0).copied().or_else(|| {
-            let own = room.loaded.events.get(&room.task.row.event_nid)?;
+            let own = room.loaded.events.get(&room.read.member_event()?)?;
             (own.state_key.as_deref() == Some(self.0.as_str())).then_some(own.state_key_nid?)
         })?;
         state.get(&key).copied()
@@ -167,7 +163,7 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
             picked.insert(key, nid);
         }
     }
-    for entry in &room.task.entries {
+    for entry in &room.read.entries {
         if let Change::StateReset { state_key_nid, event_nid: Some(nid), .. } = &entry.change
             && !contained.contains(nid)
         {
@@ -176,7 +172,7 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
     }
     let mut picked: Vec<_> = picked.into_iter().collect();
     if room.pass.filter().lazy_load_members()
-        && let Some(end) = room.loaded.ends.get(&room.task.row.room_nid)
+        && let Some(end) = room.loaded.ends.get(&room.read.room_nid)
     {
         let mut start = end.clone();
         if !wants_after(room) {
@@ -184,7 +180,7 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
                 undo(&mut start, event.state_key_nid, event.replaces);
             }
         }
-        let heroes = room.heroes.iter().copied();
+        let heroes = room.heroes.iter().map(|(_, nid)| *nid);
         for nid in speakers(room, &start).into_iter().chain(heroes) {
             let key = room.loaded.events.get(&nid).and_then(|event| event.state_key_nid);
             if let Some(key) = key
@@ -204,9 +200,9 @@ fn only_new_members(room: &Room<'_>, picked: Vec<(StateKeyNid, EventNid)>) -> Ve
     if !filter.lazy_load_members || filter.include_redundant_members {
         return picked.into_iter().map(|(_, nid)| nid).collect();
     }
-    let (session, room_nid) = (room.pass.session, room.task.row.room_nid);
-    let sent = room.pass.sync.sent_members();
-    if room.task.since.is_some() && room.timeline.limited {
+    let (session, room_nid) = (room.pass.session, room.read.room_nid);
+    let sent = room.pass.reader.sync.sent_members();
+    if room.read.since.is_some() && room.timeline.limited {
         sent.clear_room(session, room_nid);
     }
     let is_member = |nid: &EventNid| {
@@ -216,7 +212,7 @@ fn only_new_members(room: &Room<'_>, picked: Vec<(StateKeyNid, EventNid)>) -> Ve
     let new: Vec<_> = picked
         .into_iter()
         .filter(|(key, nid)| {
-            room.task.full || !is_member(nid) || !sent.contains(session, room_nid, *key, *nid)
+            room.read.full || !is_member(nid) || !sent.contains(session, room_nid, *key, *nid)
         })
         .collect();
     let told = new.iter().copied().filter(|(_, nid)| is_member(nid));

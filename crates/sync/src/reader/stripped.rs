@@ -1,34 +1,33 @@
 //! Rooms that the user is invited to or knocks at: a little of their state.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use myelin_events::{
     RoomVersion,
     client::{Format, Unsigned, write_event, write_stripped},
 };
 use myelin_model::{Event, EventNid, StateKeyNid};
-use myelin_storage::{MembershipRow, RoomHead, StateKey};
+use myelin_storage::{MembershipRow, RoomHead, StateKey, StorageError};
 
-use super::{Pass, SyncError, load::Loaded, plan::Plan};
+use super::{Loaded, Reader};
 
 /// Get the events that describe the rooms. No query without such rooms, else at most two for all of them.
 pub(super) async fn load(
-    pass: &Pass<'_>,
-    plan: &Plan,
+    reader: &Reader<'_>,
+    rows: &[MembershipRow],
     loaded: &mut Loaded,
-) -> Result<(), SyncError> {
-    let rows: Vec<&MembershipRow> = plan.invited.iter().chain(&plan.knocked).collect();
+) -> Result<(), StorageError> {
     if rows.is_empty() {
         return Ok(());
     }
     let senders = rows.iter().filter_map(|row| loaded.events.get(&row.event_nid));
     let keys: Vec<StateKey> =
         senders.map(|event| StateKey::new("m.room.member", event.sender.as_str())).collect();
-    let keys = pass.sync.db().state_keys().find_many(&keys).await?;
+    let keys = reader.sync.db().state_keys().find_many(&keys).await?;
     let mut wanted: Vec<EventNid> = Vec::new();
     for row in rows {
         let Some(head) = loaded.heads.get(&row.room_nid) else { continue };
-        let describing = describing(pass, head).await?;
+        let describing = describing(reader, head).await?;
         wanted.extend(&describing);
         loaded.describing.insert(row.room_nid, describing);
         if let Some(event) = loaded.events.get(&row.event_nid) {
@@ -38,14 +37,14 @@ pub(super) async fn load(
             loaded.inviters.extend(inviter.map(|nid| (row.room_nid, nid)));
         }
     }
-    loaded.events.extend(pass.sync.db().events().find_many(&wanted).await?);
+    loaded.events.extend(reader.sync.db().events().find_many(&wanted).await?);
     Ok(())
 }
 
 /// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. No query
 /// unless it adds a type with all its state keys, of which the room has some that are not in memory.
-async fn describing(pass: &Pass<'_>, head: &RoomHead) -> Result<Vec<EventNid>, SyncError> {
-    let (keys, settings) = (&pass.keys, &pass.sync.settings().prejoin_state);
+async fn describing(reader: &Reader<'_>, head: &RoomHead) -> Result<Vec<EventNid>, StorageError> {
+    let (keys, settings) = (&reader.keys, &reader.sync.settings().prejoin_state);
     let mut wanted = vec![keys.create];
     if !settings.without_usual {
         wanted.extend([
@@ -61,7 +60,7 @@ async fn describing(pass: &Pass<'_>, head: &RoomHead) -> Result<Vec<EventNid>, S
         key.as_ref().map(|key| StateKey::new(event_type, key))
     };
     let named: Vec<StateKey> = settings.additional.iter().filter_map(one).collect();
-    wanted.extend(pass.sync.db().state_keys().find_many(&named).await?.into_values());
+    wanted.extend(reader.sync.db().state_keys().find_many(&named).await?.into_values());
     let whole: Vec<&str> = settings
         .additional
         .iter()
@@ -70,7 +69,7 @@ async fn describing(pass: &Pass<'_>, head: &RoomHead) -> Result<Vec<EventNid>, S
         .collect();
     if !whole.is_empty() {
         let all: Vec<StateKeyNid> = head.state.keys().copied().collect();
-        let all = pass.sync.db().state_keys().list(&all).await?;
+        let all = reader.sync.db().state_keys().list(&all).await?;
         let fits = all.into_iter().filter(|(_, key)| whole.contains(&&*key.event_type));
         wanted.extend(fits.map(|(nid, _)| nid));
     }
@@ -79,37 +78,11 @@ async fn describing(pass: &Pass<'_>, head: &RoomHead) -> Result<Vec<EventNid>, S
     Ok(wanted.into_iter().filter_map(|key| head.state.get(&key).copied()).collect())
 }
 
-/// Write the rooms of one kind, `invite` or `knock`, if there are any.
-pub(super) fn write(
-    pass: &Pass<'_>,
-    rows: &[MembershipRow],
-    loaded: &Loaded,
-    kind: &str,
-    out: &mut String,
-) {
-    let mut rooms = String::new();
-    for row in rows {
-        let Some((room_id, version)) = loaded.room(row.room_nid) else { continue };
-        let Some(own) = loaded.events.get(&row.event_nid) else { continue };
-        // An invite from someone ignored never happened, nor does any where the user takes none.
-        let is_blocked = kind == "invite" && pass.personal.blocks_invites;
-        if is_blocked || pass.personal.ignored.contains(&own.sender) || !pass.allows_room(room_id) {
-            continue;
-        }
-        if !rooms.is_empty() {
-            rooms.push(',');
-        }
-        rooms.push_str(&format!("\"{room_id}\":{{\"{kind}_state\":{{\"events\":["));
-        write_state(pass, row, own, version, loaded, &mut rooms);
-        rooms.push_str("]}}");
-    }
-    super::room::write_section(kind, &rooms, out);
-}
-
-fn write_state(
-    pass: &Pass<'_>,
+/// Write the events of a room that the user is invited to or knocks at, separated by commas. `own` is the own member event.
+pub(crate) fn write_stripped_state(
+    reader: &Reader<'_>,
     row: &MembershipRow,
-    own: &Arc<Event>,
+    own: &Event,
     version: RoomVersion,
     loaded: &Loaded,
     out: &mut String,
@@ -126,6 +99,6 @@ fn write_state(
         }
     }
     // The own member event comes whole, as clients read from it when and by whom.
-    let age = Some(pass.now_ms.saturating_sub(own.origin_server_ts));
+    let age = Some(reader.now_ms.saturating_sub(own.origin_server_ts));
     write_event(out, own, version, Format::Sync, &Unsigned { age, ..Unsigned::default() });
 }

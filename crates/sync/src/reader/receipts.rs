@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use myelin_events::canonical::write_string;
 use myelin_storage::{Change, LogEntry, ReceiptRow};
+use ruma::RoomId;
+
+use super::events::write_room_id;
 
 /// Receipt type → user → time and thread.
 type ByType<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (u64, &'a str)>>;
 
 /// Receipts in the form of the event: by event, type and user.
 #[derive(Default)]
-pub(super) struct Receipts<'a> {
+pub(crate) struct Receipts<'a> {
     events: BTreeMap<&'a str, ByType<'a>>,
 }
 
 impl<'a> Receipts<'a> {
     /// Add a receipt from the database.
-    pub(super) fn add_row(&mut self, row: &'a ReceiptRow) {
+    pub(crate) fn add_row(&mut self, row: &'a ReceiptRow) {
         self.add(
             row.event_id.as_str(),
             &row.receipt_type,
@@ -27,7 +30,7 @@ impl<'a> Receipts<'a> {
     }
 
     /// Add a receipt from the log, if `user_id` may hear of it.
-    pub(super) fn add_entry(&mut self, entry: &'a LogEntry, user_id: &ruma::UserId) {
+    pub(crate) fn add_entry(&mut self, entry: &'a LogEntry, user_id: &ruma::UserId) {
         if let Change::Receipt { user_id: reader, receipt_type, thread_id, event_id, ts, .. } =
             &entry.change
             && (&**receipt_type != "m.read.private" || *reader == *user_id)
@@ -53,8 +56,8 @@ impl<'a> Receipts<'a> {
         *known = (ts, thread_id);
     }
 
-    /// Write the event, if there are any receipts. Whether there are.
-    pub(super) fn write(&self, out: &mut String) -> bool {
+    /// Write the event, if there are any receipts; with the room where that is not known otherwise. Whether there are.
+    pub(crate) fn write(&self, room_id: Option<&RoomId>, out: &mut String) -> bool {
         if self.events.is_empty() {
             return false;
         }
@@ -76,7 +79,9 @@ impl<'a> Receipts<'a> {
             });
             out.push('}');
         });
-        out.push_str("},\"type\":\"m.receipt\"}");
+        out.push('}');
+        write_room_id(room_id, out);
+        out.push_str(",\"type\":\"m.receipt\"}");
         true
     }
 }

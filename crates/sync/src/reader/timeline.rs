@@ -12,58 +12,51 @@ use myelin_events::{
 use myelin_model::{Event, EventNid, Membership, StreamPos};
 use myelin_storage::{Change, StretchRow};
 
-use super::{
-    Pass,
-    load::{Loaded, timeline_limit},
-    plan::RoomTask,
-};
+use super::{Loaded, Reader, RoomRead, Wants};
 
 /// An unbroken stretch of a room's history up to the end of what is told.
 #[derive(Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// The events, oldest first.
-    pub(super) events: Vec<Arc<Event>>,
+    pub(crate) events: Vec<Arc<Event>>,
     /// The same by number, until they are loaded.
     rows: Vec<StretchRow>,
     /// Nothing stands between what the client heard last and the first event.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
     /// The last state events of each key before the first event.
-    pub(super) gap: Vec<StretchRow>,
+    pub(crate) gap: Vec<StretchRow>,
 }
 
 impl Window {
-    /// The events that a task has in memory.
-    pub(super) fn in_memory(task: &RoomTask) -> Self {
-        let events = task.entries.iter().filter_map(|entry| match &entry.change {
-            Change::Event(event) if entry.pos <= task.end && event.is_visible() => {
+    /// The events that a room has in memory.
+    pub(crate) fn in_memory(room: &RoomRead) -> Self {
+        let events = room.entries.iter().filter_map(|entry| match &entry.change {
+            Change::Event(event) if entry.pos <= room.end && event.is_visible() => {
                 Some(Arc::clone(event))
             }
             _ => None,
         });
-        let rows = if task.bare {
-            vec![StretchRow {
-                stretch: 0,
-                event_nid: task.row.event_nid,
-                pos: task.row.pos,
-                sender: Box::default(),
-                is_member: true,
-                state_key_nid: None,
-                replaces: None,
-            }]
-        } else {
-            Vec::new()
-        };
-        let events = if task.bare { Vec::new() } else { events.collect() };
+        let own = room.row.filter(|_| room.bare).map(|row| StretchRow {
+            stretch: 0,
+            event_nid: row.event_nid,
+            pos: row.pos,
+            sender: Box::default(),
+            is_member: true,
+            state_key_nid: None,
+            replaces: None,
+        });
+        let rows = own.into_iter().collect();
+        let events = if room.bare { Vec::new() } else { events.collect() };
         Self { events, rows, complete: true, gap: Vec::new() }
     }
 
     /// Events that will be loaded.
-    pub(super) fn to_be_filled(rows: Vec<StretchRow>, complete: bool) -> Self {
+    pub(crate) fn to_be_filled(rows: Vec<StretchRow>, complete: bool) -> Self {
         Self { events: Vec::new(), rows, complete, gap: Vec::new() }
     }
 
     /// Put the loaded events in.
-    pub(super) fn fill(&mut self, events: &HashMap<EventNid, Arc<Event>>) {
+    pub(crate) fn fill(&mut self, events: &HashMap<EventNid, Arc<Event>>) {
         // What is in memory may have been redacted since.
         for event in &mut self.events {
             if let Some(fresh) = events.get(&event.nid) {
@@ -76,7 +69,7 @@ impl Window {
     }
 
     /// What is to be loaded.
-    pub(super) fn want(&self, wanted: &mut HashSet<EventNid>) {
+    pub(crate) fn want(&self, wanted: &mut HashSet<EventNid>) {
         for row in self.rows.iter().chain(&self.gap) {
             wanted.insert(row.event_nid);
         }
@@ -92,47 +85,53 @@ impl Window {
     }
 
     /// Whether members may have come or gone.
-    pub(super) fn may_change_members(&self) -> bool {
+    pub(crate) fn may_change_members(&self) -> bool {
         self.events.iter().any(|event| event.membership.is_some())
             || self.rows.iter().chain(&self.gap).any(|row| row.is_member)
     }
 
     /// Whether it has more events than a timeline, or there are more before it.
-    pub(super) fn is_longer_than(&self, limit: usize) -> bool {
+    pub(crate) fn is_longer_than(&self, limit: usize) -> bool {
         !self.complete || self.events.len() + self.rows.len() > limit
     }
 
     /// The events that are not state.
-    pub(super) fn messages(&self) -> impl Iterator<Item = EventNid> {
+    pub(crate) fn messages(&self) -> impl Iterator<Item = EventNid> {
         let loaded = self.events.iter().filter(|event| !event.is_state()).map(|event| event.nid);
         let rows = self.rows.iter().filter(|row| row.state_key_nid.is_none());
         loaded.chain(rows.map(|row| row.event_nid))
     }
 
     /// Who spoke.
-    pub(super) fn senders(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn senders(&self) -> impl Iterator<Item = &str> {
         let loaded = self.events.iter().map(|event| event.sender.as_str());
         loaded.chain(self.rows.iter().map(|row| &*row.sender))
     }
 }
 
 /// A room's timeline.
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     /// The events, oldest first, with what the user was when they happened.
-    pub(super) events: Vec<(Arc<Event>, Option<Membership>)>,
+    pub(crate) events: Vec<(Arc<Event>, Option<Membership>)>,
     /// Where in the window the timeline starts: what stands before it is told by the state.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// There is more before the first event that the client has not heard of.
-    pub(super) limited: bool,
+    pub(crate) limited: bool,
     /// The events up to this position stand before the timeline.
-    pub(super) before: StreamPos,
+    pub(crate) before: StreamPos,
 }
 
 /// Cut a timeline from a window.
-pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded) -> Timeline {
-    let limit = timeline_limit(pass);
-    let seen = viewpoints(pass, task, window, loaded);
-    let filter = &pass.filter().room.timeline;
+pub(crate) fn cut(
+    reader: &Reader<'_>,
+    wants: &Wants<'_>,
+    room: &RoomRead,
+    window: &Window,
+    loaded: &Loaded,
+) -> Timeline {
+    let limit = room.timeline_limit;
+    let seen = viewpoints(reader, room, window, loaded);
+    let filter = wants.timeline;
     let mut events = Vec::new();
     let (mut start, mut limited) = (window.events.len(), false);
     for (at, (event, seen)) in window.events.iter().zip(&seen).enumerate().rev() {
@@ -145,8 +144,8 @@ pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Lo
                 break;
             }
         } else if passes {
-            let event = match loaded.room(task.row.room_nid) {
-                Some((_, version)) if pass.is_pruned(event, seen.was_joined) => {
+            let event = match loaded.room(room.room_nid) {
+                Some((_, version)) if reader.is_pruned(event, seen.was_joined) => {
                     Arc::new(prune(event, version))
                 }
                 Some(_) | None => Arc::clone(event),
@@ -157,13 +156,13 @@ pub(super) fn cut(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Lo
     }
     events.reverse();
     limited |= !window.complete;
-    if task.newly_joined {
+    if room.newly_joined {
         limited = true;
     }
     let first = window.events.get(start);
     let before = match first.and_then(|event| event.pos) {
         Some(pos) => StreamPos(pos.0 - 1),
-        None => task.end,
+        None => room.end,
     };
     Timeline { events, start, limited, before }
 }
@@ -178,11 +177,11 @@ struct Seen {
 }
 
 /// What the user was at each event of a window, and whether the user may see it.
-fn viewpoints(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded) -> Vec<Seen> {
-    let ignored = &pass.personal.ignored;
+fn viewpoints(reader: &Reader<'_>, room: &RoomRead, window: &Window, loaded: &Loaded) -> Vec<Seen> {
+    let ignored = &reader.personal.ignored;
     let hears =
         |event: &Event| !is_ignored(event.is_state(), &event.sender, |id| ignored.contains(id));
-    if task.since.is_some() && task.own.was_joined_throughout() {
+    if room.since.is_some() && room.own.was_joined_throughout() {
         let membership = Some(Membership::Join);
         return window
             .events
@@ -191,13 +190,13 @@ fn viewpoints(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded
             .collect();
     }
     let mut seen = Vec::with_capacity(window.events.len());
-    let mut membership = Some(task.row.membership);
-    let mut joined_since = task.is_joined();
-    let mut visibility = visibility_at_end(pass, task, loaded);
+    let mut membership = room.membership();
+    let mut joined_since = room.is_joined();
+    let mut visibility = visibility_at_end(reader, room, loaded);
     for event in window.events.iter().rev() {
         let mut view = Viewpoint::at(visibility, membership, joined_since);
         let replaced = event.replaces.and_then(|nid| loaded.events.get(&nid));
-        let is_own = event.is_state_of("m.room.member", pass.user_id().as_str());
+        let is_own = event.is_state_of("m.room.member", reader.user_id.as_str());
         if is_own {
             view.membership_after = event.membership;
             view.membership_before = replaced.and_then(|event| event.membership);
@@ -218,11 +217,11 @@ fn viewpoints(pass: &Pass<'_>, task: &RoomTask, window: &Window, loaded: &Loaded
     seen
 }
 
-fn visibility_at_end(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded) -> HistoryVisibility {
-    let Some(end) = loaded.ends.get(&task.row.room_nid) else {
+fn visibility_at_end(reader: &Reader<'_>, room: &RoomRead, loaded: &Loaded) -> HistoryVisibility {
+    let Some(end) = loaded.ends.get(&room.room_nid) else {
         return HistoryVisibility::Joined;
     };
-    let event = end.get(&pass.keys.history_visibility).and_then(|nid| loaded.events.get(nid));
+    let event = end.get(&reader.keys.history_visibility).and_then(|nid| loaded.events.get(nid));
     event.map_or_else(Default::default, |event| HistoryVisibility::parse(content(event)))
 }
 

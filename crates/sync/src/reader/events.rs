@@ -1,39 +1,51 @@
 //! Events in the form that a client asked for.
 
+use std::{collections::HashMap, sync::Arc};
+
 use myelin_events::{
     RoomVersion,
+    canonical::write_string,
     client::{Format, Unsigned, content_for_clients, event_json, write_event},
 };
-use myelin_model::{Event, Membership};
+use myelin_model::{Event, EventNid, Membership};
+use ruma::RoomId;
 use serde_json::{Map, Value};
 
-use super::{Pass, load::Loaded, relations};
-use crate::filter::EventFormat;
+use super::{Reader, relations::Related};
+
+/// The form of events that a client asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventForm<'a> {
+    pub(crate) format: Format,
+    /// The fields of events that are wanted, as dotted paths. Empty: all.
+    pub(crate) fields: &'a [String],
+}
 
 /// Writes the events of one room.
-pub(super) struct EventWriter<'a> {
-    pub(super) pass: &'a Pass<'a>,
-    pub(super) version: RoomVersion,
-    pub(super) loaded: &'a Loaded,
+pub(crate) struct EventWriter<'a> {
+    pub(crate) reader: &'a Reader<'a>,
+    pub(crate) form: EventForm<'a>,
+    pub(crate) version: RoomVersion,
+    /// The events that those written refer to: what they replaced, what redacted them, what relates to them.
+    pub(crate) events: &'a HashMap<EventNid, Arc<Event>>,
+    /// What relates to those written, where that is told.
+    pub(crate) related: &'a Related,
 }
 
 impl EventWriter<'_> {
     /// Write an event. `membership` is what the user was at it, where that is told.
-    pub(super) fn write(&self, event: &Event, membership: Option<Membership>, out: &mut String) {
-        let format = match self.pass.filter().event_format {
-            EventFormat::Client => Format::Sync,
-            EventFormat::Federation => Format::Federation,
-        };
-        let redaction = event.redacted_by.and_then(|nid| self.loaded.events.get(&nid));
+    pub(crate) fn write(&self, event: &Event, membership: Option<Membership>, out: &mut String) {
+        let format = self.form.format;
+        let redaction = event.redacted_by.and_then(|nid| self.events.get(&nid));
         let redaction = redaction.map(|redaction| {
             event_json(redaction, self.version, Format::Sync, &Unsigned::default())
         });
-        let replaced = event.replaces.and_then(|nid| self.loaded.events.get(&nid));
-        let before = replaced.map(|event| self.pass.older(event, self.version));
+        let replaced = event.replaces.and_then(|nid| self.events.get(&nid));
+        let before = replaced.map(|event| self.reader.older(event, self.version));
         let prev_content = before.as_ref().map(|event| content_for_clients(event, self.version));
-        let relations = relations::to_json(self.pass, event, self.version, self.loaded);
+        let relations = self.relations(event);
         let unsigned = Unsigned {
-            age: Some(self.pass.now_ms.saturating_sub(event.origin_server_ts)),
+            age: Some(self.reader.now_ms.saturating_sub(event.origin_server_ts)),
             transaction_id: self.transaction_id(event),
             prev_content: prev_content.as_deref(),
             prev_sender: replaced.map(|event| &*event.sender),
@@ -43,7 +55,7 @@ impl EventWriter<'_> {
             relations: relations.as_deref(),
             other: &[],
         };
-        let fields = &self.pass.filter().event_fields;
+        let fields = self.form.fields;
         if fields.is_empty() {
             write_event(out, event, self.version, format, &unsigned);
         } else {
@@ -54,9 +66,17 @@ impl EventWriter<'_> {
     /// The transaction ID, for the device that sent the event.
     fn transaction_id<'e>(&self, event: &'e Event) -> Option<&'e str> {
         let transaction = event.transaction.as_ref()?;
-        let is_sender = event.sender == *self.pass.user_id()
-            && self.pass.session.device_id.as_ref() == Some(&transaction.device_id);
+        let is_sender = event.sender == *self.reader.user_id
+            && self.reader.device_id == Some(&*transaction.device_id);
         is_sender.then_some(&*transaction.txn_id)
+    }
+}
+
+/// Write the member `room_id`, where an event stands by itself.
+pub(super) fn write_room_id(room_id: Option<&RoomId>, out: &mut String) {
+    if let Some(room_id) = room_id {
+        out.push_str(",\"room_id\":");
+        write_string(out, room_id.as_str());
     }
 }
 

@@ -1,0 +1,166 @@
+//! What happened to a user after a position: from memory, or from the database for who was away for long.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use myelin_model::{EventNid, Membership, RoomNid, StreamPos};
+use myelin_storage::{Change, LogEntry, MembershipRow, StorageError};
+use ruma::OwnedUserId;
+
+use super::{OwnHistory, Reader, RoomRead};
+use crate::view::{News, Sample, is_join};
+
+/// What happened.
+pub(crate) struct Changes {
+    /// What happened to the user, oldest first.
+    pub(crate) own: Vec<Arc<LogEntry>>,
+    /// The rooms in which something happened, or in which the user's membership changed.
+    pub(crate) rooms: Vec<RoomChange>,
+    /// Whose devices changed, whoever they are.
+    pub(crate) device_lists: Vec<OwnedUserId>,
+}
+
+/// What happened in a room.
+pub(crate) struct RoomChange {
+    /// What the user is in it now.
+    pub(crate) row: MembershipRow,
+    entries: Vec<Arc<LogEntry>>,
+    /// `entries` has all events.
+    has_events: bool,
+    /// How the user's membership went.
+    own: OwnHistory,
+}
+
+impl RoomChange {
+    /// The user's membership changed.
+    pub(crate) fn is_moved(&self, since: StreamPos) -> bool {
+        self.row.pos > since
+    }
+
+    /// What is to be read of a room that the user is in, or left since. `None` where the user hears nothing but an invite.
+    pub(crate) fn into_read(
+        self,
+        since: StreamPos,
+        upto: StreamPos,
+        timeline_limit: usize,
+    ) -> Option<RoomRead> {
+        let Self { row, entries, has_events, own } = self;
+        let joined = row.membership == Membership::Join;
+        let left = row.pos > since && matches!(row.membership, Membership::Leave | Membership::Ban);
+        if !joined && !left {
+            return None;
+        }
+        let newly_joined = own.is_newly_joined();
+        Some(RoomRead {
+            room_nid: row.room_nid,
+            row: Some(row),
+            end: if left { row.pos } else { upto },
+            since: (!newly_joined).then_some(since),
+            timeline_limit,
+            // Who joined and left since has nothing of the room.
+            full: newly_joined || left && !own.was_joined_at_start(),
+            newly_joined,
+            bare: left && !own.was_ever_joined(),
+            has_events: has_events && !newly_joined,
+            entries,
+            own,
+        })
+    }
+}
+
+/// Find what happened to a user after `since`. At most one query where it is in memory, else two.
+pub(crate) async fn since(
+    reader: &Reader<'_>,
+    since: StreamPos,
+    sample: &mut Sample,
+) -> Result<Changes, StorageError> {
+    let (news, mut histories, has_events) = match sample.news.take() {
+        Some(news) => {
+            let histories = histories(reader, &news).await?;
+            (news, histories, true)
+        }
+        None => {
+            let (news, histories) = read(reader, since, &sample.rooms).await?;
+            (news, histories, false)
+        }
+    };
+    let rooms = news.rooms.into_iter().map(|(row, entries)| {
+        let own = histories.remove(&row.room_nid);
+        let own = own.unwrap_or_else(|| OwnHistory::unchanged(row.membership));
+        RoomChange { row, entries, has_events, own }
+    });
+    Ok(Changes { rooms: rooms.collect(), own: news.own, device_lists: news.device_lists })
+}
+
+/// Read from the database what happened to a user who was away for long.
+async fn read(
+    reader: &Reader<'_>,
+    since: StreamPos,
+    rows: &[MembershipRow],
+) -> Result<(News, HashMap<RoomNid, OwnHistory>), StorageError> {
+    let reads = reader.sync.db().sync_reads();
+    let joined: Vec<RoomNid> =
+        rows.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect();
+    let moved: Vec<EventNid> =
+        rows.iter().filter(|row| row.pos > since).map(|row| row.event_nid).collect();
+    let mut chain: HashMap<RoomNid, OwnHistory> = HashMap::new();
+    if !moved.is_empty() {
+        for row in reads.list_member_chain(&moved, since).await? {
+            let history = chain.entry(row.room_nid).or_default();
+            if row.pos > since {
+                history.changes.insert(0, row.membership);
+            } else {
+                history.at_start = Some(row.membership);
+            }
+        }
+    }
+    let (entries, changed) = reads.list_news(reader.user_id, &joined, since, reader.upto).await?;
+    let mut changed: HashSet<RoomNid> = changed.into_iter().collect();
+    let mut by_room: HashMap<RoomNid, Vec<Arc<LogEntry>>> = HashMap::new();
+    let (mut own, mut device_lists) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match &entry.change {
+            Change::Receipt { room_nid, .. } | Change::StateReset { room_nid, .. } => {
+                changed.insert(*room_nid);
+                by_room.entry(*room_nid).or_default().push(entry);
+            }
+            Change::DeviceList { user_id } => device_lists.push(user_id.clone()),
+            _ => own.push(entry),
+        }
+    }
+    let rooms = rows
+        .iter()
+        .filter(|row| row.pos > since || changed.contains(&row.room_nid) && is_join(row))
+        .map(|row| (*row, by_room.remove(&row.room_nid).unwrap_or_default()))
+        .collect();
+    Ok((News { own, rooms, device_lists }, chain))
+}
+
+/// How the user's memberships went, from the events in memory.
+async fn histories(
+    reader: &Reader<'_>,
+    news: &News,
+) -> Result<HashMap<RoomNid, OwnHistory>, StorageError> {
+    let mut histories: HashMap<RoomNid, OwnHistory> = HashMap::new();
+    let mut before: HashMap<RoomNid, Option<EventNid>> = HashMap::new();
+    for entry in &news.own {
+        if let Change::Event(event) = &entry.change
+            && let Some(membership) = event.membership
+        {
+            before.entry(event.room_nid).or_insert(event.replaces);
+            histories.entry(event.room_nid).or_default().changes.push(membership);
+        }
+    }
+    let nids: Vec<EventNid> = before.values().flatten().copied().collect();
+    if nids.is_empty() {
+        return Ok(histories);
+    }
+    let events = reader.sync.db().events().find_many(&nids).await?;
+    for (room_nid, history) in &mut histories {
+        let event = before.get(room_nid).copied().flatten().and_then(|nid| events.get(&nid));
+        history.at_start = event.and_then(|event| event.membership);
+    }
+    Ok(histories)
+}

@@ -1,0 +1,75 @@
+//! The state of rooms at the end of what is told.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use myelin_model::{EventNid, RoomNid, StateKeyNid, StreamPos};
+use myelin_storage::{Change, RoomHead, StateMap, StorageError};
+
+use super::{Reader, RoomRead};
+
+/// How long to wait for the log to bring what a head read from the database has already.
+const HEAD_WAIT_MILLIS_MAX: u64 = 2_000;
+
+/// The states at the ends of the timelines. At most two queries, for the rooms that the user left.
+pub(super) async fn load(
+    reader: &Reader<'_>,
+    rooms: &[&RoomRead],
+    heads: &HashMap<RoomNid, Arc<RoomHead>>,
+) -> Result<HashMap<RoomNid, StateMap>, StorageError> {
+    let mut ends = HashMap::with_capacity(rooms.len());
+    let mut left = Vec::new();
+    for room in rooms {
+        let room_nid = room.room_nid;
+        if let Some(event_nid) = room.leave_event() {
+            if !room.bare {
+                left.push((room_nid, event_nid));
+            }
+        } else if let Some(head) = heads.get(&room_nid) {
+            ends.insert(room_nid, roll_back(reader, head, room.end).await);
+        }
+    }
+    if left.is_empty() {
+        return Ok(ends);
+    }
+    let db = reader.sync.db();
+    let nids: Vec<EventNid> = left.iter().map(|(_, nid)| *nid).collect();
+    let events = db.events().find_many(&nids).await?;
+    let after = |nid: EventNid| events.get(&nid).and_then(|event| event.state_after);
+    let state_nids: Vec<_> = left.iter().filter_map(|(_, nid)| after(*nid)).collect();
+    let states = db.states(&state_nids).await?;
+    for (room_nid, event_nid) in left {
+        if let Some(state) = after(event_nid).and_then(|nid| states.get(&nid)) {
+            ends.insert(room_nid, state.clone());
+        }
+    }
+    Ok(ends)
+}
+
+/// A room's state at a position not long ago.
+async fn roll_back(reader: &Reader<'_>, head: &RoomHead, end: StreamPos) -> StateMap {
+    let mut state = head.state.clone();
+    if head.last_pos <= end {
+        return state;
+    }
+    // The head may come from the database, ahead of what this node has applied.
+    let patience = Duration::from_millis(HEAD_WAIT_MILLIS_MAX);
+    reader.sync.db().log().wait_for(head.last_pos, patience).await;
+    let entries = reader.sync.view().room_since(head.room_nid, end).unwrap_or_default();
+    for entry in entries.iter().rev().filter(|entry| entry.pos <= head.last_pos) {
+        if let Change::Event(event) = &entry.change
+            && event.is_visible()
+        {
+            undo(&mut state, event.state_key_nid, event.replaces);
+        }
+    }
+    state
+}
+
+/// Take a state event back.
+pub(crate) fn undo(state: &mut StateMap, key: Option<StateKeyNid>, replaces: Option<EventNid>) {
+    match (key, replaces) {
+        (Some(key), Some(before)) => drop(state.insert(key, before)),
+        (Some(key), None) => drop(state.remove(&key)),
+        (None, _) => {}
+    }
+}

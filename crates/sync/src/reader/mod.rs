@@ -1,0 +1,129 @@
+//! What every protocol of the read side is made from: one user's look at the log, up to a position.
+//!
+//! [`changes`] tells in which rooms something happened after an earlier position, and how the user's own memberships went;
+//! [`load`] gets what is not in memory for all rooms of an answer together, each with its own timeline; the other modules make
+//! of it what clients know: timelines, summaries, receipts, counts, events.
+//!
+//! The reader knows no protocol: neither how a client says what it wants, nor the shape of an answer, nor what was sent before.
+//! `cargo xtask arrows` holds that.
+
+pub(crate) mod account_data;
+pub(crate) mod changes;
+mod ends;
+mod events;
+mod load;
+mod own;
+mod presence;
+mod receipts;
+mod relations;
+mod room;
+mod sharers;
+mod stripped;
+mod summary;
+mod timeline;
+mod typing;
+mod windows;
+
+use std::{collections::HashSet, sync::Arc};
+
+use myelin_events::{RoomVersion, redact::prune};
+use myelin_model::{Event, RoomNid, StreamPos};
+use myelin_storage::{AccountDataRow, MembershipRow, StorageError};
+use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
+
+pub(crate) use self::{
+    ends::undo,
+    events::{EventForm, EventWriter},
+    load::{Loaded, ReadReceipts, Wants, load},
+    own::OwnHistory,
+    presence::{new_acquaintances, write_presence},
+    receipts::Receipts,
+    room::RoomRead,
+    sharers::sharers,
+    stripped::write_stripped_state,
+    summary::{Summary, summary},
+    timeline::{Timeline, Window, cut},
+    typing::write_typing,
+};
+use crate::{
+    Sync,
+    context::KnownKeys,
+    view::{Personal, is_join},
+};
+
+/// A user at a position of the log: what everything that is told follows from.
+pub(crate) struct Reader<'a> {
+    pub(crate) sync: &'a Sync,
+    pub(crate) user_id: &'a UserId,
+    /// The device that reads: it sees the transaction IDs of what it sent.
+    pub(crate) device_id: Option<&'a DeviceId>,
+    /// What happened after this position is not told.
+    pub(crate) upto: StreamPos,
+    pub(crate) now_ms: u64,
+    pub(crate) personal: Arc<Personal>,
+    pub(crate) keys: KnownKeys,
+    /// The users who were erased: who was not in the room sees nothing of what they said.
+    erased: Arc<HashSet<OwnedUserId>>,
+    /// All account data, if it was read.
+    account_data: Option<Vec<AccountDataRow>>,
+}
+
+impl<'a> Reader<'a> {
+    /// A user at a position that this node has applied. At most one query where the user is known here.
+    pub(crate) async fn at(
+        sync: &'a Sync,
+        user_id: &'a UserId,
+        device_id: Option<&'a DeviceId>,
+        upto: StreamPos,
+    ) -> Result<Self, StorageError> {
+        let (personal, account_data) = sync.personal(user_id).await?;
+        let (keys, now_ms) = (*sync.keys().await?, sync.now_ms());
+        let erased = sync.db().erased_users().await?;
+        Ok(Self { sync, user_id, device_id, upto, now_ms, personal, keys, erased, account_data })
+    }
+
+    /// Whether an event is shown without its content: its sender was erased, and had not sent it to the user, who was not in
+    /// the room then.
+    pub(crate) fn is_pruned(&self, event: &Event, was_joined: bool) -> bool {
+        !was_joined && self.erased.contains(&event.sender)
+    }
+
+    /// An event from before what is told now, as the user sees it. Whether the user was in the room then is known for sure
+    /// only since the user's last member event: who was erased is not shown in doubt.
+    fn older<'e>(&self, event: &'e Event, version: RoomVersion) -> MaybePruned<'e> {
+        let row = self.joined_row(event.room_nid);
+        let was_joined = row.is_some_and(|row| event.pos.is_some_and(|pos| pos >= row.pos));
+        if self.is_pruned(event, was_joined) {
+            MaybePruned::Pruned(Box::new(prune(event, version)))
+        } else {
+            MaybePruned::Whole(event)
+        }
+    }
+
+    /// The user's membership in a room, if the user is joined to it.
+    pub(crate) fn joined_row(&self, room_nid: RoomNid) -> Option<MembershipRow> {
+        self.sync.view().find_membership(self.user_id, room_nid).filter(is_join)
+    }
+
+    /// Whether clients hear of a room at all, by the server's settings.
+    pub(crate) fn tells_of(&self, room_id: &RoomId) -> bool {
+        !self.sync.settings().excluded_rooms.contains(room_id)
+    }
+}
+
+/// An event, or what is left of it.
+enum MaybePruned<'e> {
+    Whole(&'e Event),
+    Pruned(Box<Event>),
+}
+
+impl std::ops::Deref for MaybePruned<'_> {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        match self {
+            Self::Whole(event) => event,
+            Self::Pruned(event) => event,
+        }
+    }
+}
