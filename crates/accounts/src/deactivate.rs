@@ -23,11 +23,11 @@ pub async fn deactivate(
     tx.account_data().delete_all(user_id).await?;
     if erase {
         tx.profiles().set(user_id, &Profile::default()).await?;
-        tx.publish_profile(user_id);
+        tx.profiles().publish(user_id);
     }
-    tx.publish_device_list(user_id);
-    tx.publish_sessions(user_id);
-    tx.publish_account(user_id);
+    tx.devices().publish(user_id);
+    tx.tokens().publish(user_id);
+    tx.users().publish(user_id);
     tx.commit().await?;
     Ok(())
 }
@@ -45,8 +45,8 @@ pub async fn set_password(
     if log_out_others {
         let device_ids = tx.devices().delete_all(user_id, except).await?;
         user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;
-        tx.publish_device_list(user_id);
-        tx.publish_sessions(user_id);
+        tx.devices().publish(user_id);
+        tx.tokens().publish(user_id);
     }
     tx.commit().await?;
     Ok(())

@@ -31,7 +31,7 @@ pub async fn set_name(
     display_name: Option<&str>,
 ) -> Result<(), SetNameError> {
     let Some(display_name) = display_name else {
-        accounts.db().find_device(user_id, device_id).await?.ok_or(SetNameError::NotFound)?;
+        accounts.db().devices().find(user_id, device_id).await?.ok_or(SetNameError::NotFound)?;
         return Ok(());
     };
     if display_name.chars().count() > DISPLAY_NAME_LENGTH_CHARS_MAX {
@@ -41,7 +41,7 @@ pub async fn set_name(
     if !tx.devices().set_name(user_id, device_id, display_name).await? {
         return Err(SetNameError::NotFound);
     }
-    tx.publish_device_list(user_id);
+    tx.devices().publish(user_id);
     tx.commit().await?;
     Ok(())
 }
@@ -55,8 +55,8 @@ pub async fn delete(
     let mut tx = accounts.db().begin().await?;
     tx.devices().delete(user_id, device_ids).await?;
     user_data::delete_of_devices(&mut tx, user_id, device_ids).await?;
-    tx.publish_device_list(user_id);
-    tx.publish_sessions(user_id);
+    tx.devices().publish(user_id);
+    tx.tokens().publish(user_id);
     tx.commit().await?;
     Ok(())
 }

@@ -38,7 +38,7 @@ pub async fn add(
         return Err(AddFilterError::TooLarge);
     }
     let hash = Sha256::digest(content.as_bytes());
-    if let Some(filter_id) = accounts.db().find_filter_id(user_id, &hash).await? {
+    if let Some(filter_id) = accounts.db().filters().find_id(user_id, &hash).await? {
         return Ok(filter_id);
     }
     let mut tx = accounts.db().begin().await?;

@@ -60,7 +60,7 @@ pub async fn get(
     if user_id.server_name() != accounts.server_name() {
         return Err(ProfileError::NotFound);
     }
-    let profile = accounts.db().find_profile(user_id).await?.ok_or(ProfileError::NotFound)?;
+    let profile = accounts.db().profiles().find(user_id).await?.ok_or(ProfileError::NotFound)?;
     Ok(to_json(profile))
 }
 
@@ -141,7 +141,7 @@ pub async fn set_field(
         return Err(ProfileError::TooLarge);
     }
     tx.profiles().set(user_id, &profile).await?;
-    tx.publish_profile(user_id);
+    tx.profiles().publish(user_id);
     tx.commit().await?;
     Ok(profile.displayname != before.displayname || profile.avatar_url != before.avatar_url)
 }

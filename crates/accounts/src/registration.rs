@@ -117,8 +117,8 @@ fn check_spelling(accounts: &Accounts, localpart: &str) -> Result<OwnedUserId, U
 }
 
 async fn is_taken(accounts: &Accounts, user_id: &UserId) -> Result<bool, StorageError> {
-    Ok(accounts.db().find_user(user_id).await?.is_some()
-        || accounts.db().find_user_ignoring_case(user_id).await?.is_some())
+    Ok(accounts.db().users().find(user_id).await?.is_some()
+        || accounts.db().users().find_ignoring_case(user_id).await?.is_some())
 }
 
 async fn is_guest(
@@ -168,7 +168,7 @@ pub async fn register(
         };
     }
     for _ in 0..NUMBERS_TRIED_MAX {
-        let number = accounts.db().next_user_number().await?;
+        let number = accounts.db().users().next_number().await?;
         let user_id = OwnedUserId::try_from(format!("@{number}:{}", accounts.server_name()))
             .map_err(|_| UsernameError::TooLong)?;
         if add(accounts, &user_id, &account).await? {
@@ -188,7 +188,7 @@ async fn add(
         if !tx.users().upgrade_guest(user_id, account.password_hash.as_deref()).await? {
             return Ok(false);
         }
-        tx.publish_account(user_id);
+        tx.users().publish(user_id);
     } else {
         let user = NewUser {
             user_id: user_id.to_owned(),
@@ -210,7 +210,7 @@ async fn add(
         .or_else(|| named.then(|| user_id.localpart().to_owned()));
     if displayname.is_some() {
         tx.profiles().set(user_id, &Profile { displayname, ..Profile::default() }).await?;
-        tx.publish_profile(user_id);
+        tx.profiles().publish(user_id);
     }
     tx.commit().await?;
     Ok(true)

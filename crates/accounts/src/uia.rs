@@ -199,7 +199,7 @@ pub async fn find(
     session_id: &str,
 ) -> Result<Option<UiaSession>, StorageError> {
     let since = accounts.now_ms().saturating_sub(UIA_SESSION_LIFETIME_MS);
-    accounts.db().find_uia_session(session_id, since).await
+    accounts.db().uia_sessions().find(session_id, since).await
 }
 
 /// Take a note in a session.

@@ -43,7 +43,8 @@ pub async fn search(
     // One more, to know whether there are more.
     let count = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
     let everybody = accounts.settings().user_directory_search_all_users;
-    let mut users = accounts.db().search_users(searcher, &words, everybody, count).await?;
+    let mut users =
+        accounts.db().user_directory().search(searcher, &words, everybody, count).await?;
     let limited = users.len() > limit;
     users.truncate(limit);
     Ok(SearchResult { users, limited })

@@ -100,7 +100,12 @@ async fn check<'a>(
     // Used up even if the rest is wrong.
     let now_ms = accounts.now_ms();
     let is_good = match nonces::find_expiry(secret, nonce, now_ms) {
-        Some(expires_ms) => accounts.db().add_used_nonce(nonce, expires_ms, now_ms).await?,
+        Some(expires_ms) => {
+            let mut tx = accounts.db().begin().await?;
+            let is_new = tx.used_nonces().add(nonce, expires_ms, now_ms).await?;
+            tx.commit().await?;
+            is_new
+        }
         None => false,
     };
     if !is_good {
@@ -216,7 +221,7 @@ mod tests {
 
         assert_eq!(body["user_id"], "@admin:example.org");
         let user_id = body["user_id"].as_str().unwrap().try_into().unwrap();
-        assert!(server.parts.db.find_user(user_id).await.unwrap().unwrap().is_admin);
+        assert!(server.parts.db.users().find(user_id).await.unwrap().unwrap().is_admin);
         let taken = register(&server, "shared secret", "admin", false).await;
         assert_eq!(taken.error(), (400, "M_USER_IN_USE"));
         let invalid = register(&server, "shared secret", "us,er", false).await;

@@ -59,10 +59,16 @@ pub async fn authenticate(
         Some(stored) => stored,
         None => {
             let read_from = accounts.sessions().generation();
-            let stored =
-                accounts.db().find_session(&hash).await?.ok_or(AuthenticateError::UnknownToken)?;
+            let stored = accounts
+                .db()
+                .tokens()
+                .find_session(&hash)
+                .await?
+                .ok_or(AuthenticateError::UnknownToken)?;
             if let Some(refresh_nid) = stored.unused_refresh_nid {
-                accounts.db().set_access_token_used(&hash, refresh_nid).await?;
+                let mut tx = accounts.db().begin().await?;
+                tx.tokens().set_used(&hash, refresh_nid).await?;
+                tx.commit().await?;
             }
             let stored = Arc::new(stored);
             accounts.sessions().add(hash, Arc::clone(&stored), read_from);
@@ -105,13 +111,13 @@ async fn act_as(
     // The application service's own user needs no registration.
     let mut is_suspended = false;
     if user_id != appservice.sender {
-        match accounts.db().find_user(&user_id).await? {
+        match accounts.db().users().find(&user_id).await? {
             Some(user) if !user.deactivated => is_suspended = user.suspended,
             Some(_) | None => return Err(AuthenticateError::NotRegistered(user_id)),
         }
     }
     if let Some(device_id) = &credentials.acts_as_device
-        && accounts.db().find_device(&user_id, device_id).await?.is_none()
+        && accounts.db().devices().find(&user_id, device_id).await?.is_none()
     {
         return Err(AuthenticateError::UnknownDevice(device_id.clone(), user_id));
     }

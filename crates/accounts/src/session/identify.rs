@@ -93,7 +93,8 @@ async fn find_by_threepid(
     let address = if medium == "email" { address.to_lowercase() } else { address.to_owned() };
     accounts
         .db()
-        .find_user_by_threepid(medium, &address)
+        .threepids()
+        .find_user(medium, &address)
         .await?
         .ok_or(IdentifyError::UnknownThreepid)
 }

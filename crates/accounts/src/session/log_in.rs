@@ -62,7 +62,7 @@ pub async fn log_in_by_token(accounts: &Accounts, token: &str) -> Result<OwnedUs
     let user_id = tx.tokens().take_login(&TokenHash::of(token), accounts.now_ms()).await?;
     tx.commit().await?;
     let user_id = user_id.ok_or(LogInError::WrongToken)?;
-    check(accounts.db().find_user(&user_id).await?.ok_or(LogInError::WrongToken)?)
+    check(accounts.db().users().find(&user_id).await?.ok_or(LogInError::WrongToken)?)
 }
 
 /// Log in a user whom somebody else vouches for.
@@ -87,9 +87,9 @@ pub async fn add_login_token(
 
 /// Names are taken as they are spelt, or else whatever the case of their letters.
 async fn find(accounts: &Accounts, user_id: &UserId) -> Result<Option<StoredUser>, StorageError> {
-    match accounts.db().find_user(user_id).await? {
+    match accounts.db().users().find(user_id).await? {
         Some(user) => Ok(Some(user)),
-        None => accounts.db().find_user_ignoring_case(user_id).await,
+        None => accounts.db().users().find_ignoring_case(user_id).await,
     }
 }
 

@@ -18,11 +18,11 @@ pub async fn log_out(
             let device_ids = std::slice::from_ref(device_id);
             tx.devices().delete(user_id, device_ids).await?;
             user_data::delete_of_devices(&mut tx, user_id, device_ids).await?;
-            tx.publish_device_list(user_id);
+            tx.devices().publish(user_id);
         }
         None => tx.tokens().delete_access(token).await?,
     }
-    tx.publish_sessions(user_id);
+    tx.tokens().publish(user_id);
     tx.commit().await?;
     Ok(())
 }
@@ -36,8 +36,8 @@ pub async fn log_out_everywhere(
     let mut tx = accounts.db().begin().await?;
     let device_ids = tx.devices().delete_all(user_id, None).await?;
     user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;
-    tx.publish_device_list(user_id);
-    tx.publish_sessions(user_id);
+    tx.devices().publish(user_id);
+    tx.tokens().publish(user_id);
     tx.commit().await?;
     Ok(())
 }

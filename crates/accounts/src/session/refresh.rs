@@ -43,7 +43,7 @@ pub async fn refresh(accounts: &Accounts, token: &str) -> Result<StartedSession,
     if let Some(nid) = issued.refresh_nid {
         tx.tokens().set_next_refresh(old.nid, nid).await?;
     }
-    tx.publish_sessions(&old.user_id);
+    tx.tokens().publish(&old.user_id);
     tx.commit().await?;
     Ok(issued.session)
 }

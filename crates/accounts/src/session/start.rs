@@ -44,10 +44,10 @@ pub async fn start(
     let session_expires = accounts.settings().session_lifetime_ms.map(|ms| now.saturating_add(ms));
     let mut tx = accounts.db().begin().await?;
     if tx.devices().add(user_id, &device_id, new.display_name, now).await? {
-        tx.publish_device_list(user_id);
+        tx.devices().publish(user_id);
     } else {
         tx.tokens().delete_of_device(user_id, &device_id).await?;
-        tx.publish_sessions(user_id);
+        tx.tokens().publish(user_id);
     }
     let issued =
         issue(accounts, &mut tx, user_id, &device_id, new.with_refresh_token, session_expires)

@@ -129,7 +129,7 @@ async fn who_is_locked_may_log_out_only(pool: PgPool) {
     server.get(WHOAMI, Some(&alice)).await.ok();
     let mut tx = server.parts.db.begin().await.unwrap();
     tx.users().set_locked(&alice.user_id, true).await.unwrap();
-    tx.publish_account(&alice.user_id);
+    tx.users().publish(&alice.user_id);
     tx.commit().await.unwrap();
 
     let locked = server.get(WHOAMI, Some(&alice)).await;

@@ -26,6 +26,6 @@ pub(crate) async fn handler(
         return Err(ApiError::forbidden("Registration has been disabled"));
     }
     let token = raw.query::<Query>()?.token;
-    let valid = accounts.db().is_registration_token_valid(&token, accounts.now_ms()).await?;
+    let valid = accounts.db().registration_tokens().is_valid(&token, accounts.now_ms()).await?;
     Ok(Json(json!({ "valid": valid })))
 }

@@ -362,8 +362,12 @@ mod tests {
         let user = server.post(PATH, None, body).await.ok();
 
         assert_eq!(user["user_id"], guest["user_id"]);
-        let stored =
-            server.parts.db.find_user(user["user_id"].as_str().unwrap().try_into().unwrap()).await;
+        let stored = server
+            .parts
+            .db
+            .users()
+            .find(user["user_id"].as_str().unwrap().try_into().unwrap())
+            .await;
         assert!(!stored.unwrap().unwrap().is_guest);
     }
 

@@ -11,7 +11,8 @@ pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answe
     let user_id = &raw.requester.user_id;
     let device = accounts
         .db()
-        .find_device(user_id, raw.path_arg(0)?.into())
+        .devices()
+        .find(user_id, raw.path_arg(0)?.into())
         .await?
         .ok_or_else(|| ApiError::not_found("No device found"))?;
     Ok(Json(super::to_json(user_id, &device)))

@@ -9,6 +9,6 @@ use crate::Answer;
 
 #[tracing::instrument(name = "client.push.get_pushers", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let pushers = accounts.db().list_pushers(&raw.requester.user_id).await?;
+    let pushers = accounts.db().pushers().list(&raw.requester.user_id).await?;
     Ok(Json(json!({ "pushers": pushers })))
 }

@@ -33,7 +33,7 @@ mod tests {
 
         let devices = server.get("/_matrix/client/v3/devices", Some(&alice)).await;
         assert_eq!(devices.error(), (401, "M_UNKNOWN_TOKEN"));
-        assert!(server.parts.db.list_devices(&alice.user_id).await.unwrap().is_empty());
+        assert!(server.parts.db.devices().list(&alice.user_id).await.unwrap().is_empty());
     }
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn the_settings_of_a_device_go_with_it(pool: PgPool) {

@@ -24,7 +24,7 @@ pub(crate) async fn require_auth(
     let auth = take_auth(&mut params)?;
     let timeout_ms = accounts.settings().ui_auth_session_timeout_ms;
     if may_skip && timeout_ms > 0 {
-        let validated = accounts.db().find_access_token_validated(token).await?;
+        let validated = accounts.db().tokens().find_validated(token).await?;
         if validated.is_some_and(|ts| accounts.now_ms().saturating_sub(ts) < timeout_ms) {
             return Ok(params);
         }
@@ -33,7 +33,8 @@ pub(crate) async fn require_auth(
     let has_password = accounts.settings().password_reauth_enabled
         && accounts
             .db()
-            .find_user(&caller.user_id)
+            .users()
+            .find(&caller.user_id)
             .await?
             .is_some_and(|user| user.password_hash.is_some());
     let flows = if has_password { vec![vec![uia::PASSWORD]] } else { vec![] };
@@ -47,7 +48,9 @@ pub(crate) async fn require_auth(
     match uia::authenticate(accounts, request).await.map_err(to_api_error)? {
         UiaProgress::Complete { params, .. } => {
             if timeout_ms > 0 {
-                accounts.db().set_access_token_validated(token, accounts.now_ms()).await?;
+                let mut tx = accounts.db().begin().await?;
+                tx.tokens().set_validated(token, accounts.now_ms()).await?;
+                tx.commit().await?;
             }
             Ok(params)
         }

@@ -13,7 +13,8 @@ pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answe
         raw.path_arg(1)?.parse().map_err(|_| ApiError::invalid_param("Invalid filter_id"))?;
     let content = accounts
         .db()
-        .find_filter(&raw.requester.user_id, filter_id)
+        .filters()
+        .find(&raw.requester.user_id, filter_id)
         .await?
         .ok_or_else(|| ApiError::not_found("No such filter"))?;
     Ok(Json(serde_json::from_str(&content).map_err(ApiError::internal)?))

@@ -75,7 +75,7 @@ mod tests {
         server.put(&path, Some(&alice), json!({ "value": "second" })).await.ok();
 
         assert_eq!(server.get(&path, Some(&alice)).await.ok(), json!({ "value": "second" }));
-        let all = server.parts.db.account_data().list_for_user(&alice.user_id).await.unwrap();
+        let all = server.parts.db.account_data().list(&alice.user_id).await.unwrap();
         assert_eq!(all.len(), 1);
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn find_member_profile(
     rooms: &Rooms,
     user_id: &UserId,
 ) -> Result<MemberProfile, StorageError> {
-    let profile = rooms.db().find_profile(user_id).await?.unwrap_or_default();
+    let profile = rooms.db().profiles().find(user_id).await?.unwrap_or_default();
     Ok(MemberProfile { display_name: profile.displayname, avatar_url: profile.avatar_url })
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use myelin_model::RoomNid;
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
-use sqlx::PgPool;
 
 use crate::{Change, Db, StorageError, Tx};
 
@@ -24,30 +23,27 @@ pub struct StoredAccountData {
 }
 
 /// Reads of account data.
-#[derive(Debug)]
-pub struct AccountData<'a> {
-    pool: &'a PgPool,
+#[derive(Debug, Clone, Copy)]
+pub struct AccountData<'db> {
+    db: &'db Db,
 }
 
 impl Db {
     /// Account data.
     pub fn account_data(&self) -> AccountData<'_> {
-        AccountData { pool: self.pool() }
+        AccountData { db: self }
     }
 }
 
 impl AccountData<'_> {
     /// All of a user's account data, global and of rooms. One query.
-    #[tracing::instrument(name = "db.account_data.list_for_user", skip_all, fields(user.id = %user_id), err)]
-    pub async fn list_for_user(
-        &self,
-        user_id: &UserId,
-    ) -> Result<Vec<StoredAccountData>, StorageError> {
+    #[tracing::instrument(name = "db.account_data.list", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list(&self, user_id: &UserId) -> Result<Vec<StoredAccountData>, StorageError> {
         let rows = sqlx::query!(
             "SELECT room_nid, data_type, content FROM account_data WHERE user_id = $1",
             user_id.as_str()
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool())
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -79,7 +75,7 @@ impl AccountData<'_> {
             room_nid.0,
             GLOBAL
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool())
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -109,7 +105,7 @@ impl AccountData<'_> {
             room_nid.map_or(GLOBAL, |nid| nid.0),
             data_type
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool())
         .await?;
         content.map(parse).transpose()
     }
@@ -128,7 +124,7 @@ impl Tx {
     }
 }
 
-/// Changes to account data.
+/// Writes of account data.
 #[derive(Debug)]
 pub struct AccountDataTx<'tx> {
     tx: &'tx mut Tx,

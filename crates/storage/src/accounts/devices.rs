@@ -1,7 +1,6 @@
 //! Queries over `devices`.
 
 use ruma::{DeviceId, OwnedDeviceId, UserId};
-use sqlx::PgConnection;
 
 use super::{Call, from_sql_ts, to_sql_ts};
 use crate::{Change, Db, StorageError, Tx};
@@ -51,30 +50,43 @@ impl Device {
     }
 }
 
+/// Reads of devices.
+#[derive(Debug, Clone, Copy)]
+pub struct Devices<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Devices.
+    pub fn devices(&self) -> Devices<'_> {
+        Devices { db: self }
+    }
+}
+
+impl Devices<'_> {
     /// The devices of a user, oldest first.
     #[tracing::instrument(name = "db.devices.list", skip_all, fields(user.id = %user_id), err)]
-    pub async fn list_devices(&self, user_id: &UserId) -> Result<Vec<Device>, StorageError> {
-        let calls = self.user_ips().list_unwritten(user_id);
+    pub async fn list(&self, user_id: &UserId) -> Result<Vec<Device>, StorageError> {
+        let calls = self.db.user_ips().list_unwritten(user_id);
         let rows = sqlx::query_as!(
             DeviceRow,
             "SELECT device_id, display_name, last_seen_ts, last_seen_ip FROM devices
              WHERE user_id = $1 ORDER BY created_ts, device_id",
             user_id.as_str()
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         Ok(rows.into_iter().map(|row| Device::from(row).seen(&calls)).collect())
     }
 
     /// Find a device.
     #[tracing::instrument(name = "db.devices.find", skip_all, fields(user.id = %user_id), err)]
-    pub async fn find_device(
+    pub async fn find(
         &self,
         user_id: &UserId,
         device_id: &DeviceId,
     ) -> Result<Option<Device>, StorageError> {
-        let calls = self.user_ips().list_unwritten(user_id);
+        let calls = self.db.user_ips().list_unwritten(user_id);
         let row = sqlx::query_as!(
             DeviceRow,
             "SELECT device_id, display_name, last_seen_ts, last_seen_ip FROM devices
@@ -82,7 +94,7 @@ impl Db {
             user_id.as_str(),
             device_id.as_str()
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         Ok(row.map(|row| Device::from(row).seen(&calls)))
     }
@@ -90,28 +102,23 @@ impl Db {
 
 impl Tx {
     /// Devices.
-    pub fn devices(&mut self) -> Devices<'_> {
-        Devices { conn: &mut self.inner }
-    }
-
-    /// Announce that what nodes keep in memory of a user's tokens is void.
-    pub fn publish_sessions(&mut self, user_id: &UserId) {
-        self.publish(Change::Sessions { user_id: user_id.to_owned() });
-    }
-
-    /// Announce that a user's devices or their names changed.
-    pub fn publish_device_list(&mut self, user_id: &UserId) {
-        self.publish(Change::DeviceList { user_id: user_id.to_owned() });
+    pub fn devices(&mut self) -> DevicesTx<'_> {
+        DevicesTx { tx: self }
     }
 }
 
-/// Changes to `devices`.
+/// Writes of devices. Follow each by [`DevicesTx::publish`].
 #[derive(Debug)]
-pub struct Devices<'tx> {
-    conn: &'tx mut PgConnection,
+pub struct DevicesTx<'tx> {
+    tx: &'tx mut Tx,
 }
 
-impl Devices<'_> {
+impl DevicesTx<'_> {
+    /// Announce that a user's devices or their names changed.
+    pub fn publish(&mut self, user_id: &UserId) {
+        self.tx.publish(Change::DeviceList { user_id: user_id.to_owned() });
+    }
+
     /// Add a device, or keep the one that is there, name included. Whether it is new.
     #[tracing::instrument(name = "db.devices.add", skip_all, fields(user.id = %user_id), err)]
     pub async fn add(
@@ -129,7 +136,7 @@ impl Devices<'_> {
             display_name,
             to_sql_ts(created_ts)
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -148,7 +155,7 @@ impl Devices<'_> {
             device_id.as_str(),
             display_name
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -169,7 +176,7 @@ impl Devices<'_> {
             user_id.as_str(),
             &ids
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -189,7 +196,7 @@ impl Devices<'_> {
             user_id.as_str(),
             except.map(DeviceId::as_str)
         )
-        .fetch_all(&mut *self.conn)
+        .fetch_all(&mut *self.tx.inner)
         .await?;
         Ok(deleted.into_iter().map(Into::into).collect())
     }

@@ -1,14 +1,26 @@
 //! Queries over `filters`.
 
 use ruma::UserId;
-use sqlx::PgConnection;
 
 use crate::{Db, StorageError, Tx};
 
+/// Reads of filters.
+#[derive(Debug, Clone, Copy)]
+pub struct Filters<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Filters.
+    pub fn filters(&self) -> Filters<'_> {
+        Filters { db: self }
+    }
+}
+
+impl Filters<'_> {
     /// Find a filter by its number. A filter never changes.
     #[tracing::instrument(name = "db.filters.find", skip_all, fields(user.id = %user_id), err)]
-    pub async fn find_filter(
+    pub async fn find(
         &self,
         user_id: &UserId,
         filter_id: i64,
@@ -18,13 +30,13 @@ impl Db {
             user_id.as_str(),
             filter_id
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?)
     }
 
     /// Find a user's filter by the hash of its content.
     #[tracing::instrument(name = "db.filters.find_id", skip_all, fields(user.id = %user_id), err)]
-    pub async fn find_filter_id(
+    pub async fn find_id(
         &self,
         user_id: &UserId,
         hash: &[u8],
@@ -34,7 +46,7 @@ impl Db {
             user_id.as_str(),
             hash
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?)
     }
 }
@@ -42,14 +54,14 @@ impl Db {
 impl Tx {
     /// Filters.
     pub fn filters(&mut self) -> FiltersTx<'_> {
-        FiltersTx { conn: &mut self.inner }
+        FiltersTx { tx: self }
     }
 }
 
-/// Changes to filters.
+/// Writes of filters.
 #[derive(Debug)]
 pub struct FiltersTx<'tx> {
-    conn: &'tx mut PgConnection,
+    tx: &'tx mut Tx,
 }
 
 impl FiltersTx<'_> {
@@ -66,7 +78,7 @@ impl FiltersTx<'_> {
             r#"SELECT pg_advisory_xact_lock(hashtextextended($1, 8)) AS "locked!: ()""#,
             user_id.as_str()
         )
-        .fetch_one(&mut *self.conn)
+        .fetch_one(&mut *self.tx.inner)
         .await?;
         Ok(sqlx::query_scalar!(
             r#"WITH added AS (
@@ -79,7 +91,7 @@ impl FiltersTx<'_> {
             hash,
             content
         )
-        .fetch_one(&mut *self.conn)
+        .fetch_one(&mut *self.tx.inner)
         .await?)
     }
 }

@@ -3,30 +3,31 @@
 mod account_data;
 mod devices;
 mod filters;
-mod nonces;
 mod profiles;
 mod pushers;
 mod registration_tokens;
 mod threepids;
 mod tokens;
 mod uia_sessions;
+mod used_nonces;
 mod user_directory;
 mod user_ips;
 mod users;
 
 pub use self::{
     account_data::{AccountData, AccountDataTx, StoredAccountData},
-    devices::{Device, Devices},
-    filters::FiltersTx,
-    profiles::{Profile, ProfilesTx},
-    pushers::{Pusher, PushersTx},
-    registration_tokens::RegistrationTokensTx,
-    threepids::{Threepid, ThreepidsTx},
-    tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens},
-    uia_sessions::{UIA_SESSION_LIFETIME_MS, UiaSession, UiaSessionsTx},
-    user_directory::FoundUser,
+    devices::{Device, Devices, DevicesTx},
+    filters::{Filters, FiltersTx},
+    profiles::{Profile, Profiles, ProfilesTx},
+    pushers::{Pusher, Pushers, PushersTx},
+    registration_tokens::{RegistrationTokens, RegistrationTokensTx},
+    threepids::{Threepid, Threepids, ThreepidsTx},
+    tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens, TokensTx},
+    uia_sessions::{UIA_SESSION_LIFETIME_MS, UiaSession, UiaSessions, UiaSessionsTx},
+    used_nonces::UsedNoncesTx,
+    user_directory::{FoundUser, UserDirectory},
     user_ips::UserIps,
-    users::{NewUser, StoredUser, Users},
+    users::{NewUser, StoredUser, Users, UsersTx},
 };
 
 pub(crate) use self::{

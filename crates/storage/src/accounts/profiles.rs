@@ -2,7 +2,6 @@
 
 use ruma::UserId;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
 
 use crate::{Change, Db, StorageError, Tx};
 
@@ -36,10 +35,23 @@ impl TryFrom<ProfileRow> for Profile {
     }
 }
 
+/// Reads of profiles.
+#[derive(Debug, Clone, Copy)]
+pub struct Profiles<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Profiles.
+    pub fn profiles(&self) -> Profiles<'_> {
+        Profiles { db: self }
+    }
+}
+
+impl Profiles<'_> {
     /// Find a user's profile. `None` if there is no such user here; a user who has set nothing has an empty one.
     #[tracing::instrument(name = "db.profiles.find", skip_all, fields(user.id = %user_id), err)]
-    pub async fn find_profile(&self, user_id: &UserId) -> Result<Option<Profile>, StorageError> {
+    pub async fn find(&self, user_id: &UserId) -> Result<Option<Profile>, StorageError> {
         let row = sqlx::query_as!(
             ProfileRow,
             r#"SELECT p.displayname AS "displayname?", p.avatar_url AS "avatar_url?",
@@ -47,7 +59,7 @@ impl Db {
                FROM users u LEFT JOIN profiles p ON p.user_id = u.user_id WHERE u.user_id = $1"#,
             user_id.as_str()
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         row.map(TryInto::try_into).transpose()
     }
@@ -56,22 +68,22 @@ impl Db {
 impl Tx {
     /// Profiles.
     pub fn profiles(&mut self) -> ProfilesTx<'_> {
-        ProfilesTx { conn: &mut self.inner }
-    }
-
-    /// Announce that a user's profile changed.
-    pub fn publish_profile(&mut self, user_id: &UserId) {
-        self.publish(Change::Profile { user_id: user_id.to_owned() });
+        ProfilesTx { tx: self }
     }
 }
 
-/// Changes to profiles. Follow each by [`Tx::publish_profile`].
+/// Writes of profiles. Follow each by [`ProfilesTx::publish`].
 #[derive(Debug)]
 pub struct ProfilesTx<'tx> {
-    conn: &'tx mut PgConnection,
+    tx: &'tx mut Tx,
 }
 
 impl ProfilesTx<'_> {
+    /// Announce that a user's profile changed.
+    pub fn publish(&mut self, user_id: &UserId) {
+        self.tx.publish(Change::Profile { user_id: user_id.to_owned() });
+    }
+
     /// The user's profile, and keep others from changing it until the transaction ends. `None`: no such user here.
     #[tracing::instrument(name = "db.profiles.find_for_update", skip_all, fields(user.id = %user_id), err)]
     pub async fn find_for_update(
@@ -85,7 +97,7 @@ impl ProfilesTx<'_> {
                FROM users u LEFT JOIN profiles p ON p.user_id = u.user_id WHERE u.user_id = $1 FOR UPDATE OF u"#,
             user_id.as_str()
         )
-        .fetch_optional(&mut *self.conn)
+        .fetch_optional(&mut *self.tx.inner)
         .await?;
         row.map(TryInto::try_into).transpose()
     }
@@ -104,7 +116,7 @@ impl ProfilesTx<'_> {
             profile.avatar_url,
             fields
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use ruma::{DeviceId, UserId};
 use serde_json::value::RawValue;
-use sqlx::PgConnection;
 
 use crate::{Db, StorageError, Tx};
 
@@ -21,15 +20,28 @@ pub struct Pusher<'a> {
     pub content: &'a str,
 }
 
+/// Reads of pushers.
+#[derive(Debug, Clone, Copy)]
+pub struct Pushers<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Pushers.
+    pub fn pushers(&self) -> Pushers<'_> {
+        Pushers { db: self }
+    }
+}
+
+impl Pushers<'_> {
     /// The pushers of a user, as their clients see them.
     #[tracing::instrument(name = "db.pushers.list", skip_all, fields(user.id = %user_id), err)]
-    pub async fn list_pushers(&self, user_id: &UserId) -> Result<Vec<Box<RawValue>>, StorageError> {
+    pub async fn list(&self, user_id: &UserId) -> Result<Vec<Box<RawValue>>, StorageError> {
         let rows = sqlx::query_scalar!(
             "SELECT content FROM pushers WHERE user_id = $1 ORDER BY app_id, pushkey",
             user_id.as_str()
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         rows.into_iter()
             .map(|content| {
@@ -43,14 +55,14 @@ impl Db {
 impl Tx {
     /// Pushers.
     pub fn pushers(&mut self) -> PushersTx<'_> {
-        PushersTx { conn: &mut self.inner }
+        PushersTx { tx: self }
     }
 }
 
-/// Changes to pushers.
+/// Writes of pushers.
 #[derive(Debug)]
 pub struct PushersTx<'tx> {
-    conn: &'tx mut PgConnection,
+    tx: &'tx mut Tx,
 }
 
 impl PushersTx<'_> {
@@ -64,7 +76,7 @@ impl PushersTx<'_> {
                 pusher.pushkey,
                 pusher.user_id.as_str()
             )
-            .execute(&mut *self.conn)
+            .execute(&mut *self.tx.inner)
             .await?;
         }
         sqlx::query!(
@@ -77,7 +89,7 @@ impl PushersTx<'_> {
             pusher.device_id.map(DeviceId::as_str),
             pusher.content
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -96,7 +108,7 @@ impl PushersTx<'_> {
             app_id,
             pushkey
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }

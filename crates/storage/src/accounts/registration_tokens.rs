@@ -1,18 +1,25 @@
 //! Queries over `registration_tokens`.
 
-use sqlx::PgConnection;
-
 use super::to_sql_ts;
 use crate::{Db, StorageError, Tx};
 
+/// Reads of registration tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct RegistrationTokens<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Registration tokens.
+    pub fn registration_tokens(&self) -> RegistrationTokens<'_> {
+        RegistrationTokens { db: self }
+    }
+}
+
+impl RegistrationTokens<'_> {
     /// Whether a registration token may be used once more at `now_ms`.
     #[tracing::instrument(name = "db.registration_tokens.is_valid", skip_all, err)]
-    pub async fn is_registration_token_valid(
-        &self,
-        token: &str,
-        now_ms: u64,
-    ) -> Result<bool, StorageError> {
+    pub async fn is_valid(&self, token: &str, now_ms: u64) -> Result<bool, StorageError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM registration_tokens WHERE token = $1
                   AND (expires_ts IS NULL OR expires_ts > $2)
@@ -20,7 +27,7 @@ impl Db {
             token,
             to_sql_ts(now_ms)
         )
-        .fetch_one(self.pool())
+        .fetch_one(self.db.pool())
         .await?)
     }
 }
@@ -28,14 +35,14 @@ impl Db {
 impl Tx {
     /// Registration tokens.
     pub fn registration_tokens(&mut self) -> RegistrationTokensTx<'_> {
-        RegistrationTokensTx { conn: &mut self.inner }
+        RegistrationTokensTx { tx: self }
     }
 }
 
-/// Changes to registration tokens.
+/// Writes of registration tokens.
 #[derive(Debug)]
 pub struct RegistrationTokensTx<'tx> {
-    conn: &'tx mut PgConnection,
+    tx: &'tx mut Tx,
 }
 
 impl RegistrationTokensTx<'_> {
@@ -54,7 +61,7 @@ impl RegistrationTokensTx<'_> {
             uses_allowed,
             expires_ts.map(to_sql_ts)
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -69,7 +76,7 @@ impl RegistrationTokensTx<'_> {
             token,
             to_sql_ts(now_ms)
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -82,7 +89,7 @@ impl RegistrationTokensTx<'_> {
              WHERE token = $1",
             token
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }

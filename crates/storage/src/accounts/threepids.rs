@@ -1,7 +1,6 @@
 //! Queries over `threepids`.
 
 use ruma::{OwnedUserId, UserId};
-use sqlx::PgConnection;
 
 use super::from_sql_ts;
 use crate::{Db, StorageError, Tx};
@@ -19,15 +18,28 @@ pub struct Threepid {
     pub added_ts: u64,
 }
 
+/// Reads of third-party identifiers.
+#[derive(Debug, Clone, Copy)]
+pub struct Threepids<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Third-party identifiers.
+    pub fn threepids(&self) -> Threepids<'_> {
+        Threepids { db: self }
+    }
+}
+
+impl Threepids<'_> {
     /// The third-party identifiers of a user.
     #[tracing::instrument(name = "db.threepids.list", skip_all, fields(user.id = %user_id), err)]
-    pub async fn list_threepids(&self, user_id: &UserId) -> Result<Vec<Threepid>, StorageError> {
+    pub async fn list(&self, user_id: &UserId) -> Result<Vec<Threepid>, StorageError> {
         let rows = sqlx::query!(
             "SELECT medium, address, validated_ts, added_ts FROM threepids WHERE user_id = $1 ORDER BY added_ts",
             user_id.as_str()
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         Ok(rows
             .into_iter()
@@ -42,7 +54,7 @@ impl Db {
 
     /// Find whose a third-party identifier is.
     #[tracing::instrument(name = "db.threepids.find_user", skip_all, err)]
-    pub async fn find_user_by_threepid(
+    pub async fn find_user(
         &self,
         medium: &str,
         address: &str,
@@ -52,7 +64,7 @@ impl Db {
             medium,
             address
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         user.map(OwnedUserId::try_from)
             .transpose()
@@ -63,14 +75,14 @@ impl Db {
 impl Tx {
     /// Third-party identifiers.
     pub fn threepids(&mut self) -> ThreepidsTx<'_> {
-        ThreepidsTx { conn: &mut self.inner }
+        ThreepidsTx { tx: self }
     }
 }
 
-/// Changes to third-party identifiers.
+/// Writes of third-party identifiers.
 #[derive(Debug)]
 pub struct ThreepidsTx<'tx> {
-    conn: &'tx mut PgConnection,
+    tx: &'tx mut Tx,
 }
 
 impl ThreepidsTx<'_> {
@@ -88,7 +100,7 @@ impl ThreepidsTx<'_> {
             medium,
             address
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -97,7 +109,7 @@ impl ThreepidsTx<'_> {
     #[tracing::instrument(name = "db.threepids.delete_all", skip_all, fields(user.id = %user_id), err)]
     pub async fn delete_all(&mut self, user_id: &UserId) -> Result<(), StorageError> {
         sqlx::query!("DELETE FROM threepids WHERE user_id = $1", user_id.as_str())
-            .execute(&mut *self.conn)
+            .execute(&mut *self.tx.inner)
             .await?;
         Ok(())
     }

@@ -2,10 +2,9 @@
 
 use myelin_model::{RateLimitOverride, TokenHash};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
-use sqlx::PgConnection;
 
 use super::{from_sql_ts, to_sql_ts};
-use crate::{Db, StorageError, Tx};
+use crate::{Change, Db, StorageError, Tx};
 
 /// An access token with what decides over its use.
 #[derive(Debug, Clone)]
@@ -79,7 +78,20 @@ pub struct RefreshToken {
     pub session_expires_ts: Option<u64>,
 }
 
+/// Reads of tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Tokens<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Tokens.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens { db: self }
+    }
+}
+
+impl Tokens<'_> {
     /// Find what an access token stands for. One query.
     #[tracing::instrument(name = "db.tokens.find_session", skip_all, err)]
     pub async fn find_session(
@@ -95,7 +107,7 @@ impl Db {
                WHERE t.token_hash = $1"#,
             token.as_bytes()
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(StoredSession {
@@ -117,10 +129,61 @@ impl Db {
         }))
     }
 
+    /// When the user of an access token last authenticated again through it, in milliseconds since the epoch.
+    #[tracing::instrument(name = "db.tokens.find_validated", skip_all, err)]
+    pub async fn find_validated(&self, token: &TokenHash) -> Result<Option<u64>, StorageError> {
+        let validated = sqlx::query_scalar!(
+            "SELECT validated_ts FROM access_tokens WHERE token_hash = $1",
+            token.as_bytes()
+        )
+        .fetch_optional(self.db.pool())
+        .await?;
+        Ok(validated.flatten().map(from_sql_ts))
+    }
+
+    /// Whose OpenID token it is, if it holds at `now_ms`.
+    #[tracing::instrument(name = "db.tokens.find_openid", skip_all, err)]
+    pub async fn find_openid(
+        &self,
+        token: &TokenHash,
+        now_ms: u64,
+    ) -> Result<Option<OwnedUserId>, StorageError> {
+        let user = sqlx::query_scalar!(
+            "SELECT user_id FROM openid_tokens WHERE token_hash = $1 AND expires_ts > $2",
+            token.as_bytes(),
+            to_sql_ts(now_ms)
+        )
+        .fetch_optional(self.db.pool())
+        .await?;
+        user.map(OwnedUserId::try_from)
+            .transpose()
+            .map_err(StorageError::inconsistent("openid_tokens.user_id"))
+    }
+}
+
+impl Tx {
+    /// Tokens.
+    pub fn tokens(&mut self) -> TokensTx<'_> {
+        TokensTx { tx: self }
+    }
+}
+
+/// Writes of tokens. Follow deletions by [`TokensTx::publish`].
+#[derive(Debug)]
+pub struct TokensTx<'tx> {
+    tx: &'tx mut Tx,
+}
+
+impl TokensTx<'_> {
+    /// Announce that what nodes keep in memory of a user's tokens is void.
+    pub fn publish(&mut self, user_id: &UserId) {
+        self.tx.publish(Change::Sessions { user_id: user_id.to_owned() });
+    }
+
     /// An access token is used for the first time: the tokens that were exchanged for it are of no use any more.
     #[tracing::instrument(name = "db.tokens.set_used", skip_all, err)]
-    pub async fn set_access_token_used(
-        &self,
+    pub async fn set_used(
+        &mut self,
         token: &TokenHash,
         refresh_nid: i64,
     ) -> Result<(), StorageError> {
@@ -132,30 +195,15 @@ impl Db {
             token.as_bytes(),
             refresh_nid
         )
-        .execute(self.pool())
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
 
-    /// When the user of an access token last authenticated again through it, in milliseconds since the epoch.
-    #[tracing::instrument(name = "db.tokens.find_validated", skip_all, err)]
-    pub async fn find_access_token_validated(
-        &self,
-        token: &TokenHash,
-    ) -> Result<Option<u64>, StorageError> {
-        let validated = sqlx::query_scalar!(
-            "SELECT validated_ts FROM access_tokens WHERE token_hash = $1",
-            token.as_bytes()
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(validated.flatten().map(from_sql_ts))
-    }
-
     /// The user of an access token authenticated again through it.
     #[tracing::instrument(name = "db.tokens.set_validated", skip_all, err)]
-    pub async fn set_access_token_validated(
-        &self,
+    pub async fn set_validated(
+        &mut self,
         token: &TokenHash,
         now_ms: u64,
     ) -> Result<(), StorageError> {
@@ -164,45 +212,11 @@ impl Db {
             token.as_bytes(),
             to_sql_ts(now_ms)
         )
-        .execute(self.pool())
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
 
-    /// Whose OpenID token it is, if it holds at `now_ms`.
-    #[tracing::instrument(name = "db.tokens.find_openid", skip_all, err)]
-    pub async fn find_openid_token(
-        &self,
-        token: &TokenHash,
-        now_ms: u64,
-    ) -> Result<Option<OwnedUserId>, StorageError> {
-        let user = sqlx::query_scalar!(
-            "SELECT user_id FROM openid_tokens WHERE token_hash = $1 AND expires_ts > $2",
-            token.as_bytes(),
-            to_sql_ts(now_ms)
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        user.map(OwnedUserId::try_from)
-            .transpose()
-            .map_err(StorageError::inconsistent("openid_tokens.user_id"))
-    }
-}
-
-impl Tx {
-    /// Tokens.
-    pub fn tokens(&mut self) -> Tokens<'_> {
-        Tokens { conn: &mut self.inner }
-    }
-}
-
-/// Changes to tokens. Follow deletions by [`Tx::publish_sessions`].
-#[derive(Debug)]
-pub struct Tokens<'tx> {
-    conn: &'tx mut PgConnection,
-}
-
-impl Tokens<'_> {
     /// Add an access token.
     #[tracing::instrument(name = "db.tokens.add_access", skip_all, fields(user.id = %token.user_id), err)]
     pub async fn add_access(&mut self, token: &NewAccessToken<'_>) -> Result<(), StorageError> {
@@ -216,7 +230,7 @@ impl Tokens<'_> {
             token.expires_ts.map(to_sql_ts),
             token.refresh_nid
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -234,7 +248,7 @@ impl Tokens<'_> {
             user_id.as_str(),
             device_id.as_str()
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -243,7 +257,7 @@ impl Tokens<'_> {
     #[tracing::instrument(name = "db.tokens.delete_access", skip_all, err)]
     pub async fn delete_access(&mut self, token: &TokenHash) -> Result<(), StorageError> {
         sqlx::query!("DELETE FROM access_tokens WHERE token_hash = $1", token.as_bytes())
-            .execute(&mut *self.conn)
+            .execute(&mut *self.tx.inner)
             .await?;
         Ok(())
     }
@@ -260,7 +274,7 @@ impl Tokens<'_> {
             token.expires_ts.map(to_sql_ts),
             token.session_expires_ts.map(to_sql_ts)
         )
-        .fetch_one(&mut *self.conn)
+        .fetch_one(&mut *self.tx.inner)
         .await?)
     }
 
@@ -277,7 +291,7 @@ impl Tokens<'_> {
                FROM refresh_tokens r WHERE r.token_hash = $1 FOR UPDATE"#,
             token.as_bytes()
         )
-        .fetch_optional(&mut *self.conn)
+        .fetch_optional(&mut *self.tx.inner)
         .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(RefreshToken {
@@ -302,7 +316,7 @@ impl Tokens<'_> {
             nid,
             next_nid
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -321,7 +335,7 @@ impl Tokens<'_> {
             user_id.as_str(),
             to_sql_ts(expires_ts)
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -339,7 +353,7 @@ impl Tokens<'_> {
             token.as_bytes(),
             to_sql_ts(now_ms)
         )
-        .fetch_optional(&mut *self.conn)
+        .fetch_optional(&mut *self.tx.inner)
         .await?;
         user.map(OwnedUserId::try_from)
             .transpose()
@@ -363,7 +377,7 @@ impl Tokens<'_> {
             to_sql_ts(expires_ts),
             to_sql_ts(now_ms)
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Queries over `uia_sessions`.
 
 use serde_json::{Map, Value};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 use super::{from_sql_ts, to_sql_ts};
 use crate::{Db, StorageError, Tx};
@@ -48,10 +48,23 @@ impl TryFrom<Row> for UiaSession {
     }
 }
 
+/// Reads of sessions of user-interactive authentication.
+#[derive(Debug, Clone, Copy)]
+pub struct UiaSessions<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Sessions of user-interactive authentication.
+    pub fn uia_sessions(&self) -> UiaSessions<'_> {
+        UiaSessions { db: self }
+    }
+}
+
+impl UiaSessions<'_> {
     /// Find a session that began after `since_ms`.
     #[tracing::instrument(name = "db.uia_sessions.find", skip_all, err)]
-    pub async fn find_uia_session(
+    pub async fn find(
         &self,
         session_id: &str,
         since_ms: u64,
@@ -62,7 +75,7 @@ impl Db {
             session_id,
             to_sql_ts(since_ms)
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         row.map(TryInto::try_into).transpose()
     }
@@ -98,14 +111,14 @@ pub(crate) async fn delete_old(
 impl Tx {
     /// Sessions of user-interactive authentication.
     pub fn uia_sessions(&mut self) -> UiaSessionsTx<'_> {
-        UiaSessionsTx { conn: &mut self.inner }
+        UiaSessionsTx { tx: self }
     }
 }
 
-/// Changes to sessions.
+/// Writes of sessions.
 #[derive(Debug)]
 pub struct UiaSessionsTx<'tx> {
-    conn: &'tx mut PgConnection,
+    tx: &'tx mut Tx,
 }
 
 impl UiaSessionsTx<'_> {
@@ -125,7 +138,7 @@ impl UiaSessionsTx<'_> {
             params,
             stages
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -146,7 +159,7 @@ impl UiaSessionsTx<'_> {
             stage,
             result.to_string()
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }

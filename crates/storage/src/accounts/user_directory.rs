@@ -15,12 +15,25 @@ pub struct FoundUser {
     pub avatar_url: Option<String>,
 }
 
+/// Reads of users for who looks for somebody.
+#[derive(Debug, Clone, Copy)]
+pub struct UserDirectory<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Users for who looks for somebody.
+    pub fn user_directory(&self) -> UserDirectory<'_> {
+        UserDirectory { db: self }
+    }
+}
+
+impl UserDirectory<'_> {
     /// Find users of this server, other than the searcher, in whose ID or name something begins with each of `words`
     /// (in lower case). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
     /// public directory.
     #[tracing::instrument(name = "db.user_directory.search", skip_all, fields(user.id = %searcher), err)]
-    pub async fn search_users(
+    pub async fn search(
         &self,
         searcher: &UserId,
         words: &[String],
@@ -53,7 +66,7 @@ impl Db {
             joined,
             count_max
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         rows.into_iter()
             .map(|row| {

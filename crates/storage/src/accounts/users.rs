@@ -1,7 +1,6 @@
 //! Queries over `users` and `ratelimit_overrides`.
 
 use ruma::{OwnedUserId, UserId};
-use sqlx::PgConnection;
 
 use super::{from_sql_ts, to_sql_ts};
 use crate::{Change, Db, StorageError, Tx};
@@ -91,13 +90,26 @@ impl TryFrom<UserRow> for StoredUser {
     }
 }
 
+/// Reads of users.
+#[derive(Debug, Clone, Copy)]
+pub struct Users<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// Users.
+    pub fn users(&self) -> Users<'_> {
+        Users { db: self }
+    }
+}
+
+impl Users<'_> {
     /// Find a user of this server.
     #[tracing::instrument(name = "db.users.find", skip_all, fields(user.id = %user_id), err)]
-    pub async fn find_user(&self, user_id: &UserId) -> Result<Option<StoredUser>, StorageError> {
+    pub async fn find(&self, user_id: &UserId) -> Result<Option<StoredUser>, StorageError> {
         let row =
             sqlx::query_as!(UserRow, "SELECT * FROM users WHERE user_id = $1", user_id.as_str())
-                .fetch_optional(self.pool())
+                .fetch_optional(self.db.pool())
                 .await?;
         row.map(TryInto::try_into).transpose()
     }
@@ -105,7 +117,7 @@ impl Db {
     /// Find a user by its ID whatever the case of its letters: accounts older than the rule of lower case.
     /// `None` if there is none, or several.
     #[tracing::instrument(name = "db.users.find_ignoring_case", skip_all, fields(user.id = %user_id), err)]
-    pub async fn find_user_ignoring_case(
+    pub async fn find_ignoring_case(
         &self,
         user_id: &UserId,
     ) -> Result<Option<StoredUser>, StorageError> {
@@ -114,7 +126,7 @@ impl Db {
             "SELECT * FROM users WHERE lower(user_id) = lower($1) LIMIT 2",
             user_id.as_str()
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         if rows.len() > 1 {
             return Ok(None);
@@ -123,32 +135,32 @@ impl Db {
     }
 
     /// A number for a user without a name of its own.
-    pub async fn next_user_number(&self) -> Result<i64, StorageError> {
+    pub async fn next_number(&self) -> Result<i64, StorageError> {
         Ok(sqlx::query_scalar!(r#"SELECT nextval('user_numbers') AS "number!""#)
-            .fetch_one(self.pool())
+            .fetch_one(self.db.pool())
             .await?)
     }
 }
 
 impl Tx {
     /// Users.
-    pub fn users(&mut self) -> Users<'_> {
-        Users { conn: &mut self.inner }
-    }
-
-    /// Announce that what nodes keep in memory of an account is void.
-    pub fn publish_account(&mut self, user_id: &UserId) {
-        self.publish(Change::Account { user_id: user_id.to_owned() });
+    pub fn users(&mut self) -> UsersTx<'_> {
+        UsersTx { tx: self }
     }
 }
 
-/// Changes to `users`. Follow each change of an existing user by [`Tx::publish_account`].
+/// Writes of `users`. Follow each change of an existing user by [`UsersTx::publish`].
 #[derive(Debug)]
-pub struct Users<'tx> {
-    conn: &'tx mut PgConnection,
+pub struct UsersTx<'tx> {
+    tx: &'tx mut Tx,
 }
 
-impl Users<'_> {
+impl UsersTx<'_> {
+    /// Announce that what nodes keep in memory of an account is void.
+    pub fn publish(&mut self, user_id: &UserId) {
+        self.tx.publish(Change::Account { user_id: user_id.to_owned() });
+    }
+
     /// Register a user. False if the name is taken.
     #[tracing::instrument(name = "db.users.add", skip_all, fields(user.id = %user.user_id), err)]
     pub async fn add(&mut self, user: &NewUser) -> Result<bool, StorageError> {
@@ -163,7 +175,7 @@ impl Users<'_> {
             user.is_guest,
             user.is_admin
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -180,7 +192,7 @@ impl Users<'_> {
             user_id.as_str(),
             password_hash
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -197,7 +209,7 @@ impl Users<'_> {
             user_id.as_str(),
             password_hash
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -210,7 +222,7 @@ impl Users<'_> {
             user_id.as_str(),
             erase
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -219,7 +231,7 @@ impl Users<'_> {
     #[tracing::instrument(name = "db.users.set_locked", skip_all, fields(user.id = %user_id), err)]
     pub async fn set_locked(&mut self, user_id: &UserId, locked: bool) -> Result<(), StorageError> {
         sqlx::query!("UPDATE users SET locked = $2 WHERE user_id = $1", user_id.as_str(), locked)
-            .execute(&mut *self.conn)
+            .execute(&mut *self.tx.inner)
             .await?;
         Ok(())
     }
@@ -236,7 +248,7 @@ impl Users<'_> {
             user_id.as_str(),
             suspended
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }
@@ -245,7 +257,7 @@ impl Users<'_> {
     #[tracing::instrument(name = "db.users.set_admin", skip_all, fields(user.id = %user_id), err)]
     pub async fn set_admin(&mut self, user_id: &UserId, admin: bool) -> Result<(), StorageError> {
         sqlx::query!("UPDATE users SET is_admin = $2 WHERE user_id = $1", user_id.as_str(), admin)
-            .execute(&mut *self.conn)
+            .execute(&mut *self.tx.inner)
             .await?;
         Ok(())
     }
@@ -265,7 +277,7 @@ impl Users<'_> {
             limit.messages_per_second,
             limit.burst_count
         )
-        .execute(&mut *self.conn)
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
     }

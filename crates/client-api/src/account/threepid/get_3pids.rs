@@ -9,7 +9,7 @@ use crate::Answer;
 
 #[tracing::instrument(name = "client.account.get_3pids", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let threepids = accounts.db().list_threepids(&raw.requester.user_id).await?;
+    let threepids = accounts.db().threepids().list(&raw.requester.user_id).await?;
     let threepids: Vec<Value> = threepids
         .into_iter()
         .map(|threepid| {

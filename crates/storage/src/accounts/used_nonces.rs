@@ -1,14 +1,27 @@
 //! Queries over `used_nonces`.
 
 use super::to_sql_ts;
-use crate::{Db, StorageError};
+use crate::{StorageError, Tx};
 
-impl Db {
+/// Writes of used nonces.
+#[derive(Debug)]
+pub struct UsedNoncesTx<'tx> {
+    tx: &'tx mut Tx,
+}
+
+impl Tx {
+    /// Nonces that are used up.
+    pub fn used_nonces(&mut self) -> UsedNoncesTx<'_> {
+        UsedNoncesTx { tx: self }
+    }
+}
+
+impl UsedNoncesTx<'_> {
     /// Use up a nonce that runs out at `expires_ts`, in milliseconds since the epoch. False if it was used before, on any
     /// node. Those that have run out at `now_ms` are forgotten.
-    #[tracing::instrument(name = "db.nonces.add", skip_all, err)]
-    pub async fn add_used_nonce(
-        &self,
+    #[tracing::instrument(name = "db.used_nonces.add", skip_all, err)]
+    pub async fn add(
+        &mut self,
         nonce: &str,
         expires_ts: u64,
         now_ms: u64,
@@ -20,7 +33,7 @@ impl Db {
             to_sql_ts(expires_ts),
             to_sql_ts(now_ms)
         )
-        .execute(self.pool())
+        .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
     }
