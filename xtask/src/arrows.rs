@@ -63,7 +63,11 @@ const TOPS: &[(&str, &[&str], &str)] =
 /// One line for each arrow that is not in the tables.
 pub(crate) fn check() -> Vec<String> {
     let mut errors = match list_dependencies() {
-        Ok(packages) => compare(&packages),
+        Ok(packages) => {
+            let mut errors = compare(&packages);
+            errors.extend(list_gone(&packages));
+            errors
+        }
         Err(error) => vec![error],
     };
     for (crate_source, tops, why) in TOPS {
@@ -131,6 +135,12 @@ fn list_dependencies() -> Result<BTreeMap<String, Vec<String>>, String> {
         .collect())
 }
 
+/// The rows of the table whose crate is gone.
+fn list_gone(packages: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = String> {
+    let gone = ARROWS.iter().map(|(name, _)| *name).filter(|name| !packages.contains_key(*name));
+    gone.map(|name| format!("{name} stands in xtask/src/arrows.rs and is no crate"))
+}
+
 fn compare(packages: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
     let mut errors = vec![];
@@ -171,6 +181,11 @@ mod tests {
             (name.to_owned(), dependencies.into_iter().map(str::to_owned).collect())
         });
         assert_eq!(compare(&BTreeMap::from(packages)).len(), 1);
+    }
+
+    #[test]
+    fn a_row_of_a_crate_that_is_gone_is_told() {
+        assert_eq!(list_gone(&BTreeMap::new()).count(), ARROWS.len());
     }
 
     #[test]

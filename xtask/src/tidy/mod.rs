@@ -1,5 +1,7 @@
 //! `cargo xtask tidy`: the rules of layout and names that neither rustfmt nor clippy knows.
 
+mod citations;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -24,13 +26,22 @@ pub(crate) fn check() -> Vec<String> {
     let root = crate::root();
     let mut files = vec![];
     list_files(&root, &mut files);
+    let names: Vec<String> = files
+        .iter()
+        .filter_map(|file| Some(file.strip_prefix(&root).ok()?.to_str()?.to_owned()))
+        .collect();
     let mut errors = vec![];
     for file in &files {
         let shown = file.strip_prefix(&root).unwrap_or(file);
         let Ok(text) = fs::read_to_string(file) else { continue };
         check_machine_paths(shown, &text, &mut errors);
-        if shown.extension().is_some_and(|extension| extension == "rs") {
-            check_rust(shown, &text, &mut errors);
+        match shown.extension().and_then(|extension| extension.to_str()) {
+            Some("rs") => {
+                check_rust(shown, &text, &mut errors);
+                citations::check_comments(shown, &text, &names, &mut errors);
+            }
+            Some("md") => citations::check_markdown(shown, &text, &names, &mut errors),
+            _ => {}
         }
     }
     check_architecture(&root, &mut errors);
