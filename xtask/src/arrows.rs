@@ -10,6 +10,7 @@ use std::{
 const MODEL: &str = "myelin-model";
 const EVENTS: &str = "myelin-events";
 const STORAGE: &str = "myelin-storage";
+const ENGINE: &str = "myelin-engine";
 const ACCOUNTS: &str = "myelin-accounts";
 const ROOMS: &str = "myelin-rooms";
 const SYNC: &str = "myelin-sync";
@@ -24,18 +25,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     (MODEL, &[]),
     (EVENTS, &[MODEL]),
     (STORAGE, &[MODEL]),
-    (ACCOUNTS, &[MODEL, EVENTS, STORAGE]),
-    (ROOMS, &[MODEL, EVENTS, STORAGE]),
-    (SYNC, &[MODEL, EVENTS, STORAGE]),
+    (ENGINE, &[MODEL, EVENTS, STORAGE]),
+    (ACCOUNTS, &[MODEL, EVENTS, STORAGE, ENGINE]),
+    (ROOMS, &[MODEL, EVENTS, STORAGE, ENGINE]),
+    (SYNC, &[MODEL, EVENTS, STORAGE, ENGINE]),
     (HTTP, &[MODEL, STORAGE, ACCOUNTS]),
-    (CLIENT_API, &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP]),
-    (ADMIN_API, &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (CLIENT_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (ADMIN_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
     (CONFIG, &[]),
     (
         "myelin",
-        &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP, CLIENT_API, ADMIN_API, CONFIG],
+        &[
+            MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP, CLIENT_API, ADMIN_API,
+            CONFIG,
+        ],
     ),
-    (TESTING, &[MODEL, EVENTS, STORAGE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (TESTING, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
     ("myelin-loadgen", &[]),
     ("xtask", &[]),
 ];
@@ -49,6 +54,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "the rules of Matrix are pure functions",
     ),
     (STORAGE, &["axum", "hyper", "tower-http"], "storage knows nothing of HTTP"),
+    (ENGINE, &["axum", "hyper", "sqlx", "reqwest"], "the engine knows neither HTTP nor SQL"),
     (ACCOUNTS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (ROOMS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (SYNC, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),

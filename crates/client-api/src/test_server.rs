@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use myelin_accounts::AccountsSettings;
+use myelin_engine::Engine;
 use myelin_events::SigningKey;
 use myelin_http::{RateLimitSettings, RateLimits};
 use myelin_model::Appservices;
@@ -42,10 +43,12 @@ fn state_with(parts: &TestParts, settings: TestSettings) -> ClientApi {
         db: parts.db.clone(),
         accounts: parts.accounts.clone(),
         rooms: Rooms::new(
-            parts.db.clone(),
-            parts.clock(),
-            parts.server_name.to_owned(),
-            Arc::new(SigningKey::from_seed(&[7; 32], "test")),
+            Engine::new(
+                parts.db.clone(),
+                parts.clock(),
+                parts.server_name.to_owned(),
+                Arc::new(SigningKey::from_seed(&[7; 32], "test")),
+            ),
             settings.rooms,
         ),
         sync: Sync::start(parts.db.clone(), parts.clock(), settings.sync, CancellationToken::new()),

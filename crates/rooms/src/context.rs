@@ -1,17 +1,14 @@
 //! What every room use case needs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use myelin_events::{RoomVersion, SigningKey};
-use myelin_model::Clock;
+use myelin_engine::Engine;
+use myelin_events::RoomVersion;
 use myelin_storage::Db;
-use ruma::{OwnedServerName, ServerName, UserId};
+use ruma::{ServerName, UserId};
 use serde_json::{Map, Value};
 
-use crate::{engine::Engine, membership::AutoJoin, rules::NamingRules};
+use crate::{membership::AutoJoin, rules::NamingRules};
 
 /// How rooms are to be run.
 #[derive(Debug, Clone)]
@@ -84,37 +81,29 @@ pub struct Rooms {
 
 #[derive(Debug)]
 struct Inner {
-    db: Db,
-    clock: Arc<dyn Clock>,
-    server_name: OwnedServerName,
-    key: Arc<SigningKey>,
-    settings: RoomSettings,
     engine: Engine,
-    last_create_ms: AtomicU64,
+    settings: RoomSettings,
 }
 
 impl Rooms {
-    /// The rooms of this node. `key` signs events in the name of `server_name`.
-    pub fn new(
-        db: Db,
-        clock: Arc<dyn Clock>,
-        server_name: OwnedServerName,
-        key: Arc<SigningKey>,
-        settings: RoomSettings,
-    ) -> Self {
-        let (engine, last_create_ms) = (Engine::default(), AtomicU64::new(0));
-        let inner = Inner { db, clock, server_name, key, settings, engine, last_create_ms };
-        Self { inner: Arc::new(inner) }
+    /// The rooms of this node, which are written to through its engine.
+    pub fn new(engine: Engine, settings: RoomSettings) -> Self {
+        Self { inner: Arc::new(Inner { engine, settings }) }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 
     /// The database.
     pub fn db(&self) -> &Db {
-        &self.inner.db
+        self.engine().db()
     }
 
     /// This server.
     pub fn server_name(&self) -> &ServerName {
-        &self.inner.server_name
+        self.engine().server_name()
     }
 
     /// The settings.
@@ -124,29 +113,11 @@ impl Rooms {
 
     /// The time, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
-        self.inner.clock.now_ms()
+        self.engine().now_ms()
     }
 
     /// Whether the user is one of this server.
     pub fn is_local(&self, user_id: &UserId) -> bool {
-        user_id.server_name() == self.server_name()
-    }
-
-    pub(crate) fn key(&self) -> &SigningKey {
-        &self.inner.key
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.inner.engine
-    }
-
-    /// A time for a create event, given out once on this node: since version 12 two rooms that a user makes with the same options
-    /// in the same millisecond would be one.
-    pub(crate) fn next_create_ms(&self) -> u64 {
-        let now = self.now_ms();
-        let next = |last: u64| Some(now.max(last.saturating_add(1)));
-        let last =
-            self.inner.last_create_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        last.map_or(now, |last| now.max(last.saturating_add(1)))
+        self.engine().is_local(user_id)
     }
 }

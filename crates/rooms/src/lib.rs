@@ -4,9 +4,7 @@
 pub mod alias;
 mod context;
 pub mod create;
-mod engine;
 pub mod history;
-mod joined;
 pub mod listing;
 pub mod membership;
 pub mod presence;
@@ -20,9 +18,10 @@ pub mod set_state;
 pub mod typing;
 pub mod upgrade;
 
+pub use myelin_engine::EventError;
+
 pub use self::{
     context::{EncryptedByDefault, RoomSettings, Rooms},
-    engine::EventError,
     rules::{NamingRule, NamingRules},
     send::SendError,
 };

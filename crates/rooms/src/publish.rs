@@ -46,7 +46,7 @@ pub async fn set_visibility(
     if is_public && !rooms.settings().room_list_enabled {
         return Err(PublishError::NoList);
     }
-    let mut draft = rooms.find_draft(room_id).await?.ok_or(PublishError::UnknownRoom)?;
+    let mut draft = rooms.engine().find_draft(room_id).await?.ok_or(PublishError::UnknownRoom)?;
     let room_nid = draft.room_nid();
     if !session.is_admin {
         let levels = draft.power_levels().await?;

@@ -1,10 +1,14 @@
 //! Redacting events.
 
+use myelin_engine::Intent;
 use myelin_model::DeviceSession;
 use myelin_storage::StorageError;
 use ruma::{EventId, OwnedEventId, RoomId};
 
-use crate::{EventError, Rooms, SendError, engine::Message, send::check_txn_id};
+use crate::{
+    EventError, Rooms, SendError,
+    send::{check_txn_id, transaction_of},
+};
 
 /// Why an event was not redacted.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +53,10 @@ pub async fn redact(
     {
         return Err(RedactError::Suspended);
     }
-    let message = Message {
-        event_type: "m.room.redaction",
-        content,
+    let intent = Intent {
         redacts: Some(event_id),
-        txn_id,
-        origin_server_ts: None,
+        transaction: txn_id.map(|txn_id| transaction_of(session, txn_id)),
+        ..Intent::message(&session.user_id, "m.room.redaction", content)
     };
-    Ok(rooms.send_message(session, room_id, message).await?)
+    Ok(rooms.engine().send(room_id, intent).await?)
 }

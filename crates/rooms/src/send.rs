@@ -1,11 +1,12 @@
 //! Sending message events.
 
+use myelin_engine::Intent;
 use myelin_events::canonical;
-use myelin_model::{DeviceSession, limits::TXN_ID_LENGTH_BYTES_MAX};
+use myelin_model::{DeviceSession, Transaction, limits::TXN_ID_LENGTH_BYTES_MAX};
 use ruma::{OwnedEventId, RoomId};
 use serde::Deserialize;
 
-use crate::{EventError, Rooms, engine::Message};
+use crate::{EventError, Rooms};
 
 /// Why a message event was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +46,13 @@ pub async fn send(
         "m.room.redaction" => read_redacts(new.content),
         _ => None,
     };
-    let message = Message {
-        event_type: new.event_type,
-        content: new.content,
+    let intent = Intent {
         redacts: redacts.as_deref(),
-        txn_id: new.txn_id,
+        transaction: new.txn_id.map(|txn_id| transaction_of(session, txn_id)),
         origin_server_ts: new.origin_server_ts,
+        ..Intent::message(&session.user_id, new.event_type, new.content)
     };
-    Ok(rooms.send_message(session, new.room_id, message).await?)
+    Ok(rooms.engine().send(new.room_id, intent).await?)
 }
 
 pub(crate) fn check_txn_id(txn_id: Option<&str>) -> Result<(), SendError> {
@@ -60,6 +60,12 @@ pub(crate) fn check_txn_id(txn_id: Option<&str>) -> Result<(), SendError> {
         Some(txn_id) if txn_id.len() > TXN_ID_LENGTH_BYTES_MAX => Err(SendError::TxnIdTooLong),
         _ => Ok(()),
     }
+}
+
+/// The transaction of a device. Tokens without one share a device without a name.
+pub(crate) fn transaction_of(session: &DeviceSession, txn_id: &str) -> Transaction {
+    let device_id = session.device_id.clone().unwrap_or_else(|| "".into());
+    Transaction { device_id, txn_id: txn_id.into() }
 }
 
 /// A redaction sent as a plain event names what it redacts in its content.

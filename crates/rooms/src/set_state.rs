@@ -1,5 +1,6 @@
 //! Setting a room's state, members excepted: see [`crate::membership`].
 
+use myelin_engine::{Attempts, Intent, Refused, Unchanged};
 use myelin_events::acl::ServerAcl;
 use myelin_model::DeviceSession;
 use ruma::{OwnedEventId, RoomId};
@@ -7,7 +8,6 @@ use ruma::{OwnedEventId, RoomId};
 use crate::{
     EventError, Rooms,
     alias::canonical::{self, CanonicalAliasError},
-    engine::{Attempts, Intent, Refused, Unchanged},
     upgrade::carry_over_for_all,
 };
 
@@ -59,7 +59,7 @@ pub async fn set_state(
     }
     let mut attempts = Attempts::default();
     loop {
-        let mut draft = rooms.get_draft(new.room_id).await?;
+        let mut draft = rooms.engine().get_draft(new.room_id).await?;
         let intent = Intent {
             origin_server_ts: new.origin_server_ts,
             ..Intent::state(&session.user_id, new.event_type, new.state_key, new.content)

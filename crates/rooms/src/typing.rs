@@ -30,7 +30,7 @@ pub async fn set_typing(
 ) -> Result<(), TypingError> {
     let not_in_room = || TypingError::NotInRoom(user_id.to_owned());
     let head = rooms.db().heads().find(room_id).await?.ok_or_else(not_in_room)?;
-    if !rooms.is_joined(&head, user_id).await? {
+    if !rooms.engine().is_joined(&head, user_id).await? {
         return Err(not_in_room());
     }
     // Who types for no time at all types for a moment: others hear of it.

@@ -19,7 +19,7 @@ pub(crate) async fn change(
 ) -> Result<OwnedEventId, ApiError> {
     match new.action {
         // Who is in the room changes a profile.
-        Action::Join if !rooms.is_joined_to(new.room_id, new.target).await? => {
+        Action::Join if !rooms.engine().is_joined_to(new.room_id, new.target).await? => {
             limits.joins_local.check_caller(session)?;
             limits.joins_per_room.check_caller_by(session, new.room_id.as_str())?;
         }

@@ -7,6 +7,7 @@ use myelin_accounts::Accounts;
 use myelin_admin_api::AdminApi;
 use myelin_client_api::ClientApi;
 use myelin_config::Config;
+use myelin_engine::Engine;
 use myelin_http::RateLimits;
 use myelin_model::{Clock, SystemClock};
 use myelin_rooms::Rooms;
@@ -57,8 +58,9 @@ impl Parts {
             appservices,
         );
         let sync = Sync::start(db.clone(), clock.clone(), settings::sync(config)?, stop.clone());
+        let engine = Engine::new(db.clone(), clock, server_name.clone(), key);
         let room_settings = settings::rooms(config, &server_name)?;
-        let rooms = Rooms::new(db.clone(), clock, server_name, key, room_settings);
+        let rooms = Rooms::new(engine, room_settings);
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
         let admin_api = AdminApi::new(accounts.clone());

@@ -45,7 +45,7 @@ pub async fn add(
 ) -> Result<(), AddAliasError> {
     check_form(rooms, alias)?;
     let head = rooms.db().heads().find(room_id).await?.ok_or(AddAliasError::UnknownRoom)?;
-    let is_joined = rooms.is_joined(&head, &session.user_id).await?;
+    let is_joined = rooms.engine().is_joined(&head, &session.user_id).await?;
     let must_be_joined = rooms.settings().require_membership_for_aliases
         && session.appservice_id.is_none()
         && !session.is_admin;

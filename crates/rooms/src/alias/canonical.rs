@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use myelin_engine::Draft;
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomAliasId, RoomAliasId};
 use serde::Deserialize;
 
-use crate::{EventError, engine::Draft};
+use crate::EventError;
 
 /// Why the aliases do not hold.
 #[derive(Debug, thiserror::Error)]

@@ -39,7 +39,7 @@ pub async fn delete(
 ) -> Result<OwnedRoomId, DeleteAliasError> {
     let found = rooms.db().aliases().find(alias).await?.ok_or(DeleteAliasError::NotFound)?;
     if found.creator != session.user_id && !session.is_admin {
-        let mut draft = rooms.get_draft(&found.room_id).await?;
+        let mut draft = rooms.engine().get_draft(&found.room_id).await?;
         let levels = draft.power_levels().await?;
         let is_joined =
             draft.membership(&session.user_id).await? == Some(myelin_model::Membership::Join);
@@ -67,7 +67,7 @@ async fn update_canonical(
     room_id: &OwnedRoomId,
     alias: &RoomAliasId,
 ) -> Result<(), crate::set_state::SetStateError> {
-    let mut draft = rooms.get_draft(room_id).await?;
+    let mut draft = rooms.engine().get_draft(room_id).await?;
     let current = draft.find_state("m.room.canonical_alias", "").await.map_err(EventError::from)?;
     drop(draft);
     let Some(current) = current else { return Ok(()) };

@@ -36,7 +36,7 @@ pub async fn list(
     user_id: &UserId,
     room_id: &RoomId,
 ) -> Result<Vec<OwnedRoomAliasId>, ViewError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let aliases = rooms.db().aliases().list(view.head.room_nid).await?;
     Ok(aliases.into_iter().map(|alias| alias.alias).collect())
 }

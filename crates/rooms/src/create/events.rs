@@ -1,18 +1,16 @@
 //! The first events of a room, in their order.
 
+use myelin_engine::{Draft, Intent};
 use myelin_model::DeviceSession;
 use ruma::{RoomAliasId, UserId};
 use serde_json::{Map, Value, json};
 
 use super::{options::Options, power_levels};
-use crate::{
-    EventError,
-    engine::{Draft, Intent},
-    membership::find_member_profile,
-};
+use crate::{EventError, Rooms, membership::find_member_profile};
 
 /// Add all events of a new room to its draft.
 pub(super) async fn add_all(
+    rooms: &Rooms,
     draft: &mut Draft,
     session: &DeviceSession,
     options: &Options,
@@ -20,16 +18,22 @@ pub(super) async fn add_all(
 ) -> Result<(), EventError> {
     let creator = &*session.user_id;
     add_create(draft, creator, options).await?;
-    add_member(draft, creator, creator, Map::from_iter([("membership".to_owned(), "join".into())]))
-        .await?;
-    add_rules(draft, session, options, alias).await?;
+    add_member(
+        rooms,
+        draft,
+        creator,
+        creator,
+        Map::from_iter([("membership".to_owned(), "join".into())]),
+    )
+    .await?;
+    add_rules(rooms, draft, session, options, alias).await?;
     for event in &options.initial_state {
         if event.event_type == "m.room.power_levels" && event.state_key.is_empty() {
             continue;
         }
         add(draft, creator, &event.event_type, &event.state_key, &event.content).await?;
     }
-    if options.preset.is_encrypted(draft.rooms().settings().encrypted_by_default) {
+    if options.preset.is_encrypted(rooms.settings().encrypted_by_default) {
         add(draft, creator, "m.room.encryption", "", &json!({"algorithm": "m.megolm.v1.aes-sha2"}))
             .await?;
     }
@@ -45,7 +49,7 @@ pub(super) async fn add_all(
         if options.is_direct {
             content.insert("is_direct".to_owned(), true.into());
         }
-        add_member(draft, creator, user_id, content).await?;
+        add_member(rooms, draft, creator, user_id, content).await?;
     }
     Ok(())
 }
@@ -57,7 +61,7 @@ async fn add_create(
 ) -> Result<(), EventError> {
     let content = Value::Object(options.creation_content.clone()).to_string();
     let intent = Intent {
-        origin_server_ts: Some(draft.rooms().next_create_ms()),
+        origin_server_ts: Some(draft.engine().next_create_ms()),
         ..Intent::state(creator, "m.room.create", "", &content)
     };
     draft.add(intent).await?;
@@ -66,6 +70,7 @@ async fn add_create(
 
 /// What the preset gives, where `initial_state` has nothing.
 async fn add_rules(
+    rooms: &Rooms,
     draft: &mut Draft,
     session: &DeviceSession,
     options: &Options,
@@ -80,7 +85,7 @@ async fn add_rules(
     };
     let levels = match given("m.room.power_levels") {
         Some(event) => event.content.clone(),
-        None => Value::Object(power_levels::content(draft.rooms().settings(), session, options)),
+        None => Value::Object(power_levels::content(rooms.settings(), session, options)),
     };
     add(draft, creator, "m.room.power_levels", "", &levels).await?;
     if let Some(alias) = alias.filter(|_| given("m.room.canonical_alias").is_none()) {
@@ -102,13 +107,14 @@ async fn add_rules(
 }
 
 async fn add_member(
+    rooms: &Rooms,
     draft: &mut Draft,
     sender: &UserId,
     target: &UserId,
     mut content: Map<String, Value>,
 ) -> Result<(), EventError> {
-    if sender == target || draft.rooms().settings().profiles_in_invites {
-        find_member_profile(draft.rooms(), target).await?.fill(&mut content);
+    if sender == target || rooms.settings().profiles_in_invites {
+        find_member_profile(rooms, target).await?.fill(&mut content);
     }
     add(draft, sender, "m.room.member", target.as_str(), &Value::Object(content)).await
 }

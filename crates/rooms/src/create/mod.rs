@@ -5,6 +5,7 @@ mod events;
 mod options;
 mod power_levels;
 
+use myelin_engine::{Attempts, Refused};
 use myelin_model::{DeviceSession, RoomNid};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
@@ -14,7 +15,6 @@ pub use self::{error::CreateRoomError, options::Preset};
 use crate::{
     Rooms,
     alias::add::{AddAliasError, check_form},
-    engine::{Attempts, Draft, Refused},
     membership::blocks_invites,
 };
 
@@ -89,10 +89,12 @@ async fn try_create(
     options: &Options,
     alias: Option<&RoomAliasId>,
 ) -> Result<(OwnedRoomId, RoomNid), Refused> {
-    let mut draft = Draft::new_room(rooms, options.version)
+    let mut draft = rooms
+        .engine()
+        .create_draft(options.version)
         .await
         .map_err(|error| Refused::Failed(error.into()))?;
-    events::add_all(&mut draft, session, options, alias).await.map_err(Refused::Failed)?;
+    events::add_all(rooms, &mut draft, session, options, alias).await.map_err(Refused::Failed)?;
     let created = (draft.room_id().to_owned(), draft.room_nid());
     draft.append().await?;
     Ok(created)

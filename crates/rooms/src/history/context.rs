@@ -52,7 +52,8 @@ pub async fn context(
     limit: u64,
     filter: &EventFilter,
 ) -> Result<Context, ContextError> {
-    let view = RoomView::find(rooms, room_id, user_id).await?.ok_or(ContextError::NotFound)?;
+    let view =
+        RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(ContextError::NotFound)?;
     let event = rooms.db().events().find_by_id(event_id).await?.ok_or(ContextError::NotFound)?;
     let (true, Some(pos)) = (event.room_nid == view.head.room_nid, event.pos) else {
         return Err(ContextError::NotFound);

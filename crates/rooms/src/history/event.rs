@@ -24,7 +24,8 @@ pub async fn find_event(
     room_id: &RoomId,
     event_id: &EventId,
 ) -> Result<Shown, FindEventError> {
-    let view = RoomView::find(rooms, room_id, user_id).await?.ok_or(FindEventError::NotFound)?;
+    let view =
+        RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(FindEventError::NotFound)?;
     let event = rooms.db().events().find_by_id(event_id).await?.ok_or(FindEventError::NotFound)?;
     if event.room_nid != view.head.room_nid || !view.sight.may_see(&event) {
         return Err(FindEventError::NotFound);

@@ -38,14 +38,14 @@ pub async fn members(
     room_id: &RoomId,
     query: &MembersQuery,
 ) -> Result<Vec<Shown>, ViewError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let upto = query.at.map_or(view.upto(), |at| at.0.min(view.upto()));
     let events: Vec<Arc<Event>> = if upto >= view.head.last_pos {
         let wanted: Vec<Membership> =
             ALL.into_iter().filter(|membership| query.wants(*membership)).collect();
         rooms.db().room_reads().list_members(view.head.room_nid, &wanted).await?
     } else {
-        let mut state = rooms.state_at(&view.head, upto).await?;
+        let mut state = rooms.engine().state_at(&view.head, upto).await?;
         if state.is_empty()
             && let Some(first) = rooms.db().find_first_joined_state_nid(view.head.room_nid).await?
         {
@@ -88,7 +88,7 @@ pub async fn joined_members(
         #[serde(default)]
         avatar_url: serde_json::Value,
     }
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     if !view.is_member() {
         return Err(ViewError::NotInRoom);
     }

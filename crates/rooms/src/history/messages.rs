@@ -48,7 +48,7 @@ pub async fn messages(
     room_id: &RoomId,
     query: &MessagesQuery,
 ) -> Result<Messages, ViewError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let newest = Place(rooms.db().log().applied().max(view.head.last_pos));
     let start = match query.from {
         Some(from) => from,

@@ -9,8 +9,8 @@ mod place;
 mod shown;
 mod state;
 mod timestamp;
-mod view;
 
+pub use myelin_engine::{RoomView, ViewError};
 pub use myelin_events::client::Format;
 
 pub use self::{
@@ -23,5 +23,4 @@ pub use self::{
     shown::{Reader, Shown},
     state::{StateError, find_state, state},
     timestamp::{TimestampError, find_by_timestamp},
-    view::{RoomView, ViewError},
 };

@@ -31,8 +31,8 @@ pub async fn state(
     user_id: &UserId,
     room_id: &RoomId,
 ) -> Result<Vec<Shown>, ViewError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
-    let state = view.state(rooms).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let state = view.state(rooms.engine()).await?;
     let nids: Vec<EventNid> = state.values().copied().collect();
     let events: Vec<Arc<Event>> = rooms.db().events().in_order(&nids).await?;
     Ok(rooms.show_state(&view, events))
@@ -46,9 +46,9 @@ pub async fn find_state(
     event_type: &str,
     state_key: &str,
 ) -> Result<Shown, StateError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let key = rooms.db().state_keys().find(event_type, state_key).await?;
-    let state = view.state(rooms).await?;
+    let state = view.state(rooms.engine()).await?;
     let nid = key.and_then(|key| state.get(&key).copied()).ok_or(StateError::NotFound)?;
     let event = rooms.db().events().find(nid).await?.ok_or(StateError::NotFound)?;
     rooms.show_state(&view, vec![event]).pop().ok_or(StateError::NotFound)

@@ -40,7 +40,7 @@ pub async fn find_by_timestamp(
     ts: u64,
     forward: bool,
 ) -> Result<Arc<Event>, TimestampError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let found = rooms.db().events().find_by_timestamp(view.head.room_nid, ts, forward).await?;
     found
         .filter(|event| view.sight.may_see(event))

@@ -163,7 +163,7 @@ async fn list_children(
     head: &Arc<RoomHead>,
     suggested_only: bool,
 ) -> Result<Vec<Child>, StorageError> {
-    let version = rooms.version_of(head)?;
+    let version = rooms.engine().version_of(head)?;
     let nids: Vec<_> = head.state.keys().copied().collect();
     let keys = rooms.db().state_keys().list(&nids).await?;
     let is_child = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.space.child");

@@ -118,7 +118,7 @@ impl Rooms {
         heads
             .iter()
             .map(|head| {
-                let version = self.version_of(head)?;
+                let version = self.engine().version_of(head)?;
                 let contents = of_head(head)
                     .into_iter()
                     .filter_map(|(event_type, nid)| {

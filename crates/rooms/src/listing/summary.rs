@@ -92,7 +92,7 @@ impl Rooms {
         let Some(user_id) = user_id else { return Ok(false) };
         for room_id in &info.allowed_room_ids {
             if let Ok(room_id) = <&RoomId>::try_from(&**room_id)
-                && self.is_joined_to(room_id, user_id).await?
+                && self.engine().is_joined_to(room_id, user_id).await?
             {
                 return Ok(true);
             }

@@ -60,7 +60,7 @@ async fn update_room(
     session: &DeviceSession,
     room_id: &OwnedRoomId,
 ) -> Result<(), MembershipError> {
-    let Some(mut draft) = rooms.find_draft(room_id).await? else { return Ok(()) };
+    let Some(mut draft) = rooms.engine().find_draft(room_id).await? else { return Ok(()) };
     let current = draft.find_state("m.room.member", session.user_id.as_str()).await?;
     drop(draft);
     let Some(current) = current.filter(|event| event.membership == Some(Membership::Join)) else {

@@ -6,7 +6,7 @@ use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use serde_json::Value;
 
 use super::MembershipError;
-use crate::engine::Draft;
+use myelin_engine::Draft;
 
 /// How many conditions of a join rule are looked at.
 const CONDITIONS_MAX: usize = 100;
@@ -22,7 +22,7 @@ pub(super) async fn find_authoriser(
     }
     let mut is_allowed = false;
     for room_id in allowed_rooms(&event.pdu.content_as().unwrap_or_default()) {
-        if room_id != *draft.room_id() && draft.rooms().is_joined_to(&room_id, user_id).await? {
+        if room_id != *draft.room_id() && draft.engine().is_joined_to(&room_id, user_id).await? {
             is_allowed = true;
             break;
         }
@@ -50,8 +50,9 @@ async fn find_powerful(draft: &mut Draft) -> Result<Option<OwnedUserId>, Members
     let creators = levels.create().creators().map(ToOwned::to_owned);
     let mut candidates: Vec<OwnedUserId> =
         levels.users().map(|(user_id, _)| user_id.to_owned()).chain(creators).collect();
-    candidates
-        .retain(|user_id| draft.rooms().is_local(user_id) && may_authorise_joins(&levels, user_id));
+    candidates.retain(|user_id| {
+        draft.engine().is_local(user_id) && may_authorise_joins(&levels, user_id)
+    });
     candidates.sort_by(|a, b| levels.user(b).cmp(&levels.user(a)).then_with(|| a.cmp(b)));
     for user_id in candidates {
         if draft.membership(&user_id).await? == Some(Membership::Join) {
@@ -61,8 +62,8 @@ async fn find_powerful(draft: &mut Draft) -> Result<Option<OwnedUserId>, Members
     if levels.users_default() < levels.invite() {
         return Ok(None);
     }
-    let members = draft.rooms().db().list_members(draft.room_nid(), &[Membership::Join]).await?;
+    let members = draft.engine().db().list_members(draft.room_nid(), &[Membership::Join]).await?;
     Ok(members
         .into_iter()
-        .find(|user_id| draft.rooms().is_local(user_id) && may_authorise_joins(&levels, user_id)))
+        .find(|user_id| draft.engine().is_local(user_id) && may_authorise_joins(&levels, user_id)))
 }

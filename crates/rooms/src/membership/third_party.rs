@@ -77,7 +77,7 @@ async fn find_display_name(
     room_id: &RoomId,
     token: &str,
 ) -> Result<String, MembershipError> {
-    let Some(mut draft) = rooms.find_draft(room_id).await? else {
+    let Some(mut draft) = rooms.engine().find_draft(room_id).await? else {
         return Err(MembershipError::NoServers);
     };
     let event = draft.find_state("m.room.third_party_invite", token).await?;

@@ -1,5 +1,6 @@
 //! Changing one membership.
 
+use myelin_engine::{Attempts, Draft, Intent, Refused, Unchanged};
 use myelin_model::{DeviceSession, Membership};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value};
@@ -7,7 +8,6 @@ use serde_json::{Map, Value};
 use super::{MembershipError, find_member_profile, permission::blocks_invites, restricted};
 use crate::{
     Rooms,
-    engine::{Attempts, Draft, Intent, Refused, Unchanged},
     upgrade::{carry_over_for, predecessor_of},
 };
 
@@ -90,7 +90,7 @@ pub async fn update(
     complete(rooms, session, &mut update).await?;
     let mut attempts = Attempts::default();
     loop {
-        let Some(mut draft) = rooms.find_draft(update.room_id).await? else {
+        let Some(mut draft) = rooms.engine().find_draft(update.room_id).await? else {
             return Err(unknown_room(update.action));
         };
         let content = check(&mut draft, session, &update).await?;

@@ -123,7 +123,7 @@ async fn get_event(
 ) -> Result<(Arc<Event>, StreamPos), ReceiptError> {
     let not_in_room = || ReceiptError::NotInRoom(user_id.to_owned());
     let head = rooms.db().heads().find(room_id).await?.ok_or_else(not_in_room)?;
-    if !rooms.is_joined(&head, user_id).await? {
+    if !rooms.engine().is_joined(&head, user_id).await? {
         return Err(not_in_room());
     }
     let event =

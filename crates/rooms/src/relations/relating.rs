@@ -66,7 +66,8 @@ pub async fn relating(
     event_id: &EventId,
     query: &RelatingQuery,
 ) -> Result<RelationsPage, RelationsError> {
-    let view = RoomView::find(rooms, room_id, user_id).await?.ok_or(RelationsError::NotFound)?;
+    let view =
+        RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(RelationsError::NotFound)?;
     let parent = rooms.db().events().find_by_id(event_id).await?.ok_or(RelationsError::NotFound)?;
     if parent.room_nid != view.head.room_nid || !view.sight.may_see(&parent) {
         return Err(RelationsError::NotFound);

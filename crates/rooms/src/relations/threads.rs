@@ -32,7 +32,7 @@ pub async fn threads(
     room_id: &RoomId,
     query: &ThreadsQuery,
 ) -> Result<RelationsPage, ViewError> {
-    let view = RoomView::get(rooms, room_id, user_id).await?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let limit = usize::try_from(query.limit.clamp(1, PAGE_THREADS_MAX)).unwrap_or(usize::MAX);
     let upto = query.from.map_or(StreamPos(i64::MAX), |from| from.0);
     let participant = query.participated.then_some(user_id);

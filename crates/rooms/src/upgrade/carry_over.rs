@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use myelin_engine::Draft;
 use myelin_model::{
     Membership, RoomNid,
     limits::{ACCOUNT_DATA_SIZE_BYTES_MAX, PUSH_RULES_SIZE_BYTES_MAX},
@@ -14,7 +15,7 @@ use myelin_storage::StorageError;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::{Rooms, engine::Draft};
+use crate::Rooms;
 
 /// How many users are read, and written in one transaction.
 const USERS_MAX: usize = 100;
@@ -86,13 +87,13 @@ impl<'a> Pair<'a> {
         new: &'a RoomId,
     ) -> Result<Option<Self>, StorageError> {
         // Never two drafts at once: each holds its room's lock.
-        let Some(mut draft) = rooms.find_draft(new).await? else { return Ok(None) };
+        let Some(mut draft) = rooms.engine().find_draft(new).await? else { return Ok(None) };
         let new_nid = draft.room_nid();
         if predecessor_of(&mut draft).await?.as_deref() != Some(old) {
             return Ok(None);
         }
         drop(draft);
-        let Some(mut draft) = rooms.find_draft(old).await? else { return Ok(None) };
+        let Some(mut draft) = rooms.engine().find_draft(old).await? else { return Ok(None) };
         let old_nid = draft.room_nid();
         let tombstone = draft.find_state("m.room.tombstone", "").await?;
         drop(draft);

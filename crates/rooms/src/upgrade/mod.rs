@@ -5,16 +5,14 @@ mod new_room;
 mod old_room;
 mod power_levels;
 
+use myelin_engine::{Attempts, Draft, Refused};
 use myelin_events::RoomVersion;
 use myelin_model::DeviceSession;
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
 pub(crate) use self::carry_over::{carry_over_for, carry_over_for_all, predecessor_of};
-use crate::{
-    EventError, Rooms,
-    engine::{Attempts, Draft, Refused},
-};
+use crate::{EventError, Rooms};
 
 /// Why a room was not upgraded.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +45,9 @@ pub async fn upgrade(
     let mut attempts = Attempts::default();
     let (old_nid, new_nid, new_id) = loop {
         let unknown = || UpgradeError::UnknownRoom(room_id.to_owned());
-        let mut old = rooms.find_draft(room_id).await?.ok_or_else(unknown)?;
-        let mut new = Draft::new_room(rooms, version).await?;
-        let plan = Plan { session, version, additional_creators };
+        let mut old = rooms.engine().find_draft(room_id).await?.ok_or_else(unknown)?;
+        let mut new = rooms.engine().create_draft(version).await?;
+        let plan = Plan { rooms, session, version, additional_creators };
         build(&plan, &mut old, &mut new).await?;
         let created = (old.room_nid(), new.room_nid(), new.room_id().to_owned());
         // The old room first: it is the one that others write to, so that nothing is made if they are quicker.
@@ -82,6 +80,7 @@ pub async fn upgrade(
 
 /// What is to be done, and by whom.
 struct Plan<'a> {
+    rooms: &'a Rooms,
     session: &'a DeviceSession,
     version: RoomVersion,
     additional_creators: &'a [OwnedUserId],

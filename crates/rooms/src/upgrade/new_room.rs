@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use myelin_engine::{Draft, Intent, StateEvent};
 use myelin_model::Membership;
 use ruma::{EventId, UserId};
 use serde_json::{Map, Value, json};
 
 use super::{Plan, UpgradeError, power_levels};
-use crate::{
-    engine::{Draft, Intent, StateEvent},
-    membership::find_member_profile,
-};
+use crate::membership::find_member_profile;
 
 /// What is copied, in this order, after the power levels; and what stands in its place if the old room has none.
 const COPIED: [(&str, Option<&str>); 8] = [
@@ -56,7 +54,7 @@ pub(super) async fn add_create(
     }
     let content = Value::Object(content).to_string();
     let intent = Intent {
-        origin_server_ts: Some(new.rooms().next_create_ms()),
+        origin_server_ts: Some(new.engine().next_create_ms()),
         ..Intent::state(sender, "m.room.create", "", &content)
     };
     new.add(intent).await?;
@@ -71,7 +69,7 @@ pub(super) async fn add_state(
 ) -> Result<(), UpgradeError> {
     let sender = &*plan.session.user_id;
     let mut member = Map::from_iter([("membership".to_owned(), "join".into())]);
-    find_member_profile(new.rooms(), sender).await?.fill(&mut member);
+    find_member_profile(plan.rooms, sender).await?.fill(&mut member);
     add(new, sender, "m.room.member", sender.as_str(), &Value::Object(member).to_string()).await?;
 
     let mut levels =
@@ -112,7 +110,7 @@ async fn copy_space_children(
         return Ok(());
     }
     let keys: Vec<_> = old.head().state.keys().copied().collect();
-    let keys = old.rooms().db().state_keys().list(&keys).await?;
+    let keys = old.engine().db().state_keys().list(&keys).await?;
     for key in keys.into_values().filter(|key| &*key.event_type == "m.space.child") {
         // A child without content was taken out of the space.
         if let Some(event) = old.find_state(&key.event_type, &key.state_key).await?
@@ -132,7 +130,7 @@ async fn copy_canonical_alias(
 ) -> Result<(), UpgradeError> {
     let Some(event) = old.find_state("m.room.canonical_alias", "").await? else { return Ok(()) };
     let content = content_of(&Some(event));
-    let server = format!(":{}", old.rooms().server_name());
+    let server = format!(":{}", old.engine().server_name());
     let is_ours = |alias: &&Value| alias.as_str().is_some_and(|alias| alias.ends_with(&server));
     let mut moved = Map::new();
     if let Some(alias) = content.get("alias").filter(is_ours) {
@@ -151,7 +149,7 @@ async fn copy_canonical_alias(
 }
 
 async fn copy_bans(sender: &UserId, old: &mut Draft, new: &mut Draft) -> Result<(), UpgradeError> {
-    let banned = old.rooms().db().list_members(old.room_nid(), &[Membership::Ban]).await?;
+    let banned = old.engine().db().list_members(old.room_nid(), &[Membership::Ban]).await?;
     for user_id in banned {
         let Some(event) = old.find_state("m.room.member", user_id.as_str()).await? else {
             continue;

@@ -1,13 +1,11 @@
 //! What becomes of the room that is upgraded.
 
+use myelin_engine::{Draft, Intent};
 use ruma::{OwnedEventId, RoomId};
 use serde_json::{Map, Value, json};
 
 use super::{Plan, UpgradeError, power_levels};
-use crate::{
-    EventError,
-    engine::{Draft, Intent},
-};
+use crate::EventError;
 
 /// Point to the new room.
 pub(super) async fn add_tombstone(
@@ -25,7 +23,7 @@ pub(super) async fn add_tombstone(
 pub(super) async fn add_rest(plan: &Plan<'_>, old: &mut Draft) -> Result<(), UpgradeError> {
     if let Some(event) = old.find_state("m.room.canonical_alias", "").await? {
         let content: Map<String, Value> = event.pdu.content_as().unwrap_or_default();
-        let server = format!(":{}", old.rooms().server_name());
+        let server = format!(":{}", old.engine().server_name());
         let rest = without_aliases_of(&server, content);
         add_if_allowed(plan, old, "m.room.canonical_alias", rest).await?;
     }

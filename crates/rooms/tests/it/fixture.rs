@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use myelin_engine::Engine;
 use myelin_events::SigningKey;
 use myelin_model::{DeviceSession, SystemClock};
 use myelin_rooms::{
@@ -20,13 +21,13 @@ pub(crate) async fn node(pool: &PgPool) -> Rooms {
     let settings = StorageSettings::default();
     let db =
         Db::open(pool.clone(), pool.clone(), &settings, CancellationToken::new()).await.unwrap();
-    Rooms::new(
+    let engine = Engine::new(
         db,
         Arc::new(SystemClock),
         server_name!("example.org").to_owned(),
         Arc::new(SigningKey::from_seed(&[7; 32], "test")),
-        RoomSettings::default(),
-    )
+    );
+    Rooms::new(engine, RoomSettings::default())
 }
 
 /// A user with a device. Rooms ask for no account.

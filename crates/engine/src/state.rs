@@ -5,11 +5,11 @@ use myelin_model::RoomNid;
 use myelin_storage::StorageError;
 use ruma::{OwnedEventId, RoomAliasId};
 
-use super::{Draft, EventError, Intent};
+use crate::{Draft, EventError, Intent};
 
 /// Whether state is set already.
 #[derive(Debug)]
-pub(crate) enum Unchanged {
+pub enum Unchanged {
     /// It is not.
     No,
     /// It is, by this event.
@@ -20,18 +20,12 @@ pub(crate) enum Unchanged {
 
 impl Draft {
     /// The room that an alias of this server names.
-    pub(crate) async fn find_alias(
-        &self,
-        alias: &RoomAliasId,
-    ) -> Result<Option<RoomNid>, StorageError> {
-        Ok(self.rooms.db().aliases().find(alias).await?.map(|alias| alias.room_nid))
+    pub async fn find_alias(&self, alias: &RoomAliasId) -> Result<Option<RoomNid>, StorageError> {
+        Ok(self.engine.db().aliases().find(alias).await?.map(|alias| alias.room_nid))
     }
 
     /// Whether the sender set the same state before, so that no event needs to be made.
-    pub(crate) async fn find_unchanged(
-        &mut self,
-        intent: &Intent<'_>,
-    ) -> Result<Unchanged, EventError> {
+    pub async fn find_unchanged(&mut self, intent: &Intent<'_>) -> Result<Unchanged, EventError> {
         let Some(state_key) = intent.state_key else { return Ok(Unchanged::No) };
         let Some(current) = self.find_state(intent.event_type, state_key).await? else {
             return Ok(Unchanged::No);
@@ -45,7 +39,7 @@ impl Draft {
         if !is_same {
             return Ok(Unchanged::No);
         }
-        let db = self.rooms.db();
+        let db = self.engine.db();
         let is_stored = match db.event_cache().find(current.nid) {
             Some(_) => true,
             // Not in memory: old, or not stored yet.

@@ -20,7 +20,7 @@ struct Relation<'a> {
 
 /// Whether an event counts as unread for who has the default rules: messages and encrypted events, calls, but neither edits nor
 /// notices (client-server API, "Predefined Rules"). Rules about the reader, as for mentions and invites, are not looked at here.
-pub(super) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool {
+pub(crate) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool {
     if is_state {
         return false;
     }

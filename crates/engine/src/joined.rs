@@ -4,15 +4,11 @@ use myelin_model::Membership;
 use myelin_storage::{RoomHead, StorageError};
 use ruma::{RoomId, UserId};
 
-use crate::Rooms;
+use crate::Engine;
 
-impl Rooms {
+impl Engine {
     /// Whether a user is in the room. At most two queries, none if the room is warm.
-    pub(crate) async fn is_joined(
-        &self,
-        head: &RoomHead,
-        user_id: &UserId,
-    ) -> Result<bool, StorageError> {
+    pub async fn is_joined(&self, head: &RoomHead, user_id: &UserId) -> Result<bool, StorageError> {
         let Some(key) = self.db().state_keys().find("m.room.member", user_id.as_str()).await?
         else {
             return Ok(false);

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use myelin_model::RoomNid;
 use myelin_storage::{Append, AppendError, Appended, StorageError};
 use ruma::OwnedEventId;
-
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Draft, EventError, Tip};
-use crate::Rooms;
+use crate::{Draft, Engine, EventError, tip::Tip};
 
 /// Why a draft was not appended.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// Another node was quicker, or a transaction is taken: begin anew.
     Conflict,
     /// The database failed.
@@ -22,7 +20,7 @@ pub(crate) enum Refused {
 
 impl Draft {
     /// Append the events; returns when they are flushed and applied on this node. A draft without events must not be appended.
-    pub(crate) async fn append(mut self) -> Result<Appended, Refused> {
+    pub async fn append(mut self) -> Result<Appended, Refused> {
         let versions: Vec<i64> = self.events.iter().map(|event| event.nid.0).collect();
         let last_id = self.events.last().map(|event| event.event_id.clone());
         // Taken out while the queue may keep us waiting: should the caller go away, the next draft begins from the stored head.
@@ -44,10 +42,10 @@ impl Draft {
             resets: Vec::new(),
             places,
             links,
-            now_ms: self.rooms.now_ms(),
+            now_ms: self.engine.now_ms(),
         };
-        let (rooms, room_nid) = (self.rooms.clone(), self.head.room_nid);
-        let queued = match rooms.db().writer().queue(append).await {
+        let (engine, room_nid) = (self.engine.clone(), self.head.room_nid);
+        let queued = match engine.db().writer().queue(append).await {
             Ok(queued) => queued,
             Err(error) => return Err(failed(error)),
         };
@@ -59,16 +57,16 @@ impl Draft {
         let size_bytes = tip.as_ref().map(Tip::size_bytes);
         *self.tip = tip;
         if let Some(size_bytes) = size_bytes {
-            rooms.engine().weigh(room_nid, OwnedMutexGuard::mutex(&self.tip), size_bytes);
+            engine.tips().weigh(room_nid, OwnedMutexGuard::mutex(&self.tip), size_bytes);
         }
         drop(self.tip);
 
         match queued.wait().await {
             Ok(appended) => Ok(appended),
             Err(error) => {
-                drop_tip(&rooms, room_nid, generation).await;
+                drop_tip(&engine, room_nid, generation).await;
                 match error {
-                    AppendError::Conflict => match find_appended(&rooms, last_id).await {
+                    AppendError::Conflict => match find_appended(&engine, last_id).await {
                         Ok(Some(appended)) => Ok(appended),
                         Ok(None) => Err(Refused::Conflict),
                         Err(error) => Err(Refused::Failed(error.into())),
@@ -87,22 +85,22 @@ impl From<EventError> for Refused {
 }
 
 /// The tip holds what will never be stored: have the next draft begin from the stored head.
-async fn drop_tip(rooms: &Rooms, room_nid: RoomNid, generation: u64) {
-    let mut tip = rooms.engine().room(room_nid).lock_owned().await;
+async fn drop_tip(engine: &Engine, room_nid: RoomNid, generation: u64) {
+    let mut tip = engine.tips().of(room_nid).lock_owned().await;
     if tip.as_ref().is_some_and(|tip| tip.generation == generation) {
         *tip = None;
         // What the log has brought so far is older than what the database refused.
-        rooms.db().heads().forget(room_nid);
+        engine.db().heads().forget(room_nid);
     }
 }
 
 /// A batch whose answer was lost is repeated, and is refused then although it was appended.
 async fn find_appended(
-    rooms: &Rooms,
+    engine: &Engine,
     last_id: Option<OwnedEventId>,
 ) -> Result<Option<Appended>, StorageError> {
     let Some(last_id) = last_id else { return Ok(None) };
-    let Some(event) = rooms.db().events().find_by_id(&last_id).await? else { return Ok(None) };
+    let Some(event) = engine.db().events().find_by_id(&last_id).await? else { return Ok(None) };
     let Some(pos) = event.pos else { return Ok(None) };
     Ok(Some(Appended { events: vec![event], pos }))
 }

@@ -5,26 +5,26 @@ use ruma::{EventId, OwnedEventId, UserId};
 
 /// An event before it is built.
 #[derive(Debug, Clone)]
-pub(crate) struct Intent<'a> {
+pub struct Intent<'a> {
     /// Who sends it: a user of this server.
-    pub(crate) sender: &'a UserId,
+    pub sender: &'a UserId,
     /// The type.
-    pub(crate) event_type: &'a str,
+    pub event_type: &'a str,
     /// The state key of a state event.
-    pub(crate) state_key: Option<&'a str>,
+    pub state_key: Option<&'a str>,
     /// The content as JSON, in any spelling.
-    pub(crate) content: &'a str,
+    pub content: &'a str,
     /// What a redaction redacts.
-    pub(crate) redacts: Option<&'a EventId>,
+    pub redacts: Option<&'a EventId>,
     /// The client's transaction.
-    pub(crate) transaction: Option<Transaction>,
+    pub transaction: Option<Transaction>,
     /// When it was sent, in milliseconds since the Unix epoch, where that is not now.
-    pub(crate) origin_server_ts: Option<u64>,
+    pub origin_server_ts: Option<u64>,
 }
 
 impl<'a> Intent<'a> {
     /// A message event.
-    pub(crate) fn message(sender: &'a UserId, event_type: &'a str, content: &'a str) -> Self {
+    pub fn message(sender: &'a UserId, event_type: &'a str, content: &'a str) -> Self {
         Self {
             sender,
             event_type,
@@ -37,7 +37,7 @@ impl<'a> Intent<'a> {
     }
 
     /// A state event.
-    pub(crate) fn state(
+    pub fn state(
         sender: &'a UserId,
         event_type: &'a str,
         state_key: &'a str,
@@ -49,7 +49,7 @@ impl<'a> Intent<'a> {
 
 /// An event that stands in a draft.
 #[derive(Debug, Clone)]
-pub(crate) struct Added {
+pub struct Added {
     /// Its ID.
-    pub(crate) event_id: OwnedEventId,
+    pub event_id: OwnedEventId,
 }

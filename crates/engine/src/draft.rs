@@ -16,13 +16,13 @@ use myelin_storage::{
 use ruma::{OwnedEventId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{
-    EventError, Tip,
+use crate::{
+    Engine, EventError,
     intent::{Added, Intent},
     known::{Known, Slot, StateEvent},
     notify::notifies,
+    tip::Tip,
 };
-use crate::Rooms;
 
 /// The greatest integer of canonical JSON, and so the greatest depth.
 const DEPTH_MAX: i64 = 9_007_199_254_740_991;
@@ -30,30 +30,30 @@ const DEPTH_MAX: i64 = 9_007_199_254_740_991;
 /// Events to be appended to a room together. Holds the room's lock on this node.
 ///
 /// Dropped without being appended, nothing has happened.
-pub(crate) struct Draft {
-    pub(super) rooms: Rooms,
-    pub(super) tip: OwnedMutexGuard<Option<Tip>>,
-    pub(super) version: RoomVersion,
+pub struct Draft {
+    pub(crate) engine: Engine,
+    pub(crate) tip: OwnedMutexGuard<Option<Tip>>,
+    pub(crate) version: RoomVersion,
     /// What the first event is built upon.
-    pub(super) built_on: BuiltOn,
+    pub(crate) built_on: BuiltOn,
     /// The head after the events added.
-    pub(super) head: RoomHead,
+    pub(crate) head: RoomHead,
     /// The state that the events added set.
-    pub(super) set: Known,
-    pub(super) events: Vec<Event>,
-    pub(super) snapshots: Vec<NewSnapshot>,
-    pub(super) memberships: Vec<MembershipChange>,
+    pub(crate) set: Known,
+    pub(crate) events: Vec<Event>,
+    pub(crate) snapshots: Vec<NewSnapshot>,
+    pub(crate) memberships: Vec<MembershipChange>,
     /// The state events added and the events that entitle them, for the chain cover.
-    pub(super) entitled: Vec<(EventNid, Vec<EventNid>)>,
+    pub(crate) entitled: Vec<(EventNid, Vec<EventNid>)>,
 }
 
 impl Draft {
-    pub(super) async fn open(
-        rooms: &Rooms,
+    pub(crate) async fn open(
+        engine: &Engine,
         room_nid: RoomNid,
     ) -> Result<Option<Self>, StorageError> {
-        let mut tip = rooms.engine().room(room_nid).lock_owned().await;
-        let heads = rooms.db().heads();
+        let mut tip = engine.tips().of(room_nid).lock_owned().await;
+        let heads = engine.db().heads();
         let stored = match heads.find_ready(room_nid) {
             Some(head) => head,
             None => match heads.find_many(&[room_nid]).await?.remove(&room_nid) {
@@ -61,43 +61,38 @@ impl Draft {
                 None => return Ok(None),
             },
         };
-        let generation = || rooms.engine().next_generation();
+        let generation = || engine.tips().next_generation();
         match tip.as_mut() {
             Some(tip) => tip.follow(&stored, generation),
             None => *tip = Some(Tip::new(RoomHead::clone(&stored), generation())),
         }
         let head = tip.as_ref().map_or_else(|| RoomHead::clone(&stored), |tip| tip.head.clone());
-        let version = head
-            .room_version
-            .as_str()
-            .parse()
-            .map_err(StorageError::foreign("rooms.room_version"))?;
-        Ok(Some(Self::on(rooms, tip, version, head)))
+        let version = engine.version_of(&head)?;
+        Ok(Some(Self::on(engine, tip, version, head)))
     }
 
-    /// Begin a new room. It has a random ID; versions that derive the ID from the create event have it after that is added.
     pub(crate) async fn new_room(
-        rooms: &Rooms,
+        engine: &Engine,
         version: RoomVersion,
     ) -> Result<Self, StorageError> {
-        let room_nid = rooms.db().nids().next_room().await?;
-        let room_id = RoomId::new_v1(rooms.server_name());
+        let room_nid = engine.db().nids().next_room().await?;
+        let room_id = RoomId::new_v1(engine.server_name());
         let room_version = RoomVersionId::try_from(version.as_str())
             .map_err(StorageError::foreign("rooms.room_version"))?;
         let head = RoomHead::new(room_nid, room_id, room_version);
-        let mut tip = rooms.engine().room(room_nid).lock_owned().await;
-        *tip = Some(Tip::new(head.clone(), rooms.engine().next_generation()));
-        Ok(Self::on(rooms, tip, version, head))
+        let mut tip = engine.tips().of(room_nid).lock_owned().await;
+        *tip = Some(Tip::new(head.clone(), engine.tips().next_generation()));
+        Ok(Self::on(engine, tip, version, head))
     }
 
     fn on(
-        rooms: &Rooms,
+        engine: &Engine,
         tip: OwnedMutexGuard<Option<Tip>>,
         version: RoomVersion,
         head: RoomHead,
     ) -> Self {
         Self {
-            rooms: rooms.clone(),
+            engine: engine.clone(),
             tip,
             version,
             built_on: BuiltOn::from(&head),
@@ -110,33 +105,33 @@ impl Draft {
         }
     }
 
-    /// The rooms of the node.
-    pub(crate) fn rooms(&self) -> &Rooms {
-        &self.rooms
+    /// The engine that it is of.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The room.
-    pub(crate) fn room_id(&self) -> &RoomId {
+    pub fn room_id(&self) -> &RoomId {
         &self.head.room_id
     }
 
     /// The room's number.
-    pub(crate) fn room_nid(&self) -> RoomNid {
+    pub fn room_nid(&self) -> RoomNid {
         self.head.room_nid
     }
 
     /// The room version.
-    pub(crate) fn version(&self) -> RoomVersion {
+    pub fn version(&self) -> RoomVersion {
         self.version
     }
 
     /// The head after the events added.
-    pub(crate) fn head(&self) -> &RoomHead {
+    pub fn head(&self) -> &RoomHead {
         &self.head
     }
 
     /// The state event of a type and state key, events added included.
-    pub(crate) async fn find_state(
+    pub async fn find_state(
         &mut self,
         event_type: &str,
         state_key: &str,
@@ -146,7 +141,7 @@ impl Draft {
     }
 
     /// A user's membership. `None` if there never was one.
-    pub(crate) async fn membership(
+    pub async fn membership(
         &mut self,
         user_id: &UserId,
     ) -> Result<Option<Membership>, StorageError> {
@@ -155,14 +150,14 @@ impl Draft {
     }
 
     /// The power levels in force.
-    pub(crate) async fn power_levels(&mut self) -> Result<Arc<PowerLevels>, EventError> {
+    pub async fn power_levels(&mut self) -> Result<Arc<PowerLevels>, EventError> {
         self.load(&[("m.room.create", ""), ("m.room.power_levels", "")]).await?;
         let create = self.create().ok_or(AuthError::NoCreate)?;
         Ok(self.levels(&create))
     }
 
     /// Have parts of the state in memory. At most two queries, none if they are there.
-    pub(crate) async fn load(&mut self, keys: &[(&str, &str)]) -> Result<(), StorageError> {
+    pub async fn load(&mut self, keys: &[(&str, &str)]) -> Result<(), StorageError> {
         let Some(tip) = self.tip.as_mut() else { return Ok(()) };
         let missing: Vec<StateKey> = keys
             .iter()
@@ -174,10 +169,10 @@ impl Draft {
         if missing.is_empty() {
             return Ok(());
         }
-        let key_nids = self.rooms.db().state_keys().find_many(&missing).await?;
+        let key_nids = self.engine.db().state_keys().find_many(&missing).await?;
         let nids: Vec<EventNid> =
             key_nids.values().filter_map(|key| tip.head.state.get(key).copied()).collect();
-        let events = self.rooms.db().events().find_many(&nids).await?;
+        let events = self.engine.db().events().find_many(&nids).await?;
         for key in missing {
             let key_nid = key_nids.get(&key).copied();
             let nid = key_nid.and_then(|key_nid| tip.head.state.get(&key_nid));
@@ -224,7 +219,7 @@ impl Draft {
     }
 
     /// Build an event upon those before it, check it and add it.
-    pub(crate) async fn add(&mut self, intent: Intent<'_>) -> Result<Added, EventError> {
+    pub async fn add(&mut self, intent: Intent<'_>) -> Result<Added, EventError> {
         let auth_types = auth::auth_types_for(
             self.version,
             intent.event_type,
@@ -266,9 +261,9 @@ impl Draft {
             auth_events: &auth_events,
             reference_hashes: None,
             depth: self.head.depth.saturating_add(1).min(DEPTH_MAX),
-            origin_server_ts: intent.origin_server_ts.unwrap_or_else(|| self.rooms.now_ms()),
+            origin_server_ts: intent.origin_server_ts.unwrap_or_else(|| self.engine.now_ms()),
         };
-        Ok(new.build(self.version, self.rooms.server_name(), self.rooms.key())?)
+        Ok(new.build(self.version, self.engine.server_name(), self.engine.key())?)
     }
 
     /// The extremities that the next event follows: all, unless there are more than an event may name.
@@ -292,7 +287,7 @@ impl Draft {
         auth: &[Arc<StateEvent>],
         redacts: Option<EventNid>,
     ) -> Result<Added, EventError> {
-        let db = self.rooms.db().clone();
+        let db = self.engine.db().clone();
         let nid = db.nids().next_event().await?;
         let key_nid = match intent.state_key {
             Some(state_key) => Some(self.state_key_nid(intent.event_type, state_key).await?),
@@ -372,7 +367,7 @@ impl Draft {
         state_key: &str,
     ) -> Result<StateKeyNid, StorageError> {
         let key = StateKey::new(event_type, state_key);
-        let nids = self.rooms.db().state_keys().get_or_add(std::slice::from_ref(&key)).await?;
+        let nids = self.engine.db().state_keys().get_or_add(std::slice::from_ref(&key)).await?;
         nids.get(&key).copied().ok_or_else(|| {
             StorageError::foreign("state_keys.state_key")("a key that was added is missing")
         })
@@ -385,7 +380,7 @@ impl Draft {
             let mut missing = tip.chains.missing(&auth_nids);
             missing.retain(|nid| !self.entitled.iter().any(|(added, _)| added == nid));
             if !missing.is_empty() {
-                for (nid, position) in self.rooms.db().list_chain_positions(&missing).await? {
+                for (nid, position) in self.engine.db().list_chain_positions(&missing).await? {
                     tip.chains.insert_read(nid, position);
                 }
             }

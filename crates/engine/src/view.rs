@@ -7,7 +7,7 @@ use myelin_model::{Membership, StreamPos};
 use myelin_storage::{RoomHead, StateMap, StorageError};
 use ruma::{RoomId, UserId};
 
-use crate::Rooms;
+use crate::Engine;
 
 /// Why a room is not shown to a user.
 #[derive(Debug, thiserror::Error)]
@@ -47,25 +47,25 @@ pub struct RoomView {
 
 impl RoomView {
     /// Look at a room, whether or not the user may see it. `None` if this server does not know the room.
-    pub(crate) async fn find(
-        rooms: &Rooms,
+    pub async fn find(
+        engine: &Engine,
         room_id: &RoomId,
         user_id: &UserId,
     ) -> Result<Option<Self>, StorageError> {
-        let Some(head) = rooms.db().heads().find(room_id).await? else { return Ok(None) };
-        Self::of_head(rooms, head, user_id).await.map(Some)
+        let Some(head) = engine.db().heads().find(room_id).await? else { return Ok(None) };
+        Self::of_head(engine, head, user_id).await.map(Some)
     }
 
     /// Look at a room whose head is known.
-    pub(crate) async fn of_head(
-        rooms: &Rooms,
+    pub async fn of_head(
+        engine: &Engine,
         head: Arc<RoomHead>,
         user_id: &UserId,
     ) -> Result<Self, StorageError> {
-        let version = rooms.version_of(&head)?;
-        let history = rooms.db().visibility_history(&head, user_id).await?;
-        let ignored = rooms.db().ignored_users(user_id).await?;
-        let erased = rooms.db().erased_users().await?;
+        let version = engine.version_of(&head)?;
+        let history = engine.db().visibility_history(&head, user_id).await?;
+        let ignored = engine.db().ignored_users(user_id).await?;
+        let erased = engine.db().erased_users().await?;
         let sight = Sight::new(
             user_id,
             history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
@@ -79,7 +79,7 @@ impl RoomView {
             _ => Access::None,
         };
         if matches!(access, Access::Departed(_))
-            && rooms.db().room_reads().is_forgotten(head.room_nid, user_id).await?
+            && engine.db().room_reads().is_forgotten(head.room_nid, user_id).await?
         {
             access = Access::None;
         }
@@ -91,12 +91,12 @@ impl RoomView {
 
     /// Look at a room that the user must be allowed to see: members, who were members, and everybody if the room is
     /// world-readable.
-    pub(crate) async fn get(
-        rooms: &Rooms,
+    pub async fn get(
+        engine: &Engine,
         room_id: &RoomId,
         user_id: &UserId,
     ) -> Result<Self, ViewError> {
-        let view = Self::find(rooms, room_id, user_id).await?.ok_or(ViewError::NotInRoom)?;
+        let view = Self::find(engine, room_id, user_id).await?.ok_or(ViewError::NotInRoom)?;
         match view.access {
             Access::None => Err(ViewError::NotInRoom),
             Access::Member | Access::Departed(_) | Access::Peeking => Ok(view),
@@ -118,24 +118,17 @@ impl RoomView {
 
     /// The room's state as the user may know it: the current one, or the one that held when the user left. At most two
     /// queries, none for members.
-    pub(crate) async fn state(&self, rooms: &Rooms) -> Result<StateMap, StorageError> {
+    pub async fn state(&self, engine: &Engine) -> Result<StateMap, StorageError> {
         match self.access {
-            Access::Departed(upto) => rooms.state_at(&self.head, upto).await,
+            Access::Departed(upto) => engine.state_at(&self.head, upto).await,
             Access::Member | Access::Peeking | Access::None => Ok(self.head.state.clone()),
         }
     }
 }
 
-impl Rooms {
-    /// A room's version.
-    pub(crate) fn version_of(&self, head: &RoomHead) -> Result<RoomVersion, StorageError> {
-        // Rooms of versions that are not known cannot be made or joined.
-        RoomVersion::try_from(&head.room_version)
-            .map_err(StorageError::foreign("rooms.room_version"))
-    }
-
+impl Engine {
     /// The state of a room after its last event at or before a position. No query if that is the current state, else two.
-    pub(crate) async fn state_at(
+    pub async fn state_at(
         &self,
         head: &RoomHead,
         pos: StreamPos,

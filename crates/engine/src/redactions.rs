@@ -3,13 +3,13 @@
 use myelin_events::Pdu;
 use myelin_model::EventNid;
 
-use super::{Draft, EventError};
+use crate::{Draft, EventError};
 
 impl Draft {
     /// The event that a redaction redacts, if its sender may: who has the power, or who sent it. Stricter than the auth rules, which let
     /// any user of a server redact what comes from that server. `None` for events that are no redactions, and for those of events that
     /// this server does not know, which only the powerful may send.
-    pub(super) async fn check_redaction(
+    pub(crate) async fn check_redaction(
         &mut self,
         pdu: &Pdu,
     ) -> Result<Option<EventNid>, EventError> {
@@ -19,7 +19,7 @@ impl Draft {
         let Some(redacts) = &pdu.redacts else { return Ok(None) };
         let levels = self.power_levels().await?;
         let is_powerful = levels.user(&pdu.sender) >= levels.redact();
-        let Some(redacted) = self.rooms.db().events().find_by_id(redacts).await? else {
+        let Some(redacted) = self.engine.db().events().find_by_id(redacts).await? else {
             return if is_powerful { Ok(None) } else { Err(EventError::RedactedNotFound) };
         };
         if redacted.room_nid != self.room_nid() {

@@ -8,13 +8,13 @@ use myelin_storage::StateMap;
 
 /// A state event, parsed.
 #[derive(Debug)]
-pub(crate) struct StateEvent {
+pub struct StateEvent {
     /// Its number.
-    pub(crate) nid: EventNid,
+    pub nid: EventNid,
     /// The event.
-    pub(crate) pdu: Pdu,
+    pub pdu: Pdu,
     /// The membership of a member event.
-    pub(crate) membership: Option<Membership>,
+    pub membership: Option<Membership>,
 }
 
 /// What a parsed event takes besides its text, and what an entry of [`Known`] takes besides its event, in bytes.
@@ -22,11 +22,11 @@ const STATE_EVENT_SIZE_BYTES: usize = 1_200;
 const SLOT_SIZE_BYTES: usize = 300;
 
 #[derive(Debug, Clone)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     /// The number of the state key. `None` if no event of any room had it when it was looked up.
-    pub(super) key: Option<StateKeyNid>,
+    pub(crate) key: Option<StateKeyNid>,
     /// The event. `None`: the state has none.
-    pub(super) event: Option<Arc<StateEvent>>,
+    pub(crate) event: Option<Arc<StateEvent>>,
 }
 
 impl Slot {
@@ -38,18 +38,18 @@ impl Slot {
 
 /// A part of a state: what was looked up or set, by type and state key.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     types: HashMap<Box<str>, HashMap<Box<str>, Slot>>,
     len: usize,
     size_bytes: usize,
 }
 
 impl Known {
-    pub(super) fn find(&self, event_type: &str, state_key: &str) -> Option<&Slot> {
+    pub(crate) fn find(&self, event_type: &str, state_key: &str) -> Option<&Slot> {
         self.types.get(event_type)?.get(state_key)
     }
 
-    pub(super) fn insert(&mut self, event_type: &str, state_key: &str, slot: Slot) {
+    pub(crate) fn insert(&mut self, event_type: &str, state_key: &str, slot: Slot) {
         let keys = match self.types.get_mut(event_type) {
             Some(keys) => keys,
             None => self.types.entry(event_type.into()).or_default(),
@@ -63,21 +63,21 @@ impl Known {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// About how much memory it takes, in bytes.
-    pub(super) fn size_bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Take over what another part says; it wins.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for (event_type, keys) in other.types {
             for (state_key, slot) in keys {
                 self.insert(&event_type, &state_key, slot);
@@ -86,7 +86,7 @@ impl Known {
     }
 
     /// Forget what is not so in this state.
-    pub(super) fn retain(&mut self, state: &StateMap) {
+    pub(crate) fn retain(&mut self, state: &StateMap) {
         for keys in self.types.values_mut() {
             keys.retain(|_, slot| match slot.key {
                 Some(key) => state.get(&key) == slot.event.as_ref().map(|event| &event.nid),

@@ -6,7 +6,7 @@ use myelin_events::auth::{Create, PowerLevels};
 use myelin_model::EventNid;
 use myelin_storage::{ChainCover, RoomHead};
 
-use super::known::Known;
+use crate::known::Known;
 
 /// How many state events a tip keeps parsed.
 const KNOWN_EVENTS_MAX: usize = 1_024;
@@ -16,25 +16,25 @@ const TIP_SIZE_BYTES: usize = 4_096;
 
 /// The tip of a room.
 #[derive(Debug)]
-pub(super) struct Tip {
+pub(crate) struct Tip {
     /// The head after all that was queued.
-    pub(super) head: RoomHead,
+    pub(crate) head: RoomHead,
     /// The versions from the last one seen stored up to the head's.
     lineage: VecDeque<i64>,
     /// The parts of the head's state that were looked up.
-    pub(super) known: Known,
+    pub(crate) known: Known,
     /// The parsed create event.
-    pub(super) create: Option<Arc<Create>>,
+    pub(crate) create: Option<Arc<Create>>,
     /// The parsed power levels, and the event that they are of.
-    pub(super) levels: Option<(Option<EventNid>, Arc<PowerLevels>)>,
+    pub(crate) levels: Option<(Option<EventNid>, Arc<PowerLevels>)>,
     /// Where state events stand in the chain cover.
-    pub(super) chains: ChainCover,
+    pub(crate) chains: ChainCover,
     /// Tells tips apart: what was built upon one that is gone must not throw away its successor.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
 }
 
 impl Tip {
-    pub(super) fn new(head: RoomHead, generation: u64) -> Self {
+    pub(crate) fn new(head: RoomHead, generation: u64) -> Self {
         Self {
             lineage: VecDeque::from([head.version]),
             head,
@@ -47,12 +47,12 @@ impl Tip {
     }
 
     /// About how much memory it takes, in bytes. The state is the stored head's.
-    pub(super) fn size_bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         TIP_SIZE_BYTES + self.known.size_bytes()
     }
 
     /// Bring the tip in line with the stored head, which another node may have moved. `generation` is for the tip that it becomes then.
-    pub(super) fn follow(&mut self, stored: &RoomHead, generation: impl FnOnce() -> u64) {
+    pub(crate) fn follow(&mut self, stored: &RoomHead, generation: impl FnOnce() -> u64) {
         match self.lineage.iter().position(|version| *version == stored.version) {
             Some(at) => {
                 drop(self.lineage.drain(..at));
@@ -79,7 +79,7 @@ impl Tip {
     }
 
     /// Events were queued: the versions that the stored head will go through.
-    pub(super) fn advance(&mut self, head: RoomHead, versions: impl Iterator<Item = i64>) {
+    pub(crate) fn advance(&mut self, head: RoomHead, versions: impl Iterator<Item = i64>) {
         self.lineage.extend(versions);
         self.head = head;
     }
