@@ -10,6 +10,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::number::{self, NumberTexts};
+
 /// The largest integer that strict canonical JSON allows, and its negative the smallest.
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 
@@ -24,11 +26,12 @@ pub enum CanonicalError {
 /// The canonical form of a JSON text.
 ///
 /// `strict` refuses numbers that are not integers in ±(2^53 − 1) and negative zero, as room versions since 6 do. Otherwise such numbers
-/// are written as the shortest text that reads as the same number. Of repeated keys the last counts.
+/// are written as [`number`] says. Of repeated keys the last counts.
 pub fn to_canonical(json: &str, strict: bool) -> Result<String, CanonicalError> {
     let mut out = String::with_capacity(json.len());
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    Writer { out: &mut out, strict }.deserialize(&mut deserializer)?;
+    let numbers = if strict { None } else { Some(NumberTexts::new(json)) };
+    Writer { out: &mut out, numbers: &mut { numbers } }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(out)
 }
@@ -107,23 +110,36 @@ pub(crate) fn write_members<'a>(
     out.push('}');
 }
 
-struct Writer<'o> {
+struct Writer<'o, 'j> {
     out: &'o mut String,
-    strict: bool,
+    /// The texts of the numbers that are to come. `None` where it is strict: integers are then written by their value.
+    numbers: &'o mut Option<NumberTexts<'j>>,
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
     fn write_integer<E: serde::de::Error>(self, value: impl Into<i128>) -> Result<(), E> {
-        let value = value.into();
-        if self.strict && value.unsigned_abs() > INTEGER_MAX.unsigned_abs().into() {
-            return Err(E::custom("an integer is outside of ±(2^53 - 1)"));
-        }
-        self.out.push_str(&value.to_string());
-        Ok(())
+        let Some(numbers) = self.numbers else {
+            let value = value.into();
+            if value.unsigned_abs() > INTEGER_MAX.unsigned_abs().into() {
+                return Err(E::custom("an integer is outside of ±(2^53 - 1)"));
+            }
+            self.out.push_str(&value.to_string());
+            return Ok(());
+        };
+        write_lax(self.out, numbers)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Writer<'_> {
+/// Write the next number of a text that need not be strict.
+fn write_lax<E: serde::de::Error>(
+    out: &mut String,
+    numbers: &mut NumberTexts<'_>,
+) -> Result<(), E> {
+    let text = numbers.next().ok_or_else(|| E::custom("a number without a text"))?;
+    number::write_lax(out, text).map_err(E::custom)
+}
+
+impl<'de> DeserializeSeed<'de> for Writer<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -131,7 +147,7 @@ impl<'de> DeserializeSeed<'de> for Writer<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Writer<'_> {
+impl<'de> Visitor<'de> for Writer<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,13 +172,11 @@ impl<'de> Visitor<'de> for Writer<'_> {
         self.write_integer(value)
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        if self.strict {
-            return Err(E::custom("a number is not an integer"));
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<(), E> {
+        match self.numbers {
+            Some(numbers) => write_lax(self.out, numbers),
+            None => Err(E::custom("a number is not an integer")),
         }
-        let text = serde_json::to_string(&value).map_err(E::custom)?;
-        self.out.push_str(&text);
-        Ok(())
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
@@ -178,7 +192,8 @@ impl<'de> Visitor<'de> for Writer<'_> {
             if before > start {
                 self.out.push(',');
             }
-            if items.next_element_seed(Writer { out: self.out, strict: self.strict })?.is_none() {
+            let item = Writer { out: self.out, numbers: self.numbers };
+            if items.next_element_seed(item)?.is_none() {
                 self.out.truncate(before);
                 break;
             }
@@ -191,7 +206,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
         let mut sorted: BTreeMap<Key<'de>, String> = BTreeMap::new();
         while let Some(key) = members.next_key::<Key<'de>>()? {
             let mut value = String::new();
-            members.next_value_seed(Writer { out: &mut value, strict: self.strict })?;
+            members.next_value_seed(Writer { out: &mut value, numbers: self.numbers })?;
             sorted.insert(key, value);
         }
         write_members(self.out, sorted.iter().map(|(key, value)| (&*key.0, value.as_str())));
@@ -260,7 +275,12 @@ mod tests {
         {
             check(refused, true, None);
         }
-        check("[9007199254740992,1.5,-0]", false, Some("[9007199254740992,1.5,-0.0]"));
+        check("[9007199254740992,1.5,-0]", false, Some("[9007199254740992,1.5,0]"));
+        check(
+            r#"{"b":1E5,"a":"7\"8","c":[1e-7]}"#,
+            false,
+            Some(r#"{"a":"7\"8","b":100000.0,"c":[1e-07]}"#),
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod build;
 pub mod canonical;
 pub mod client;
 pub mod key;
+mod number;
 pub mod pdu;
 pub mod push;
 pub mod redact;

@@ -226,7 +226,7 @@ mod tests {
             version: RoomVersion::V12,
             event_id: owned_event_id!("$c"),
             sender: owned_user_id!("@creator:h"),
-            creator: owned_user_id!("@creator:h"),
+            creator: Some(owned_user_id!("@creator:h")),
             additional_creators: Vec::new(),
             federate: true,
         });

@@ -24,28 +24,10 @@ pub fn redact_event(json: &str, version: RoomVersion) -> Result<String, serde_js
 /// did not send it to.
 pub fn prune(event: &Event, version: RoomVersion) -> Event {
     Event {
-        nid: event.nid,
-        room_nid: event.room_nid,
-        room_id: event.room_id.clone(),
-        pos: event.pos,
-        event_id: event.event_id.clone(),
-        event_type: event.event_type.clone(),
-        state_key: event.state_key.clone(),
-        state_key_nid: event.state_key_nid,
-        sender: event.sender.clone(),
-        origin_server_ts: event.origin_server_ts,
-        depth: event.depth,
-        membership: event.membership,
-        state_before: event.state_before,
-        state_after: event.state_after,
-        replaces: event.replaces,
-        redacts: event.redacts,
-        redacted_by: event.redacted_by,
-        flags: event.flags,
-        notify_ordinal: event.notify_ordinal,
         transaction: None,
         json: redact_event(&event.json, version).unwrap_or_else(|_| "{}".to_owned()).into(),
         client_json: OnceLock::new(),
+        ..event.clone()
     }
 }
 
@@ -117,7 +99,7 @@ pub fn redact_content<'a>(
     let Ok(members) = serde_json::from_str::<Members<'_>>(content) else {
         return Cow::Borrowed("{}");
     };
-    let invite = members.get("third_party_invite").map(|invite| keep_signed(invite.get()));
+    let invite = members.get("third_party_invite").and_then(|invite| keep_signed(invite.get()));
     let kept = members.iter().filter(|(key, _)| keeps(&key.0, rules)).filter_map(|(key, value)| {
         match (event_type, &*key.0) {
             ("m.room.member", "third_party_invite") => {
@@ -131,12 +113,10 @@ pub fn redact_content<'a>(
     Cow::Owned(out)
 }
 
-/// Of a `third_party_invite` only `signed` is kept; what is no object stays as it is.
-fn keep_signed(invite: &str) -> Cow<'_, str> {
-    let Ok(members) = serde_json::from_str::<Members<'_>>(invite) else {
-        return Cow::Borrowed(invite);
-    };
+/// Of a `third_party_invite` only `signed` is kept; what is no object has none, and goes.
+fn keep_signed(invite: &str) -> Option<String> {
+    let members: Members<'_> = serde_json::from_str(invite).ok()?;
     let mut out = String::new();
     write_members(&mut out, members.get("signed").map(|signed| ("signed", signed.get())));
-    Cow::Owned(out)
+    Some(out)
 }

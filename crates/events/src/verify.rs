@@ -2,8 +2,6 @@
 
 use base64::Engine as _;
 use ruma::{OwnedServerName, OwnedUserId, ServerName};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -41,22 +39,13 @@ pub fn verify(pdu: &Pdu, keys: &impl PublicKeys) -> Result<Verdict, PduError> {
 }
 
 /// The servers that must have signed: the sender's (but for third-party invites), in versions 1 and 2 that of the event ID, and since
-/// version 8 that of who authorised a restricted join.
+/// version 8 that of who authorised a restricted join. Only joins ask for the latter: on another membership the field entitles to
+/// nothing, and servers take such events without that signature.
 pub fn signing_servers(pdu: &Pdu) -> Vec<OwnedServerName> {
-    #[derive(Deserialize, Default)]
-    struct Content<'a> {
-        #[serde(borrow)]
-        membership: Option<&'a RawValue>,
-        #[serde(borrow)]
-        third_party_invite: Option<&'a RawValue>,
-        #[serde(borrow)]
-        join_authorised_via_users_server: Option<&'a RawValue>,
-    }
-    let is_member = &*pdu.event_type == "m.room.member";
-    let content: Content<'_> = if is_member {
+    let content: Members<'_> = if &*pdu.event_type == "m.room.member" {
         serde_json::from_str(pdu.content()).unwrap_or_default()
     } else {
-        Content::default()
+        Members::new()
     };
     let mut servers: Vec<OwnedServerName> = Vec::with_capacity(2);
     let mut add = |server: &ServerName| {
@@ -64,8 +53,9 @@ pub fn signing_servers(pdu: &Pdu) -> Vec<OwnedServerName> {
             servers.push(server.to_owned());
         }
     };
-    let is_invite = content.membership.is_some_and(|membership| membership.get() == "\"invite\"");
-    if !(is_invite && content.third_party_invite.is_some()) {
+    let is_membership =
+        |name: &str| content.get("membership").is_some_and(|membership| membership.get() == name);
+    if !(is_membership("\"invite\"") && content.contains_key("third_party_invite")) {
         add(pdu.sender.server_name());
     }
     if pdu.version.rules().signatures.check_event_id_server
@@ -74,7 +64,8 @@ pub fn signing_servers(pdu: &Pdu) -> Vec<OwnedServerName> {
         add(server);
     }
     if pdu.version.rules().signatures.check_join_authorised_via_users_server
-        && let Some(user_id) = content.join_authorised_via_users_server
+        && is_membership("\"join\"")
+        && let Some(user_id) = content.get("join_authorised_via_users_server")
         && let Ok(user_id) = serde_json::from_str::<OwnedUserId>(user_id.get())
     {
         add(user_id.server_name());
@@ -123,17 +114,26 @@ fn is_signed_by(
     found
 }
 
-fn has_right_hash(members: &Members<'_>) -> bool {
+/// The content hash of an event in unpadded base64, from its canonical JSON: what `hashes.sha256` must be.
+pub fn content_hash(json: &str) -> Result<String, PduError> {
+    Ok(BASE64.encode(hash_content(&serde_json::from_str(json)?)))
+}
+
+fn hash_content(members: &Members<'_>) -> impl AsRef<[u8]> {
     let mut hashed = String::with_capacity(1024);
     let kept =
         members.iter().filter(|(key, _)| !matches!(&*key.0, "hashes" | "signatures" | "unsigned"));
     canonical::write_members(&mut hashed, kept.map(|(key, value)| (&*key.0, value.get())));
+    Sha256::digest(hashed)
+}
+
+fn has_right_hash(members: &Members<'_>) -> bool {
     let claimed = members
         .get("hashes")
         .and_then(|hashes| serde_json::from_str::<Members<'_>>(hashes.get()).ok())
         .and_then(|hashes| serde_json::from_str::<String>(hashes.get("sha256")?.get()).ok())
         .and_then(|hash| BASE64.decode(hash).ok());
-    claimed.as_deref() == Some(&*Sha256::digest(hashed))
+    claimed.as_deref() == Some(hash_content(members).as_ref())
 }
 
 /// The event with this server's signature beside those that it has, as for restricted joins and invites of other servers' users.

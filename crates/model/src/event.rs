@@ -9,7 +9,7 @@ use crate::{EventNid, Membership, RoomNid, StateKeyNid, StateNid, StreamPos};
 /// A stored event: what queries and caches need of it, and its JSON.
 ///
 /// Made from columns, without parsing the JSON. Immutable: a redaction makes a new one with [`Event::redacted_by`] set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Event {
     /// The event's number.
     pub nid: EventNid,

@@ -1,7 +1,6 @@
 //! The create event: its rules, and what the other rules need of it.
 
 use ruma::{OwnedEventId, OwnedUserId, UserId};
-use serde::Deserialize;
 
 use super::{AuthError, AuthEvent};
 use crate::{canonical::Members, version::RoomVersion};
@@ -15,8 +14,8 @@ pub struct Create {
     pub event_id: OwnedEventId,
     /// Who sent it.
     pub sender: OwnedUserId,
-    /// Who made the room: `creator` of the content up to version 10, then the sender.
-    pub creator: OwnedUserId,
+    /// Who made the room: `creator` of the content up to version 10, then the sender. `None` where the content names what is no user.
+    pub creator: Option<OwnedUserId>,
     /// Who else counts as a creator (since version 12).
     pub additional_creators: Vec<OwnedUserId>,
     /// Whether users of other servers may take part.
@@ -26,34 +25,22 @@ pub struct Create {
 impl Create {
     /// Read a create event.
     pub fn parse(version: RoomVersion, event: &impl AuthEvent) -> Result<Self, AuthError> {
-        #[derive(Deserialize)]
-        struct Content {
-            creator: Option<OwnedUserId>,
-            #[serde(rename = "m.federate")]
-            federate: Option<bool>,
-        }
-        #[derive(Deserialize)]
-        struct Federate {
-            #[serde(rename = "m.federate")]
-            federate: Option<bool>,
-        }
         let rules = version.auth_rules();
         let malformed = |error: serde_json::Error| AuthError::Malformed(error.to_string());
-        let (creator, federate) = if rules.use_room_create_sender {
+        let members: Members<'_> = serde_json::from_str(event.content()).map_err(malformed)?;
+        let creator = if rules.use_room_create_sender {
             // `creator` means nothing here, whatever it is.
-            let content: Federate = serde_json::from_str(event.content()).map_err(malformed)?;
-            (event.sender().to_owned(), content.federate)
+            Some(event.sender().to_owned())
         } else {
-            let content: Content = serde_json::from_str(event.content()).map_err(malformed)?;
-            (
-                content.creator.ok_or_else(|| {
-                    AuthError::Malformed("the create event has no creator".to_owned())
-                })?,
-                content.federate,
-            )
+            let creator = members.get("creator").ok_or_else(|| {
+                AuthError::Malformed("the create event has no creator".to_owned())
+            })?;
+            serde_json::from_str(creator.get()).ok()
         };
+        // What is neither true nor false lets nobody in: a room that is not surely open is closed.
+        let federate = members.get("m.federate").is_none_or(|federate| federate.get() == "true");
         let additional_creators = if rules.additional_room_creators {
-            read_additional(event.content()).map_err(AuthError::Malformed)?
+            read_additional(&members).map_err(AuthError::Malformed)?
         } else {
             Vec::new()
         };
@@ -63,7 +50,7 @@ impl Create {
             sender: event.sender().to_owned(),
             creator,
             additional_creators,
-            federate: federate.unwrap_or(true),
+            federate,
         })
     }
 
@@ -73,19 +60,20 @@ impl Create {
     }
 
     pub(crate) fn is_creator(&self, user_id: &UserId) -> bool {
-        self.creator == *user_id
+        self.creator.as_deref() == Some(user_id)
             || self.additional_creators.iter().any(|creator| creator == user_id)
     }
 
     /// All creators.
     pub fn creators(&self) -> impl Iterator<Item = &UserId> {
-        std::iter::once(&*self.creator)
+        self.creator
+            .as_deref()
+            .into_iter()
             .chain(self.additional_creators.iter().map(|creator| &**creator))
     }
 }
 
-fn read_additional(content: &str) -> Result<Vec<OwnedUserId>, String> {
-    let members: Members<'_> = serde_json::from_str(content).map_err(|error| error.to_string())?;
+fn read_additional(members: &Members<'_>) -> Result<Vec<OwnedUserId>, String> {
     match members.get("additional_creators") {
         Some(creators) => serde_json::from_str(creators.get())
             .map_err(|error| format!("additional_creators: {error}")),

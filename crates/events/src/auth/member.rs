@@ -44,7 +44,7 @@ fn check_join(
     create: &Arc<Create>,
     state: &impl AuthState,
 ) -> Result<(), AuthError> {
-    if *target == *create.creator && event.follows_only(&create.event_id) {
+    if create.creator.as_deref() == Some(target) && event.follows_only(&create.event_id) {
         return Ok(());
     }
     if event.sender() != target {
@@ -92,8 +92,7 @@ fn check_invite(
 ) -> Result<(), AuthError> {
     let members: Members<'_> = serde_json::from_str(event.content())
         .map_err(|error| AuthError::Malformed(error.to_string()))?;
-    if let Some(invite) = members.get("third_party_invite").filter(|invite| invite.get() != "null")
-    {
+    if let Some(invite) = members.get("third_party_invite") {
         return check_third_party_invite(event, invite, target, state);
     }
     if state.membership(event.sender()) != Some(Membership::Join) {

@@ -7,6 +7,8 @@ mod citations;
 mod create;
 mod error;
 mod event;
+mod level;
+mod levels_change;
 mod member;
 mod power_levels;
 mod selection;
@@ -68,7 +70,7 @@ pub fn check(
         return Err(AuthError::StateKeyOfOtherUser);
     }
     if event.event_type() == "m.room.power_levels" {
-        return power_levels::check_change(version, event, &create, &levels, sender_power);
+        return levels_change::check(version, event, &create, &levels, sender_power);
     }
     if rules.special_case_room_redaction && event.event_type() == "m.room.redaction" {
         return check_redaction(event, &levels, sender_power);

@@ -1,12 +1,14 @@
 //! Power levels: who may do what, and who may change that.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, sync::Arc};
 
 use myelin_model::Membership;
-use ruma::{OwnedUserId, UserId};
-use serde::{Deserialize, Deserializer};
+use ruma::UserId;
 
-use super::{AuthError, AuthEvent, Create};
+use super::{
+    AuthError, Create,
+    level::{Level, Levels, Unreadable, read_level, read_levels},
+};
 use crate::{canonical::Members, version::RoomVersion};
 
 /// A user's power, or the power that an action asks for.
@@ -30,6 +32,9 @@ impl PartialOrd<i64> for Power {
     }
 }
 
+/// The power to notify a whole room, unless it is given.
+const NOTIFICATION_DEFAULT: i64 = 50;
+
 /// The power levels in force in a room, parsed once: those of the event, with the defaults and the creators' power.
 #[derive(Debug, Clone)]
 pub struct PowerLevels {
@@ -38,24 +43,20 @@ pub struct PowerLevels {
     event: Option<Contents>,
 }
 
-/// A part of the content that could not be read. It is no error until a rule needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Unreadable(&'static str);
-
-type Field = Result<Option<i64>, Unreadable>;
-type Levels<K> = Result<Option<BTreeMap<K, i64>>, Unreadable>;
-
+/// A content, as far as it can be read.
 #[derive(Debug, Clone)]
-struct Contents {
-    integers: [Field; 7],
-    events: Levels<String>,
-    notifications: Levels<String>,
-    users: Levels<OwnedUserId>,
+pub(super) struct Contents {
+    /// By [`Name`]. `None`: the content does not have it.
+    fields: [Option<Level>; 7],
+    pub(super) events: Result<Levels, Unreadable>,
+    pub(super) notifications: Result<Levels, Unreadable>,
+    /// By user ID, whatever it is: what stands there is not held to a grammar that older events break.
+    pub(super) users: Result<Levels, Unreadable>,
 }
 
 /// The fields with one level, in the order of the auth rules.
 #[derive(Clone, Copy)]
-enum Name {
+pub(super) enum Name {
     UsersDefault,
     EventsDefault,
     StateDefault,
@@ -66,7 +67,7 @@ enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::UsersDefault,
         Self::EventsDefault,
         Self::StateDefault,
@@ -76,7 +77,7 @@ impl Name {
         Self::Invite,
     ];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::UsersDefault => "users_default",
             Self::EventsDefault => "events_default",
@@ -97,88 +98,35 @@ impl Name {
 }
 
 impl Contents {
-    fn parse(version: RoomVersion, content: &str) -> Self {
+    pub(super) fn parse(version: RoomVersion, content: &str) -> Self {
         let members: Members<'_> = serde_json::from_str(content).unwrap_or_default();
         let strict = version.auth_rules().integer_power_levels;
-        let integers = Name::ALL.map(|name| {
-            read_field(&members, name.as_str(), strict).map(|level| level.map(|Lax(level)| level))
-        });
         Self {
-            integers,
+            fields: Name::ALL.map(|name| read_level(&members, name.as_str(), strict)),
             events: read_levels(&members, "events", strict),
             notifications: read_levels(&members, "notifications", strict),
             users: read_levels(&members, "users", strict),
         }
     }
 
-    fn integer(&self, name: Name) -> Field {
-        self.integers.get(name as usize).cloned().unwrap_or(Ok(None))
+    pub(super) fn field(&self, name: Name) -> Option<Level> {
+        self.fields.get(name as usize).copied().flatten()
     }
-}
 
-/// A level as versions 1 to 9 let it be written: an integer, a string with one, or a fraction.
-struct Lax(i64);
-
-impl<'de> Deserialize<'de> for Lax {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Lax;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a power level")
-            }
-
-            fn visit_i64<E>(self, level: i64) -> Result<Lax, E> {
-                Ok(Lax(level))
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, level: u64) -> Result<Lax, E> {
-                i64::try_from(level).map(Lax).map_err(E::custom)
-            }
-
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "levels are cut off as Synapse does"
-            )]
-            fn visit_f64<E>(self, level: f64) -> Result<Lax, E> {
-                Ok(Lax(level as i64))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, level: &str) -> Result<Lax, E> {
-                level.trim().parse().map(Lax).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+    /// The level of a field where it has one that can be read.
+    fn read_field(&self, name: Name) -> Result<Option<i64>, Unreadable> {
+        self.field(name).map_or(Ok(None), |level| level.in_force(name.as_str()))
     }
-}
 
-fn read_field(
-    members: &Members<'_>,
-    name: &'static str,
-    strict: bool,
-) -> Result<Option<Lax>, Unreadable> {
-    let Some(value) = members.get(name) else { return Ok(None) };
-    let level = if strict {
-        serde_json::from_str(value.get()).map(Lax)
-    } else {
-        serde_json::from_str(value.get())
-    };
-    level.map(Some).map_err(|_| Unreadable(name))
-}
-
-fn read_levels<K>(members: &Members<'_>, name: &'static str, strict: bool) -> Levels<K>
-where
-    K: Ord + for<'de> Deserialize<'de>,
-{
-    let Some(value) = members.get(name) else { return Ok(None) };
-    let levels = if strict {
-        serde_json::from_str(value.get())
-    } else {
-        serde_json::from_str::<BTreeMap<K, Lax>>(value.get())
-            .map(|levels| levels.into_iter().map(|(key, Lax(level))| (key, level)).collect())
-    };
-    levels.map(Some).map_err(|_| Unreadable(name))
+    /// The level of a user or an event type where it has one that can be read.
+    fn read_entry(
+        levels: &Result<Levels, Unreadable>,
+        key: &str,
+        group: &'static str,
+    ) -> Result<Option<i64>, Unreadable> {
+        let levels = levels.as_ref().map_err(|unreadable| *unreadable)?;
+        levels.get(key).map_or(Ok(None), |level| level.in_force(group))
+    }
 }
 
 impl From<Unreadable> for AuthError {
@@ -211,14 +159,12 @@ impl PowerLevels {
         self.read_event(event_type, is_state).unwrap_or_else(|_| self.lax(default))
     }
 
-    /// The power to notify a whole room by `@room` (`notifications.room`; 50 unless given).
+    /// The power to notify a whole room by `@room` (`notifications.room`; [`NOTIFICATION_DEFAULT`] unless given).
     pub fn notification(&self, kind: &str) -> Power {
-        let levels = self
-            .event
-            .as_ref()
-            .and_then(|event| event.notifications.as_ref().ok())
-            .and_then(Option::as_ref);
-        Power::Level(levels.and_then(|levels| levels.get(kind)).copied().unwrap_or(50))
+        let level = self.event.as_ref().and_then(|event| {
+            Contents::read_entry(&event.notifications, kind, "notifications").ok().flatten()
+        });
+        Power::Level(level.unwrap_or(NOTIFICATION_DEFAULT))
     }
 
     /// The power to ban.
@@ -246,14 +192,12 @@ impl PowerLevels {
         self.lax(Name::UsersDefault)
     }
 
-    /// The users that the event names, with their levels.
+    /// The users that the event names, with their levels. What is no user ID or no level is left out.
     pub fn users(&self) -> impl Iterator<Item = (&UserId, i64)> {
-        let users = self
-            .event
-            .as_ref()
-            .and_then(|event| event.users.as_ref().ok())
-            .and_then(Option::as_ref);
-        users.into_iter().flatten().map(|(user_id, level)| (&**user_id, *level))
+        let users = self.event.as_ref().and_then(|event| event.users.as_ref().ok());
+        users.into_iter().flatten().filter_map(|(user_id, level)| {
+            Some((<&UserId>::try_from(&**user_id).ok()?, level.in_force("users").ok()??))
+        })
     }
 
     fn lax(&self, name: Name) -> Power {
@@ -263,9 +207,14 @@ impl PowerLevels {
 
 /// Reading for the rules, which refuse what they cannot read.
 impl PowerLevels {
+    /// What the event says. `None` while the room has none.
+    pub(super) fn event_contents(&self) -> Option<&Contents> {
+        self.event.as_ref()
+    }
+
     fn read(&self, name: Name) -> Result<Power, AuthError> {
         let level = match &self.event {
-            Some(event) => event.integer(name)?,
+            Some(event) => event.read_field(name)?,
             None => None,
         };
         Ok(Power::Level(level.unwrap_or(name.default_level())))
@@ -276,8 +225,8 @@ impl PowerLevels {
             return Ok(Power::Infinite);
         }
         match &self.event {
-            Some(event) => match event.users.clone_error()?.and_then(|users| users.get(user_id)) {
-                Some(level) => Ok(Power::Level(*level)),
+            Some(event) => match Contents::read_entry(&event.users, user_id.as_str(), "users")? {
+                Some(level) => Ok(Power::Level(level)),
                 None => self.read(Name::UsersDefault),
             },
             None if self.create.is_creator(user_id) => Ok(Power::Level(100)),
@@ -286,12 +235,12 @@ impl PowerLevels {
     }
 
     pub(super) fn read_event(&self, event_type: &str, is_state: bool) -> Result<Power, AuthError> {
-        let events = match &self.event {
-            Some(event) => event.events.clone_error()?,
+        let level = match &self.event {
+            Some(event) => Contents::read_entry(&event.events, event_type, "events")?,
             None => None,
         };
-        match events.and_then(|events| events.get(event_type)) {
-            Some(level) => Ok(Power::Level(*level)),
+        match level {
+            Some(level) => Ok(Power::Level(level)),
             None => self.read(if is_state { Name::StateDefault } else { Name::EventsDefault }),
         }
     }
@@ -310,20 +259,6 @@ impl PowerLevels {
 
     pub(super) fn read_redact(&self) -> Result<Power, AuthError> {
         self.read(Name::Redact)
-    }
-}
-
-/// Borrow the levels, clone only the error.
-trait CloneError<K> {
-    fn clone_error(&self) -> Result<Option<&BTreeMap<K, i64>>, AuthError>;
-}
-
-impl<K> CloneError<K> for Levels<K> {
-    fn clone_error(&self) -> Result<Option<&BTreeMap<K, i64>>, AuthError> {
-        match self {
-            Ok(levels) => Ok(levels.as_ref()),
-            Err(unreadable) => Err(unreadable.clone().into()),
-        }
     }
 }
 
@@ -349,78 +284,4 @@ impl PowerLevels {
             Membership::Join | Membership::Knock => sender == target,
         }
     }
-}
-
-/// The rules for a new power levels event.
-pub(super) fn check_change(
-    version: RoomVersion,
-    event: &impl AuthEvent,
-    create: &Create,
-    current: &PowerLevels,
-    sender_power: Power,
-) -> Result<(), AuthError> {
-    if !event.content().trim_start().starts_with('{') {
-        return Err(AuthError::Malformed("the power levels are no object".to_owned()));
-    }
-    let new = Contents::parse(version, event.content());
-    if version.auth_rules().integer_power_levels {
-        for name in Name::ALL {
-            new.integer(name)?;
-        }
-        new.events.clone_error()?;
-        new.notifications.clone_error()?;
-    }
-    let new_users = new.users.clone_error()?;
-    if version.auth_rules().explicitly_privilege_room_creators
-        && new_users
-            .is_some_and(|users| create.creators().any(|creator| users.contains_key(creator)))
-    {
-        return Err(AuthError::CreatorInPowerLevels);
-    }
-    let Some(current) = &current.event else { return Ok(()) };
-    for name in Name::ALL {
-        let (old, new) = (current.integer(name)?, new.integer(name)?);
-        if old != new
-            && [old, new]
-                .into_iter()
-                .any(|level| sender_power < level.unwrap_or(name.default_level()))
-        {
-            return Err(AuthError::NotEnoughPower { action: format!("change {}", name.as_str()) });
-        }
-    }
-    let above = |_: &String, level: i64| sender_power < level;
-    check_levels(current.events.clone_error()?, new.events.clone_error()?, sender_power, above)?;
-    if version.auth_rules().limit_notifications_power_levels {
-        check_levels(
-            current.notifications.clone_error()?,
-            new.notifications.clone_error()?,
-            sender_power,
-            above,
-        )?;
-    }
-    check_levels(current.users.clone_error()?, new_users, sender_power, |user_id, level| {
-        *user_id != *event.sender() && sender_power <= level
-    })
-}
-
-/// Each entry that changes must be within the sender's power, before and after.
-fn check_levels<K: Ord + std::fmt::Display>(
-    old: Option<&BTreeMap<K, i64>>,
-    new: Option<&BTreeMap<K, i64>>,
-    sender_power: Power,
-    is_old_beyond: impl Fn(&K, i64) -> bool,
-) -> Result<(), AuthError> {
-    let refuse =
-        |key: &K| Err(AuthError::NotEnoughPower { action: format!("change the level of {key}") });
-    for (key, level) in old.into_iter().flatten() {
-        if new.and_then(|new| new.get(key)) != Some(level) && is_old_beyond(key, *level) {
-            return refuse(key);
-        }
-    }
-    for (key, level) in new.into_iter().flatten() {
-        if old.and_then(|old| old.get(key)) != Some(level) && sender_power < *level {
-            return refuse(key);
-        }
-    }
-    Ok(())
 }

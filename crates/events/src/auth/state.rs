@@ -7,7 +7,11 @@ use ruma::UserId;
 use serde::Deserialize;
 
 use super::{AuthEvent, Create, PowerLevels};
-use crate::{key::PublicKey, version::RoomVersion};
+use crate::{
+    canonical::{Key, Members},
+    key::PublicKey,
+    version::RoomVersion,
+};
 
 /// A room state, as far as the rules ask. A room held in memory answers from what it has parsed before; [`LookupState`] answers from events.
 pub trait AuthState {
@@ -41,15 +45,13 @@ pub enum JoinRule {
 }
 
 impl JoinRule {
-    /// Read the content of an `m.room.join_rules` event.
+    /// Read the content of an `m.room.join_rules` event. One that names no rule is as good as none: the invited.
     pub fn parse(content: &str) -> Self {
-        #[derive(Deserialize)]
-        struct Content<'a> {
-            #[serde(borrow)]
-            join_rule: std::borrow::Cow<'a, str>,
-        }
-        match serde_json::from_str::<Content<'_>>(content) {
-            Ok(content) => match &*content.join_rule {
+        let members: Members<'_> = serde_json::from_str(content).unwrap_or_default();
+        match members.get("join_rule").map(|rule| serde_json::from_str::<Key<'_>>(rule.get())) {
+            None => Self::Invite,
+            Some(Err(_)) => Self::Nobody,
+            Some(Ok(rule)) => match &*rule.0 {
                 "public" => Self::Public,
                 "invite" => Self::Invite,
                 "knock" => Self::Knock,
@@ -57,7 +59,6 @@ impl JoinRule {
                 "knock_restricted" => Self::KnockRestricted,
                 _ => Self::Nobody,
             },
-            Err(_) => Self::Nobody,
         }
     }
 

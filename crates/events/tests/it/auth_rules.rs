@@ -249,6 +249,49 @@ fn changing_power_levels() {
     }
 }
 
+/// What stands in the levels of older rooms, without ruma, which refuses it.
+#[test]
+fn odd_levels_hurt_nobody_else() {
+    let ours = |levels: &Value, event_type: &str, state_key: Option<&str>, content: &Value| {
+        let versions = RoomVersion::ALL.into_iter().filter(|version| {
+            let state = [(ALICE, "m.room.power_levels", "", levels.clone())];
+            let (room, now) = room(*version, &state);
+            let attempt = event(
+                *version,
+                "attempt:two",
+                BOB,
+                event_type,
+                state_key,
+                content,
+                &["event5:one"],
+            );
+            room.check(&now, &attempt).is_ok()
+        });
+        versions.collect::<Vec<_>>()
+    };
+    let topic = json!({"topic": "x"});
+    let odd_user = json!({"users": {BOB: 50, "@x:my_server": 5}});
+    assert_eq!(ours(&odd_user, "m.room.topic", Some(""), &topic), all());
+    let more = json!({"users": {BOB: 50, "@x:my_server": 6, "@y:my_server": 5}});
+    assert_eq!(ours(&odd_user, "m.room.power_levels", Some(""), &more), all());
+    let no_user = json!({"users": {BOB: 50, "x:y": 5}});
+    assert_eq!(ours(&odd_user, "m.room.power_levels", Some(""), &no_user), none());
+    // An absent level is not its default when levels are compared.
+    let low = json!({"users": {BOB: 40}, "events": {"m.room.power_levels": 40}});
+    let with_ban = json!({"users": {BOB: 40}, "events": {"m.room.power_levels": 40}, "ban": 30});
+    assert_eq!(ours(&low, "m.room.power_levels", Some(""), &with_ban), all());
+    assert_eq!(ours(&with_ban, "m.room.power_levels", Some(""), &low), all());
+    // One entry that cannot be read stops what it is about, and nothing else; `null` is as good as nothing.
+    let odd_entry = json!({"users": {BOB: 50}, "events": {"m.room.name": "x"}, "kick": null});
+    assert_eq!(ours(&odd_entry, "m.room.topic", Some(""), &topic), all());
+    assert_eq!(ours(&odd_entry, "m.room.name", Some(""), &topic), none());
+    let kick = json!({"membership": "leave"});
+    assert_eq!(
+        ours(&odd_entry, "m.room.member", Some("@carol:three"), &kick),
+        until(RoomVersion::V9)
+    );
+}
+
 #[test]
 fn rooms_that_do_not_federate() {
     let expect = |federate: Value| {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use myelin_events::{
-    Pdu, RoomVersion,
+    Pdu, PublicKey, RoomVersion, SigningKey,
     acl::{self, ServerAcl},
     auth::{self, Create, JoinRule, PowerLevels},
     canonical::to_canonical,
+    pdu,
     push::PushEvent,
     redact, verify,
     visibility::HistoryVisibility,
@@ -107,7 +108,35 @@ proptest! {
             let _ = JoinRule::parse(&text);
             let _ = HistoryVisibility::parse(&text);
             let _ = PushEvent::new(&text);
+            let _ = SigningKey::parse_file(&text);
+            let _ = PublicKey::from_base64(&text);
+            let _ = verify::content_hash(&text);
+            let _ = auth::version_of(&text);
+            let _ = pdu::content_of(&text);
+            let _ = to_canonical(&text, false);
         }
+    }
+
+    /// Numbers of old rooms keep their value, and their canonical spelling is canonical.
+    #[test]
+    fn any_number_is_spelled_once(
+        text in "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
+        beside in any::<String>(),
+    ) {
+        let text = format!("[{},{text}]", serde_json::to_string(&beside).unwrap());
+        let Ok(lax) = to_canonical(&text, false) else { return Ok(()) };
+        prop_assert_eq!(&to_canonical(&lax, false).unwrap(), &lax);
+        let numbers = [&text, &lax].map(|text| serde_json::from_str::<(String, f64)>(text).unwrap().1);
+        prop_assert!((numbers[0] - numbers[1]).abs() <= numbers[0].abs() * 1e-15 + 1e-300, "{text} {lax}");
+    }
+
+    /// Patterns that make others try every way to match take no longer than their length asks for.
+    #[test]
+    fn patterns_match_in_bounded_time(stars in 1..40_usize, letters in "[ab]{0,60}") {
+        let pattern = "a*".repeat(stars) + "c";
+        let started = std::time::Instant::now();
+        let _ = acl::matches(&pattern, &("a".repeat(200) + &letters));
+        prop_assert!(started.elapsed() < std::time::Duration::from_secs(1));
     }
 
     /// Events of good form with any content pass through all the rules.
@@ -135,7 +164,7 @@ proptest! {
             version,
             event_id: owned_event_id!("$c"),
             sender: owned_user_id!("@u:h"),
-            creator: owned_user_id!("@u:h"),
+            creator: Some(owned_user_id!("@u:h")),
             additional_creators: Vec::new(),
             federate: true,
         });

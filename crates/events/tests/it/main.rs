@@ -15,4 +15,5 @@ mod hostile;
 mod redaction;
 mod room;
 mod ruma_twin;
+mod synapse;
 mod wire;

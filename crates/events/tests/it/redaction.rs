@@ -55,11 +55,9 @@ fn every_version_keeps_what_ruma_keeps() {
 #[test]
 fn odd_contents_do_not_stop_redaction() {
     for (event_type, content, expect) in [
-        (
-            "m.room.member",
-            r#"{"membership":5,"third_party_invite":7}"#,
-            r#"{"membership":5,"third_party_invite":7}"#,
-        ),
+        ("m.room.member", r#"{"membership":5,"third_party_invite":7}"#, r#"{"membership":5}"#),
+        ("m.room.member", r#"{"third_party_invite":[]}"#, "{}"),
+        ("m.room.member", r#"{"third_party_invite":null}"#, "{}"),
         ("m.room.member", r#"{"third_party_invite":{"x":1}}"#, r#"{"third_party_invite":{}}"#),
         ("m.room.member", "[]", "{}"),
         ("m.room.join_rules", r#"{"join_rule":{"a":[1]}}"#, r#"{"join_rule":{"a":[1]}}"#),

@@ -114,6 +114,11 @@ fn who_must_have_signed() {
         (RoomVersion::V7, join.clone(), vec!["one"]),
         (RoomVersion::V8, join.clone(), vec!["one", "resident"]),
         (RoomVersion::V12, join, vec!["one", "resident"]),
+        (
+            RoomVersion::V12,
+            json!({"membership": "leave", "join_authorised_via_users_server": "@r:resident"}),
+            vec!["one"],
+        ),
     ] {
         let event = json!({
             "type": "m.room.member", "sender": "@u:one", "state_key": "@u:one", "content": content, "room_id": "!r:one",
