@@ -52,7 +52,7 @@ pub async fn get(
     if let Some(reader) = reader
         && reader != user_id
         && accounts.settings().limit_profile_requests_to_users_who_share_rooms
-        && !accounts.db().room_reads().share(reader, user_id).await?
+        && !accounts.db().memberships().share(reader, user_id).await?
     {
         return Err(ProfileError::NotShared);
     }

@@ -115,7 +115,8 @@ impl Engine {
         let Some(Transaction { device_id, txn_id }) = &intent.transaction else { return Ok(None) };
         let sent = self
             .db()
-            .find_transaction(intent.sender, device_id, room_nid, intent.event_type, txn_id)
+            .transactions()
+            .find(intent.sender, device_id, room_nid, intent.event_type, txn_id)
             .await?;
         Ok(sent.map(|event| event.event_id.clone()))
     }

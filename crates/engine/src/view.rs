@@ -63,9 +63,9 @@ impl RoomView {
         user_id: &UserId,
     ) -> Result<Self, StorageError> {
         let version = engine.version_of(&head)?;
-        let history = engine.db().visibility_history(&head, user_id).await?;
+        let history = engine.db().visibility_histories().get(&head, user_id).await?;
         let ignored = engine.db().ignored_users(user_id).await?;
-        let erased = engine.db().erased_users().await?;
+        let erased = engine.db().users().list_erased().await?;
         let sight = Sight::new(
             user_id,
             history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
@@ -79,7 +79,7 @@ impl RoomView {
             _ => Access::None,
         };
         if matches!(access, Access::Departed(_))
-            && engine.db().room_reads().is_forgotten(head.room_nid, user_id).await?
+            && engine.db().memberships().is_forgotten(head.room_nid, user_id).await?
         {
             access = Access::None;
         }
@@ -136,7 +136,7 @@ impl Engine {
         if pos >= head.last_pos {
             return Ok(head.state.clone());
         }
-        match self.db().find_state_nid_at(head.room_nid, pos).await? {
+        match self.db().history().find_state_nid_at(head.room_nid, pos).await? {
             Some(nid) if Some(nid) == head.chain.state_nid() => Ok(head.state.clone()),
             Some(nid) => self.db().state(nid).await,
             None => Ok(StateMap::new()),

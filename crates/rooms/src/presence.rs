@@ -33,7 +33,7 @@ pub async fn find_presence(
     if !hub.is_presence_enabled() {
         return Ok(None);
     }
-    if reader != user_id && !rooms.db().room_reads().share(reader, user_id).await? {
+    if reader != user_id && !rooms.db().memberships().share(reader, user_id).await? {
         return Err(PresenceError::NotShared);
     }
     Ok(hub.presence(user_id))

@@ -9,17 +9,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     Ephemeral, Leases, PresenceTimers, StorageError, Tx, Writer,
-    accounts::{UserIps, write_user_ips},
-    erased::ErasedUsers,
+    accounts::{ErasedUsers, UserIps, write_user_ips},
     event_cache::EventCache,
-    events::Events,
     heads::Heads,
     ignored::IgnoredUsers,
     log::{Log, LogSubscriber},
     migrate,
     nids::Nids,
+    rooms::KnownHistories,
     state::{self, StateKeys, StateMap},
-    visibility::VisibilityHistories,
 };
 
 /// How storage is to be opened.
@@ -59,7 +57,7 @@ struct Inner {
     state_keys: StateKeys,
     nids: Nids,
     ephemeral: Ephemeral,
-    visibility_histories: VisibilityHistories,
+    visibility_histories: KnownHistories,
     ignored_users: Arc<IgnoredUsers>,
     erased_users: Arc<ErasedUsers>,
     user_ips: Arc<UserIps>,
@@ -123,14 +121,14 @@ impl Db {
                 state_keys,
                 nids,
                 ephemeral,
-                visibility_histories: VisibilityHistories::default(),
+                visibility_histories: KnownHistories::default(),
                 ignored_users,
                 erased_users,
                 user_ips,
                 _stop: stop.drop_guard(),
             }),
         };
-        db.erased_users().await?;
+        db.users().list_erased().await?;
         Ok(db)
     }
 
@@ -162,7 +160,7 @@ impl Db {
         &self.inner.ignored_users
     }
 
-    pub(crate) fn visibility_histories(&self) -> &VisibilityHistories {
+    pub(crate) fn known_visibility_histories(&self) -> &KnownHistories {
         &self.inner.visibility_histories
     }
 
@@ -174,11 +172,6 @@ impl Db {
     /// The heads of rooms.
     pub fn heads(&self) -> &Heads {
         &self.inner.heads
-    }
-
-    /// Events.
-    pub fn events(&self) -> Events<'_> {
-        Events { db: self }
     }
 
     /// The events in memory.

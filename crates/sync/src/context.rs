@@ -7,7 +7,8 @@ use std::{
 
 use myelin_model::{Clock, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
-    AccountDataRow, Db, EphemeralSubscriber, LogSubscriber, MemberSummary, StateKey, StorageError,
+    Db, EphemeralSubscriber, LogSubscriber, MemberSummary, StateKey, StorageError,
+    accounts::StoredAccountData,
 };
 use quick_cache::sync::Cache;
 use ruma::{OwnedRoomId, OwnedUserId, UserId, push::Ruleset};
@@ -198,7 +199,7 @@ impl Sync {
                 return Ok(());
             }
             let read_at = self.view().last();
-            let rows = self.db().sync_reads().list_memberships(user_id).await?;
+            let rows = self.db().memberships().list(user_id).await?;
             if self.view().add_user(user_id, &rows, read_at) {
                 return Ok(());
             }
@@ -228,11 +229,11 @@ impl Sync {
     pub(crate) async fn personal(
         &self,
         user_id: &UserId,
-    ) -> Result<(Arc<Personal>, Option<Vec<AccountDataRow>>), StorageError> {
+    ) -> Result<(Arc<Personal>, Option<Vec<StoredAccountData>>), StorageError> {
         match self.view().find_personal(user_id) {
             Ok(personal) => Ok((personal, None)),
             Err(version) => {
-                let rows = self.db().sync_reads().list_account_data(user_id).await?;
+                let rows = self.db().account_data().list(user_id).await?;
                 let content = |wanted: &str| {
                     rows.iter()
                         .find(|row| row.room_nid.is_none() && &*row.data_type == wanted)

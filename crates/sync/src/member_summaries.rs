@@ -54,7 +54,7 @@ impl MemberSummaries {
             return Ok(found);
         }
         let read_at = view.last();
-        for (room_nid, upto, summary) in db.sync_reads().list_member_summaries(&missing).await? {
+        for (room_nid, upto, summary) in db.memberships().list_summaries(&missing).await? {
             let summary = Arc::new(summary);
             let known = Known { summary: Arc::clone(&summary), upto: upto.max(read_at) };
             self.rooms.insert(room_nid, known);

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use myelin_http::{ApiError, Ruma, RumaResponse};
+use myelin_model::Membership;
 use myelin_rooms::Rooms;
 use ruma::api::client::membership::joined_rooms::v3::{Request, Response};
 
@@ -10,6 +11,7 @@ pub(crate) async fn handler(
     State(rooms): State<Rooms>,
     req: Ruma<Request>,
 ) -> Result<RumaResponse<Response>, ApiError> {
-    let rooms = rooms.db().room_reads().list_joined(&req.requester.user_id).await?;
+    let rooms =
+        rooms.db().memberships().list_room_ids(&req.requester.user_id, &[Membership::Join]).await?;
     Ok(RumaResponse(Response::new(rooms)))
 }

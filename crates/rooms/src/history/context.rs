@@ -123,7 +123,7 @@ async fn read(
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
         filter: &filter.to_page_filter(),
     };
-    let events = rooms.db().list_history(&page).await?.events;
+    let events = rooms.db().history().list(&page).await?.events;
     let end = events.last().and_then(|event| event.pos);
     let end = end.map_or(here, |pos| if backward { Place::before(pos) } else { Place(pos) });
     Ok((events.into_iter().filter(|event| view.sight.may_see(event)).collect(), end))

@@ -43,11 +43,12 @@ pub async fn members(
     let events: Vec<Arc<Event>> = if upto >= view.head.last_pos {
         let wanted: Vec<Membership> =
             ALL.into_iter().filter(|membership| query.wants(*membership)).collect();
-        rooms.db().room_reads().list_members(view.head.room_nid, &wanted).await?
+        rooms.db().memberships().list_events(view.head.room_nid, &wanted).await?
     } else {
         let mut state = rooms.engine().state_at(&view.head, upto).await?;
         if state.is_empty()
-            && let Some(first) = rooms.db().find_first_joined_state_nid(view.head.room_nid).await?
+            && let Some(first) =
+                rooms.db().history().find_first_joined_state_nid(view.head.room_nid).await?
         {
             // A client that has the whole timeline asks from before its first event: then the room had but its creator.
             state = rooms.db().state(first).await?;
@@ -57,7 +58,7 @@ pub async fn members(
         let is_member = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.room.member");
         let nids: Vec<EventNid> =
             state.iter().filter(|(key, _)| is_member(*key)).map(|(_, nid)| *nid).collect();
-        let mut events = rooms.db().events().in_order(&nids).await?;
+        let mut events = rooms.db().events().list(&nids).await?;
         events.retain(|event| event.membership.is_some_and(|membership| query.wants(membership)));
         events
     };
@@ -93,7 +94,7 @@ pub async fn joined_members(
         return Err(ViewError::NotInRoom);
     }
     let events =
-        rooms.db().room_reads().list_members(view.head.room_nid, &[Membership::Join]).await?;
+        rooms.db().memberships().list_events(view.head.room_nid, &[Membership::Join]).await?;
     let members = events.iter().filter_map(|event| {
         let user_id = OwnedUserId::try_from(event.state_key.as_deref()?).ok()?;
         let content = content_for_clients(event, view.version);

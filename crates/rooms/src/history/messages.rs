@@ -73,7 +73,7 @@ pub async fn messages(
         limit,
         filter: &query.filter.to_page_filter(),
     };
-    let HistoryPage { events, has_relations } = rooms.db().list_history(&page).await?;
+    let HistoryPage { events, has_relations } = rooms.db().history().list(&page).await?;
     let last = events.last().and_then(|event| event.pos);
     let is_last_page = if query.backward { events.len() < limit } else { events.is_empty() };
     let end = last

@@ -34,7 +34,7 @@ pub async fn state(
     let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let state = view.state(rooms.engine()).await?;
     let nids: Vec<EventNid> = state.values().copied().collect();
-    let events: Vec<Arc<Event>> = rooms.db().events().in_order(&nids).await?;
+    let events: Vec<Arc<Event>> = rooms.db().events().list(&nids).await?;
     Ok(rooms.show_state(&view, events))
 }
 

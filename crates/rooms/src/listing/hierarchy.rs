@@ -169,7 +169,7 @@ async fn list_children(
     let is_child = |key| keys.get(key).is_some_and(|key| &*key.event_type == "m.space.child");
     let nids: Vec<EventNid> =
         head.state.iter().filter(|(key, _)| is_child(*key)).map(|(_, nid)| *nid).collect();
-    let events: Vec<Arc<Event>> = rooms.db().events().in_order(&nids).await?;
+    let events: Vec<Arc<Event>> = rooms.db().events().list(&nids).await?;
     let mut children: Vec<Child> = events
         .iter()
         .filter_map(|event| {
@@ -214,6 +214,6 @@ async fn count(
         }
     }
     let list: Vec<_> = nids.keys().copied().collect();
-    let counts = rooms.db().room_reads().count_joined(&list).await?;
+    let counts = rooms.db().memberships().count_joined(&list).await?;
     Ok(counts.into_iter().filter_map(|(nid, count)| Some((nids.remove(&nid)?, count))).collect())
 }

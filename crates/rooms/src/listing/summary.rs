@@ -47,7 +47,7 @@ pub async fn summary(
     if !rooms.may_preview(&info, membership, user_id).await? {
         return Err(SummaryError::NotFound);
     }
-    let counts = rooms.db().room_reads().count_joined(&[head.room_nid]).await?;
+    let counts = rooms.db().memberships().count_joined(&[head.room_nid]).await?;
     info.joined_members = counts.first().map_or(0, |(_, count)| *count);
     Ok(RoomSummary { info, membership })
 }

@@ -30,7 +30,7 @@ pub async fn forget(
 ) -> Result<(), ForgetError> {
     let Some(room_nid) = rooms.db().heads().find_nid(room_id).await? else { return Ok(()) };
     let mut tx = rooms.db().begin().await?;
-    match tx.forget_room(&session.user_id, room_nid).await? {
+    match tx.memberships().set_forgotten(&session.user_id, room_nid).await? {
         Some(Membership::Leave | Membership::Ban) => {
             tx.publish(Change::Forgotten { user_id: session.user_id.clone(), room_nid });
             tx.commit().await?;

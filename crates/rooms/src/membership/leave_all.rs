@@ -10,7 +10,7 @@ use crate::Rooms;
 #[tracing::instrument(name = "rooms.membership.leave_all", skip_all, fields(user.id = %session.user_id))]
 pub async fn leave_all(rooms: &Rooms, session: &DeviceSession) -> Result<(), StorageError> {
     let present = [Membership::Join, Membership::Invite, Membership::Knock];
-    for room_id in rooms.db().list_room_ids(&session.user_id, &present).await? {
+    for room_id in rooms.db().memberships().list_room_ids(&session.user_id, &present).await? {
         let change = MembershipUpdate {
             room_id: &room_id,
             target: &session.user_id,

@@ -42,7 +42,9 @@ pub(crate) async fn find_member_profile(
 /// Bring the member events of all rooms that the user is in in line with its profile. Rooms that refuse are left as they are.
 #[tracing::instrument(name = "rooms.membership.update_profile", skip_all, fields(user.id = %session.user_id))]
 pub async fn update_profile(rooms: &Rooms, session: &DeviceSession) -> Result<(), StorageError> {
-    for room_id in rooms.db().list_room_ids(&session.user_id, &[Membership::Join]).await? {
+    for room_id in
+        rooms.db().memberships().list_room_ids(&session.user_id, &[Membership::Join]).await?
+    {
         match update_room(rooms, session, &room_id).await {
             Ok(()) => {}
             Err(error) => tracing::info!(

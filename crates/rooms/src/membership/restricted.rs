@@ -62,7 +62,12 @@ async fn find_powerful(draft: &mut Draft) -> Result<Option<OwnedUserId>, Members
     if levels.users_default() < levels.invite() {
         return Ok(None);
     }
-    let members = draft.engine().db().list_members(draft.room_nid(), &[Membership::Join]).await?;
+    let members = draft
+        .engine()
+        .db()
+        .memberships()
+        .list_user_ids(draft.room_nid(), &[Membership::Join])
+        .await?;
     Ok(members
         .into_iter()
         .find(|user_id| draft.engine().is_local(user_id) && may_authorise_joins(&levels, user_id)))

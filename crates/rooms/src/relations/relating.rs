@@ -94,7 +94,7 @@ pub async fn relating(
         })
         .await?;
     let has_more = nids.len() > limit;
-    let mut events = rooms.db().events().in_order(&nids).await?;
+    let mut events = rooms.db().events().list(&nids).await?;
     events.truncate(limit);
     let last = events.last().and_then(|event| event.pos).filter(|_| has_more);
     let next = last.map(|pos| if query.forward { Place(pos) } else { Place::before(pos) });

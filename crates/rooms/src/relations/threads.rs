@@ -45,7 +45,7 @@ pub async fn threads(
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|(_, last)| Place::before(*last));
     let nids: Vec<EventNid> = found.into_iter().map(|(nid, _)| nid).collect();
-    let mut events: Vec<Arc<Event>> = rooms.db().events().in_order(&nids).await?;
+    let mut events: Vec<Arc<Event>> = rooms.db().events().list(&nids).await?;
     events.retain(|event| view.sight.may_see(event));
     let (mut chunk, _) = rooms.show_with(&view, events, &[]).await?;
     rooms.aggregate(&view, &mut chunk).await?;

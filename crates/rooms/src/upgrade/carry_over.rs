@@ -33,7 +33,8 @@ pub(crate) async fn carry_over_for_all(rooms: &Rooms, old: &RoomId, new: &RoomId
 
 async fn carry_over_members(rooms: &Rooms, old: &RoomId, new: &RoomId) -> Result<(), StorageError> {
     let Some(pair) = Pair::find(rooms, old, new).await? else { return Ok(()) };
-    let mut members = rooms.db().list_members(pair.old_nid, &[Membership::Join]).await?;
+    let mut members =
+        rooms.db().memberships().list_user_ids(pair.old_nid, &[Membership::Join]).await?;
     members.retain(|user_id| rooms.is_local(user_id));
     for users in members.chunks(USERS_MAX) {
         copy(rooms, &pair, users).await?;
@@ -108,8 +109,9 @@ impl<'a> Pair<'a> {
     }
 
     /// What stands in the place of an entry: `old` is what is kept of the old room, `target` the entry to be changed.
-    fn merge(&self, data_type: &str, old: &RawValue, target: Option<&RawValue>) -> Option<Value> {
-        let parse = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
+    fn merge(&self, data_type: &str, old: &str, target: Option<&RawValue>) -> Option<Value> {
+        let target = target.map(RawValue::get);
+        let parse = |json: &str| serde_json::from_str::<Value>(json).ok();
         let (value, size_bytes_max) = match data_type {
             "m.tag" => {
                 (merge_tags(&parse(old)?, target.and_then(parse)), ACCOUNT_DATA_SIZE_BYTES_MAX)

@@ -149,7 +149,8 @@ async fn copy_canonical_alias(
 }
 
 async fn copy_bans(sender: &UserId, old: &mut Draft, new: &mut Draft) -> Result<(), UpgradeError> {
-    let banned = old.engine().db().list_members(old.room_nid(), &[Membership::Ban]).await?;
+    let banned =
+        old.engine().db().memberships().list_user_ids(old.room_nid(), &[Membership::Ban]).await?;
     for user_id in banned {
         let Some(event) = old.find_state("m.room.member", user_id.as_str()).await? else {
             continue;

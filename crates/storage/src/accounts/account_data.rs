@@ -18,8 +18,8 @@ pub struct StoredAccountData {
     pub room_nid: Option<RoomNid>,
     /// The type.
     pub data_type: Box<str>,
-    /// The content.
-    pub content: Arc<RawValue>,
+    /// The content, as JSON.
+    pub content: Box<str>,
 }
 
 /// Reads of account data.
@@ -36,24 +36,21 @@ impl Db {
 }
 
 impl AccountData<'_> {
-    /// All of a user's account data, global and of rooms. One query.
+    /// All of a user's account data, global and of rooms, by room and type. One query.
     #[tracing::instrument(name = "db.account_data.list", skip_all, fields(user.id = %user_id), err)]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<StoredAccountData>, StorageError> {
         let rows = sqlx::query!(
-            "SELECT room_nid, data_type, content FROM account_data WHERE user_id = $1",
+            "SELECT room_nid, data_type, content FROM account_data WHERE user_id = $1 ORDER BY room_nid, data_type",
             user_id.as_str()
         )
         .fetch_all(self.db.pool())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(StoredAccountData {
-                    room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
-                    data_type: row.data_type.into(),
-                    content: parse(row.content)?,
-                })
-            })
-            .collect()
+        let rows = rows.into_iter().map(|row| StoredAccountData {
+            room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
+            data_type: row.data_type.into(),
+            content: row.content.into(),
+        });
+        Ok(rows.collect())
     }
 
     /// What these users keep that may speak of a room: its tags, and globally their push rules and which rooms are direct.
@@ -84,7 +81,7 @@ impl AccountData<'_> {
                 let data = StoredAccountData {
                     room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
                     data_type: row.data_type.into(),
-                    content: parse(row.content)?,
+                    content: row.content.into(),
                 };
                 Ok((user_id, data))
             })

@@ -2,9 +2,11 @@
 
 mod account_data;
 mod devices;
+mod erased;
 mod filters;
 mod profiles;
 mod pushers;
+mod read_markers;
 mod registration_tokens;
 mod threepids;
 mod tokens;
@@ -20,6 +22,7 @@ pub use self::{
     filters::{Filters, FiltersTx},
     profiles::{Profile, Profiles, ProfilesTx},
     pushers::{Pusher, Pushers, PushersTx},
+    read_markers::ReadMarkersTx,
     registration_tokens::{RegistrationTokens, RegistrationTokensTx},
     threepids::{Threepid, Threepids, ThreepidsTx},
     tokens::{NewAccessToken, NewRefreshToken, RefreshToken, StoredSession, Tokens, TokensTx},
@@ -31,6 +34,7 @@ pub use self::{
 };
 
 pub(crate) use self::{
+    erased::ErasedUsers,
     uia_sessions::delete_old as delete_old_uia_sessions,
     user_ips::{Call, run as write_user_ips},
 };

@@ -93,7 +93,7 @@ impl TryFrom<UserRow> for StoredUser {
 /// Reads of users.
 #[derive(Debug, Clone, Copy)]
 pub struct Users<'db> {
-    db: &'db Db,
+    pub(super) db: &'db Db,
 }
 
 impl Db {

@@ -9,7 +9,7 @@ use super::{
     Change, LogEntry,
     change::{self, Row},
 };
-use crate::{StorageError, events};
+use crate::{StorageError, rooms::read_by_nids};
 
 /// The position of the newest entry.
 pub(super) async fn end(pool: &PgPool) -> Result<StreamPos, StorageError> {
@@ -40,7 +40,7 @@ pub(super) async fn entries(
     .fetch_all(pool)
     .await?;
     let nids: Vec<i64> = rows.iter().filter_map(|row| row.event_nid).collect();
-    let mut events = events::read_by_nids(pool, &nids).await?;
+    let mut events = read_by_nids(pool, &nids).await?;
 
     rows.into_iter()
         .map(|row| {

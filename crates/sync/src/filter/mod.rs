@@ -96,7 +96,7 @@ pub async fn find_filter(
     if let Some(filter) = sync.filters().get(&key) {
         return Ok(filter);
     }
-    let json = sync.db().sync_reads().find_filter(user_id, filter_id).await?;
+    let json = sync.db().filters().find(user_id, filter_id).await?;
     let filter = Arc::new(Filter::parse(&json.ok_or(FilterError::NotFound)?)?);
     sync.filters().insert(key, Arc::clone(&filter));
     Ok(filter)

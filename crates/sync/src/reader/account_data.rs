@@ -34,7 +34,7 @@ pub(crate) fn set(entries: &mut AccountData, data_type: &str, content: &str) {
 pub(crate) async fn list(reader: &Reader<'_>) -> Result<AllAccountData, StorageError> {
     let rows = match &reader.account_data {
         Some(rows) => rows.clone(),
-        None => reader.sync.db().sync_reads().list_account_data(reader.user_id).await?,
+        None => reader.sync.db().account_data().list(reader.user_id).await?,
     };
     let mut all = AllAccountData { global: Vec::new(), by_room: HashMap::new() };
     // Deleted entries stay as `{}`, of which only those hear who had them.

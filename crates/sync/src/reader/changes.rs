@@ -100,14 +100,14 @@ async fn read(
     since: StreamPos,
     rows: &[MembershipRow],
 ) -> Result<(News, HashMap<RoomNid, OwnHistory>), StorageError> {
-    let reads = reader.sync.db().sync_reads();
+    let db = reader.sync.db();
     let joined: Vec<RoomNid> =
         rows.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect();
     let moved: Vec<EventNid> =
         rows.iter().filter(|row| row.pos > since).map(|row| row.event_nid).collect();
     let mut chain: HashMap<RoomNid, OwnHistory> = HashMap::new();
     if !moved.is_empty() {
-        for row in reads.list_member_chain(&moved, since).await? {
+        for row in db.memberships().list_chain(&moved, since).await? {
             let history = chain.entry(row.room_nid).or_default();
             if row.pos > since {
                 history.changes.insert(0, row.membership);
@@ -116,7 +116,7 @@ async fn read(
             }
         }
     }
-    let (entries, changed) = reads.list_news(reader.user_id, &joined, since, reader.upto).await?;
+    let (entries, changed) = db.changes().list(reader.user_id, &joined, since, reader.upto).await?;
     let mut changed: HashSet<RoomNid> = changed.into_iter().collect();
     let mut by_room: HashMap<RoomNid, Vec<Arc<LogEntry>>> = HashMap::new();
     let (mut own, mut device_lists) = (Vec::new(), Vec::new());

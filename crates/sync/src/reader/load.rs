@@ -167,8 +167,7 @@ async fn load_receipts(
         return Ok(ReadReceipts::default());
     }
     let mut by_room: HashMap<RoomNid, Vec<ReceiptRow>> = HashMap::new();
-    for receipt in reader.sync.db().sync_reads().list_receipts(&nids, reader.user_id, false).await?
-    {
+    for receipt in reader.sync.db().receipts().list(&nids, reader.user_id).await? {
         by_room.entry(receipt.room_nid).or_default().push(receipt);
     }
     Ok(ReadReceipts { rooms: nids.into_iter().collect(), by_room })

@@ -28,7 +28,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use myelin_events::{RoomVersion, redact::prune};
 use myelin_model::{Event, RoomNid, StreamPos};
-use myelin_storage::{AccountDataRow, MembershipRow, StorageError};
+use myelin_storage::{MembershipRow, StorageError, accounts::StoredAccountData};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 
 pub(crate) use self::{
@@ -65,7 +65,7 @@ pub(crate) struct Reader<'a> {
     /// The users who were erased: who was not in the room sees nothing of what they said.
     erased: Arc<HashSet<OwnedUserId>>,
     /// All account data, if it was read.
-    account_data: Option<Vec<AccountDataRow>>,
+    account_data: Option<Vec<StoredAccountData>>,
 }
 
 impl<'a> Reader<'a> {
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Self, StorageError> {
         let (personal, account_data) = sync.personal(user_id).await?;
         let (keys, now_ms) = (*sync.keys().await?, sync.now_ms());
-        let erased = sync.db().erased_users().await?;
+        let erased = sync.db().users().list_erased().await?;
         Ok(Self { sync, user_id, device_id, upto, now_ms, personal, keys, erased, account_data })
     }
 

@@ -9,6 +9,9 @@ use ruma::{OwnedUserId, UserId};
 
 use super::{Reader, RoomRead};
 
+/// How many pairs of a user and a room are looked up one by one.
+const LOOKUPS_MAX: usize = 2_000;
+
 /// Users whose presence the client cannot have heard of: those in rooms that the user joined since, and those who joined the user's
 /// rooms since. At most one query.
 pub(crate) async fn new_acquaintances<'r>(
@@ -33,11 +36,26 @@ pub(crate) async fn new_acquaintances<'r>(
     }
     if !rooms.is_empty() {
         let known = reader.sync.db().ephemeral().changed_since(0).presence;
-        let joined = reader.sync.db().sync_reads().list_joined(&known, &rooms).await?;
-        users.extend(joined);
+        users.extend(joined_of(reader, known, &rooms).await?);
     }
     users.remove(reader.user_id);
     Ok(users.into_iter().collect())
+}
+
+/// Those of the users who are joined to one of the rooms: by a look at each user where they are few, else by the rooms' members.
+async fn joined_of(
+    reader: &Reader<'_>,
+    users: Vec<OwnedUserId>,
+    rooms: &[RoomNid],
+) -> Result<Vec<OwnedUserId>, StorageError> {
+    let memberships = reader.sync.db().memberships();
+    if users.len().saturating_mul(rooms.len()) <= LOOKUPS_MAX {
+        return memberships.list_joined_among(&users, rooms).await;
+    }
+    let users: HashSet<OwnedUserId> = users.into_iter().collect();
+    let mut joined = memberships.list_joined(rooms).await?;
+    joined.retain(|user_id| users.contains(user_id));
+    Ok(joined)
 }
 
 /// Write an `m.presence` event.

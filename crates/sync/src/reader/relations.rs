@@ -36,8 +36,8 @@ pub(super) async fn load(
         return Ok(related);
     }
     let ignored: Vec<OwnedUserId> = reader.personal.ignored.iter().cloned().collect();
-    let reads = reader.sync.db().sync_reads();
-    for row in reads.list_related(&parents, reader.user_id, &ignored).await? {
+    let db = reader.sync.db();
+    for row in db.relations().list_related(&parents, reader.user_id, &ignored).await? {
         related.entry(row.parent_nid).or_default().push(row);
     }
     Ok(related)
@@ -63,8 +63,8 @@ pub(super) async fn passing(
     }
     let nids: Vec<EventNid> = windows.values().flat_map(Window::messages).collect();
     let (types, senders) = (&filter.related_by_rel_types, &filter.related_by_senders);
-    let reads = reader.sync.db().sync_reads();
-    Ok(Some(reads.find_related_by(&nids, types.as_deref(), senders.as_deref()).await?))
+    let db = reader.sync.db();
+    Ok(Some(db.relations().find_related_by(&nids, types.as_deref(), senders.as_deref()).await?))
 }
 
 impl EventWriter<'_> {

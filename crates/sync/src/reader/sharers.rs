@@ -27,12 +27,12 @@ pub(crate) async fn sharers(
         }
     }
     if !unknown.is_empty() {
-        let reads = reader.sync.db().sync_reads();
+        let db = reader.sync.db();
         let rooms = match joined {
             Some(rooms) => rooms.to_vec(),
             None => reader.sync.view().joined_rooms(reader.user_id),
         };
-        users.extend(reads.list_joined(&unknown, &rooms).await?);
+        users.extend(db.memberships().list_joined_among(&unknown, &rooms).await?);
     }
     Ok(users)
 }

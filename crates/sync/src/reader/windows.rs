@@ -52,7 +52,7 @@ pub(super) async fn load(
         return Ok((windows, Vec::new()));
     }
     let mut rows: Vec<Vec<StretchRow>> = vec![Vec::new(); stretches.len()];
-    for row in reader.sync.db().sync_reads().list_stretches(&stretches).await? {
+    for row in reader.sync.db().history().list_stretches(&stretches).await? {
         if let Some(own) = rows.get_mut(row.stretch) {
             own.push(row);
         }
@@ -83,7 +83,7 @@ async fn fill_gaps(
     if gaps.is_empty() {
         return Ok(());
     }
-    for row in reader.sync.db().sync_reads().list_state_changes(&gaps).await? {
+    for row in reader.sync.db().history().list_state_changes(&gaps).await? {
         let room_nid = gaps.get(row.stretch).map(|gap| gap.room_nid);
         if let Some(window) = room_nid.and_then(|nid| windows.get_mut(&nid)) {
             window.gap.push(row);

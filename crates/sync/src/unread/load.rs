@@ -96,7 +96,7 @@ pub(crate) async fn begin(
     let read = if missing.is_empty() {
         Vec::new()
     } else {
-        reader.sync.db().sync_reads().list_receipts(&missing, reader.user_id, true).await?
+        reader.sync.db().receipts().list_own(&missing, reader.user_id).await?
     };
     let mut points: HashMap<RoomNid, ReadPoints> = HashMap::new();
     for receipt in receipts.by_room.values().flatten().chain(&read) {

@@ -33,7 +33,7 @@ pub(super) async fn write(
             gone.insert(user_id);
         }
     }
-    let reads = pass.reader.sync.db().sync_reads();
+    let db = pass.reader.sync.db();
     let nids = |wanted: fn(&RoomRead) -> bool| -> Vec<RoomNid> {
         plan.rooms
             .iter()
@@ -44,11 +44,11 @@ pub(super) async fn write(
     };
     let entered = nids(|room| room.newly_joined);
     if !entered.is_empty() {
-        changed.extend(reads.list_members(&entered).await?);
+        changed.extend(db.memberships().list_joined(&entered).await?);
     }
     let left = nids(|room| !room.is_joined() && !room.bare);
     if !left.is_empty() {
-        gone.extend(reads.list_members(&left).await?);
+        gone.extend(db.memberships().list_joined(&left).await?);
     }
     gone.remove(pass.reader.user_id);
     if changed.is_empty() && gone.is_empty() {

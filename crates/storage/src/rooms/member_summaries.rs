@@ -3,7 +3,8 @@
 use myelin_model::{EventNid, RoomNid, StreamPos};
 use ruma::OwnedUserId;
 
-use crate::{StorageError, SyncReads};
+use super::Memberships;
+use crate::StorageError;
 
 /// How many members a summary names.
 pub const SUMMARY_MEMBERS_MAX: usize = 6;
@@ -21,10 +22,11 @@ pub struct MemberSummary {
     pub gone: Vec<(OwnedUserId, EventNid)>,
 }
 
-impl SyncReads<'_> {
+impl Memberships<'_> {
     /// The summaries of rooms, each with the position of the newest member event in it: every one up to that is counted. One
     /// query, however many.
-    pub async fn list_member_summaries(
+    #[tracing::instrument(name = "db.memberships.list_summaries", skip_all, err)]
+    pub async fn list_summaries(
         &self,
         room_nids: &[RoomNid],
     ) -> Result<Vec<(RoomNid, StreamPos, MemberSummary)>, StorageError> {
@@ -49,7 +51,7 @@ impl SyncReads<'_> {
             &nids,
             i64::try_from(SUMMARY_MEMBERS_MAX).unwrap_or(i64::MAX)
         )
-        .fetch_all(self.db().pool())
+        .fetch_all(self.db.pool())
         .await?;
         let mut summaries: Vec<(RoomNid, StreamPos, MemberSummary)> =
             Vec::with_capacity(room_nids.len());

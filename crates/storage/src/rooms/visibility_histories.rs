@@ -30,27 +30,40 @@ pub struct VisibilityHistory {
 type Key = (Option<EventNid>, Option<EventNid>);
 
 /// Histories in memory.
-pub(crate) struct VisibilityHistories {
+pub(crate) struct KnownHistories {
     cache: Cache<Key, Arc<VisibilityHistory>>,
 }
 
-impl Default for VisibilityHistories {
+impl Default for KnownHistories {
     fn default() -> Self {
         Self { cache: Cache::new(HISTORIES_MAX) }
     }
 }
 
-impl std::fmt::Debug for VisibilityHistories {
+impl std::fmt::Debug for KnownHistories {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VisibilityHistories").field("histories", &self.cache.len()).finish()
+        f.debug_struct("KnownHistories").field("histories", &self.cache.len()).finish()
     }
 }
 
+/// Reads of how what users may see of rooms changed.
+#[derive(Debug, Clone, Copy)]
+pub struct VisibilityHistories<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// How what users may see of rooms changed.
+    pub fn visibility_histories(&self) -> VisibilityHistories<'_> {
+        VisibilityHistories { db: self }
+    }
+}
+
+impl VisibilityHistories<'_> {
     /// How the history visibility of a room and the membership of a user in it changed up to `head`. At most one query when
     /// the room's and the user's state keys are known to the node, mostly none.
-    #[tracing::instrument(name = "db.visibility.get", skip_all, fields(room.id = %head.room_id), err)]
-    pub async fn visibility_history(
+    #[tracing::instrument(name = "db.visibility_histories.get", skip_all, fields(room.id = %head.room_id), err)]
+    pub async fn get(
         &self,
         head: &RoomHead,
         user_id: &UserId,
@@ -59,12 +72,12 @@ impl Db {
             StateKey::new("m.room.history_visibility", ""),
             StateKey::new("m.room.member", user_id.as_str()),
         ];
-        let nids = self.state_keys().find_many(&keys).await?;
+        let nids = self.db.state_keys().find_many(&keys).await?;
         let current =
             keys.each_ref().map(|key| nids.get(key).and_then(|nid| head.state.get(nid)).copied());
         let [visibility, member] = current;
         let key = (visibility, member);
-        if let Some(history) = self.visibility_histories().cache.get(&key) {
+        if let Some(history) = self.db.known_visibility_histories().cache.get(&key) {
             return Ok(history);
         }
         let history = match self.first_ones(current) {
@@ -72,7 +85,7 @@ impl Db {
             None => self.read_visibility_history(current).await?,
         };
         let history = Arc::new(history);
-        self.visibility_histories().cache.insert(key, Arc::clone(&history));
+        self.db.known_visibility_histories().cache.insert(key, Arc::clone(&history));
         Ok(history)
     }
 
@@ -80,7 +93,7 @@ impl Db {
     fn first_ones(&self, current: [Option<EventNid>; 2]) -> Option<VisibilityHistory> {
         let mut history = VisibilityHistory::default();
         for nid in current.into_iter().flatten() {
-            let event = self.event_cache().find(nid).filter(|event| event.replaces.is_none())?;
+            let event = self.db.event_cache().find(nid).filter(|event| event.replaces.is_none())?;
             history.add(&event)?;
         }
         Some(history)
@@ -110,7 +123,7 @@ impl Db {
             &nids,
             CHANGES_MAX
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         let mut history = VisibilityHistory::default();
         for row in rows {

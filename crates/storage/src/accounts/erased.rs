@@ -11,8 +11,9 @@ use std::{
 use parking_lot::RwLock;
 use ruma::OwnedUserId;
 
+use super::Users;
 use crate::{
-    Db, StorageError,
+    StorageError,
     log::{Change, LogEntry, LogSubscriber},
 };
 
@@ -33,17 +34,17 @@ impl LogSubscriber for ErasedUsers {
     }
 }
 
-impl Db {
+impl Users<'_> {
     /// The users who were erased. At most one query, none while no account changes.
-    #[tracing::instrument(name = "db.erased_users.get", skip_all, err)]
-    pub async fn erased_users(&self) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
-        let known = self.known_erased_users();
+    #[tracing::instrument(name = "db.users.list_erased", skip_all, err)]
+    pub async fn list_erased(&self) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
+        let known = self.db.known_erased_users();
         if let Some(users) = known.users.read().as_ref() {
             return Ok(Arc::clone(users));
         }
         let changes = known.changes.load(Ordering::Acquire);
         let users = sqlx::query_scalar!("SELECT user_id FROM users WHERE erased")
-            .fetch_all(self.pool())
+            .fetch_all(self.db.pool())
             .await?
             .into_iter()
             .map(|user_id| {

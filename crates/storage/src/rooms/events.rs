@@ -118,7 +118,14 @@ pub(crate) async fn read_by_nids(
 /// Events, through the node's cache.
 #[derive(Debug, Clone, Copy)]
 pub struct Events<'db> {
-    pub(crate) db: &'db Db,
+    db: &'db Db,
+}
+
+impl Db {
+    /// Events.
+    pub fn events(&self) -> Events<'_> {
+        Events { db: self }
+    }
 }
 
 impl Events<'_> {
@@ -212,7 +219,7 @@ impl Events<'_> {
             .await?
         };
         let nids: Vec<EventNid> = nids.into_iter().map(EventNid).collect();
-        self.in_order(&nids).await
+        self.list(&nids).await
     }
 
     /// The newest events of many rooms, with positions after `after` and up to `upto`: at most `limit` a room, oldest
@@ -249,7 +256,7 @@ impl Events<'_> {
         .map(EventNid)
         .collect();
         let mut timelines: HashMap<RoomNid, Vec<Arc<Event>>> = HashMap::new();
-        for event in self.in_order(&nids).await? {
+        for event in self.list(&nids).await? {
             timelines.entry(event.room_nid).or_default().push(event);
         }
         Ok(timelines)
@@ -291,7 +298,7 @@ impl Events<'_> {
     }
 
     /// Events by number, in the order given; those that do not exist are left out.
-    pub async fn in_order(&self, nids: &[EventNid]) -> Result<Vec<Arc<Event>>, StorageError> {
+    pub async fn list(&self, nids: &[EventNid]) -> Result<Vec<Arc<Event>>, StorageError> {
         let events = self.find_many(nids).await?;
         Ok(nids.iter().filter_map(|nid| events.get(nid).cloned()).collect())
     }

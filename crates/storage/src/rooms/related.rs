@@ -1,11 +1,12 @@
-//! What `/sync` reads of relations, of many rooms at once.
+//! Relations to events of many rooms at once.
 
 use std::collections::HashSet;
 
 use myelin_model::EventNid;
 use ruma::{OwnedUserId, UserId};
 
-use crate::{StorageError, SyncReads, events::HIDDEN};
+use super::{Relations, events::HIDDEN};
+use crate::StorageError;
 
 /// How many events that relate to one are named.
 const CHILDREN_MAX: i32 = 100;
@@ -25,7 +26,7 @@ pub struct RelatedRow {
     pub participated: bool,
 }
 
-impl SyncReads<'_> {
+impl Relations<'_> {
     /// What relates to events: edits by their senders, threads and references, but for what the ignored sent. One query.
     pub async fn list_related(
         &self,
@@ -61,7 +62,7 @@ impl SyncReads<'_> {
             CHILDREN_MAX,
             HIDDEN
         )
-        .fetch_all(self.db().pool())
+        .fetch_all(self.db.pool())
         .await?;
         let rows = rows.into_iter().map(|row| RelatedRow {
             parent_nid: EventNid(row.event_nid),
@@ -102,7 +103,7 @@ impl SyncReads<'_> {
             senders.as_deref() as Option<&[String]>,
             HIDDEN
         )
-        .fetch_all(self.db().pool())
+        .fetch_all(self.db.pool())
         .await?;
         Ok(rows.into_iter().map(EventNid).collect())
     }

@@ -18,18 +18,18 @@ struct Content {
 
 /// Writes of read markers.
 #[derive(Debug)]
-pub struct ReadMarkers<'tx> {
+pub struct ReadMarkersTx<'tx> {
     tx: &'tx mut Tx,
 }
 
 impl Tx {
     /// Where users go on reading.
-    pub fn read_markers(&mut self) -> ReadMarkers<'_> {
-        ReadMarkers { tx: self }
+    pub fn read_markers(&mut self) -> ReadMarkersTx<'_> {
+        ReadMarkersTx { tx: self }
     }
 }
 
-impl ReadMarkers<'_> {
+impl ReadMarkersTx<'_> {
     /// Which event a user's marker in a room is at. Others cannot move it until the transaction ends.
     pub async fn find_for_update(
         &mut self,

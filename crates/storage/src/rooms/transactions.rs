@@ -7,11 +7,24 @@ use ruma::{DeviceId, UserId};
 
 use crate::{Db, StorageError};
 
+/// Reads of what clients' transaction IDs became.
+#[derive(Debug, Clone, Copy)]
+pub struct Transactions<'db> {
+    db: &'db Db,
+}
+
 impl Db {
+    /// What clients' transaction IDs became.
+    pub fn transactions(&self) -> Transactions<'_> {
+        Transactions { db: self }
+    }
+}
+
+impl Transactions<'_> {
     /// The event that a device sent with this transaction ID in a room, if there is one. Events of other types do not count: their
     /// path is another.
     #[tracing::instrument(name = "db.transactions.find", skip_all, fields(room.nid = %room_nid), err)]
-    pub async fn find_transaction(
+    pub async fn find(
         &self,
         user_id: &UserId,
         device_id: &DeviceId,
@@ -28,10 +41,10 @@ impl Db {
             event_type,
             txn_id,
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         match nid {
-            Some(nid) => self.events().find(EventNid(nid)).await,
+            Some(nid) => self.db.events().find(EventNid(nid)).await,
             None => Ok(None),
         }
     }

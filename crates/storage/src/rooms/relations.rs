@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use myelin_model::{EventNid, RoomNid, StreamPos};
 use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 
-use crate::{Db, StorageError, events::HIDDEN};
+use super::events::HIDDEN;
+use crate::{Db, StorageError};
 
 /// How many events of one relation are named in an aggregation.
 const AGGREGATED_EVENTS_MAX: i32 = 100;
@@ -51,7 +52,7 @@ pub struct Aggregation {
 /// Reads of relations.
 #[derive(Debug, Clone, Copy)]
 pub struct Relations<'db> {
-    db: &'db Db,
+    pub(super) db: &'db Db,
 }
 
 impl Db {

@@ -6,7 +6,7 @@ use myelin_model::{Event, Membership, RoomNid, StateNid, StreamPos};
 
 use crate::{
     Db, StorageError,
-    events::{EventRow, HIDDEN},
+    rooms::{EventRow, HIDDEN},
 };
 
 /// Which events of a page are wanted. Empty: all.
@@ -137,15 +137,28 @@ macro_rules! rows {
     };
 }
 
+/// Reads of the history of rooms.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'db> {
+    pub(super) db: &'db Db,
+}
+
 impl Db {
+    /// The history of rooms.
+    pub fn history(&self) -> History<'_> {
+        History { db: self }
+    }
+}
+
+impl History<'_> {
     /// A page of a room's history, without rejected and soft-failed events. One query.
     #[tracing::instrument(name = "db.history.list", skip_all, fields(room.nid = %page.room_nid), err)]
-    pub async fn list_history(&self, page: &Page<'_>) -> Result<HistoryPage, StorageError> {
-        let token = self.event_cache().begin_read();
+    pub async fn list(&self, page: &Page<'_>) -> Result<HistoryPage, StorageError> {
+        let token = self.db.event_cache().begin_read();
         let rows = if page.backward {
-            rows!("DESC", page, self.pool())
+            rows!("DESC", page, self.db.pool())
         } else {
-            rows!("ASC", page, self.pool())
+            rows!("ASC", page, self.db.pool())
         };
         let mut has_relations = false;
         let events = rows
@@ -155,21 +168,19 @@ impl Db {
                 row.flags &= !RELATED;
                 let event = Event::try_from(row)?;
                 // What is in memory already has its client form made.
-                if let Some(known) = self.event_cache().find(event.nid)
+                if let Some(known) = self.db.event_cache().find(event.nid)
                     && known.redacted_by == event.redacted_by
                 {
                     return Ok(known);
                 }
                 let event = Arc::new(event);
-                self.event_cache().insert_read(&token, &event);
+                self.db.event_cache().insert_read(&token, &event);
                 Ok(event)
             })
             .collect::<Result<_, StorageError>>()?;
         Ok(HistoryPage { events, has_relations })
     }
-}
 
-impl Db {
     /// The snapshot of a room's state after the first join: its creator's.
     #[tracing::instrument(name = "db.history.find_first_state", skip_all, fields(room.nid = %room_nid), err)]
     pub async fn find_first_joined_state_nid(
@@ -183,7 +194,7 @@ impl Db {
             room_nid.0,
             Membership::Join.to_i16()
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         Ok(nid.map(StateNid))
     }
@@ -201,7 +212,7 @@ impl Db {
             room_nid.0,
             pos.0
         )
-        .fetch_optional(self.pool())
+        .fetch_optional(self.db.pool())
         .await?;
         Ok(nid.map(StateNid))
     }

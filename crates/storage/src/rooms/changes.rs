@@ -1,0 +1,76 @@
+//! What the log says of a user and of rooms, for who was away for long.
+
+use std::sync::Arc;
+
+use myelin_model::{RoomNid, StreamPos};
+use ruma::UserId;
+
+use crate::{
+    Db, StorageError,
+    log::{LogEntry, decode_row},
+};
+
+/// Reads of what happened to users and rooms.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes<'db> {
+    db: &'db Db,
+}
+
+impl Db {
+    /// What happened to users and rooms.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes { db: self }
+    }
+}
+
+impl Changes<'_> {
+    /// What happened to a user and the rooms: the entries of the log, room events aside, and the rooms that have newer events.
+    /// Changes of device lists are everybody's.
+    #[tracing::instrument(name = "db.changes.list", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list(
+        &self,
+        user_id: &UserId,
+        room_nids: &[RoomNid],
+        after: StreamPos,
+        upto: StreamPos,
+    ) -> Result<(Vec<Arc<LogEntry>>, Vec<RoomNid>), StorageError> {
+        let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT pos AS "pos!", kind, room_nid, user_id, payload FROM log
+            WHERE pos > $3 AND pos <= $4 AND user_id = $1
+            UNION ALL
+            SELECT l.pos, l.kind, l.room_nid, l.user_id, l.payload FROM unnest($2::bigint[]) AS r (room_nid)
+            CROSS JOIN LATERAL (
+                SELECT pos, kind, room_nid, user_id, payload FROM log
+                WHERE log.room_nid = r.room_nid AND pos > $3 AND pos <= $4 AND user_id IS DISTINCT FROM $1
+                OFFSET 0 -- one look into the index a room, however many entries other rooms have
+            ) AS l
+            UNION ALL
+            SELECT last_pos, NULL, room_nid, NULL, NULL FROM rooms
+            WHERE room_nid = ANY ($2) AND last_pos > $3
+            UNION ALL
+            SELECT pos, kind, room_nid, user_id, payload FROM log
+            WHERE pos > $3 AND pos <= $4 AND kind = 7 AND user_id <> $1
+            ORDER BY 1
+            "#,
+            user_id.as_str(),
+            &room_nids,
+            after.0,
+            upto.0
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let (mut entries, mut changed) = (Vec::new(), Vec::new());
+        for row in rows {
+            match (row.kind, row.payload) {
+                (Some(kind), Some(payload)) => {
+                    let change = decode_row(kind, row.room_nid, row.user_id, payload)?;
+                    entries.push(Arc::new(LogEntry { pos: StreamPos(row.pos), change }));
+                }
+                _ => changed.extend(row.room_nid.map(RoomNid)),
+            }
+        }
+        Ok((entries, changed))
+    }
+}

@@ -1,0 +1,320 @@
+//! Queries over `memberships`: the current membership of every user in every room.
+
+use std::sync::Arc;
+
+use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
+
+use crate::{Db, StorageError, Tx};
+
+/// How many own membership changes in one room are followed back.
+const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
+
+/// A user's relation to a room.
+#[derive(Debug, Clone, Copy)]
+pub struct MembershipRow {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// What it is.
+    pub membership: Membership,
+    /// The member event.
+    pub event_nid: EventNid,
+    /// Where the member event stands.
+    pub pos: StreamPos,
+    /// The user forgot the room.
+    pub forgotten: bool,
+}
+
+/// Reads of memberships.
+#[derive(Debug, Clone, Copy)]
+pub struct Memberships<'db> {
+    pub(super) db: &'db Db,
+}
+
+impl Db {
+    /// Who is in which room.
+    pub fn memberships(&self) -> Memberships<'_> {
+        Memberships { db: self }
+    }
+}
+
+impl Memberships<'_> {
+    /// All rooms that a user has anything to do with.
+    #[tracing::instrument(name = "db.memberships.list", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list(&self, user_id: &UserId) -> Result<Vec<MembershipRow>, StorageError> {
+        let rows = sqlx::query!(
+            "SELECT room_nid, membership, event_nid, pos, forgotten FROM memberships WHERE user_id = $1",
+            user_id.as_str()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(MembershipRow {
+                    room_nid: RoomNid(row.room_nid),
+                    membership: Membership::from_i16(row.membership).ok_or_else(|| {
+                        StorageError::inconsistent("memberships.membership")("unknown")
+                    })?,
+                    event_nid: EventNid(row.event_nid),
+                    pos: StreamPos(row.pos),
+                    forgotten: row.forgotten,
+                })
+            })
+            .collect()
+    }
+
+    /// The rooms in which a user has one of these memberships, oldest first.
+    #[tracing::instrument(name = "db.memberships.list_room_ids", skip_all, fields(user.id = %user_id), err)]
+    pub async fn list_room_ids(
+        &self,
+        user_id: &UserId,
+        memberships: &[Membership],
+    ) -> Result<Vec<OwnedRoomId>, StorageError> {
+        let memberships: Vec<i16> =
+            memberships.iter().map(|membership| membership.to_i16()).collect();
+        sqlx::query_scalar!(
+            "SELECT room_id FROM memberships JOIN rooms USING (room_nid) WHERE user_id = $1 AND membership = ANY ($2)
+             ORDER BY room_nid",
+            user_id.as_str(),
+            &memberships,
+        )
+        .fetch_all(self.db.pool())
+        .await?
+        .into_iter()
+        .map(|room_id| {
+            OwnedRoomId::try_from(room_id).map_err(StorageError::inconsistent("rooms.room_id"))
+        })
+        .collect()
+    }
+
+    /// The users that have one of these memberships in a room, by ID.
+    #[tracing::instrument(name = "db.memberships.list_user_ids", skip_all, fields(room.nid = %room_nid), err)]
+    pub async fn list_user_ids(
+        &self,
+        room_nid: RoomNid,
+        memberships: &[Membership],
+    ) -> Result<Vec<OwnedUserId>, StorageError> {
+        let memberships: Vec<i16> =
+            memberships.iter().map(|membership| membership.to_i16()).collect();
+        let rows = sqlx::query_scalar!(
+            "SELECT user_id FROM memberships WHERE room_nid = $1 AND membership = ANY ($2) ORDER BY user_id",
+            room_nid.0,
+            &memberships,
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        to_user_ids(rows)
+    }
+
+    /// The member events of all whose current membership is one of `memberships`, in the order in which they came. At most
+    /// two queries.
+    #[tracing::instrument(name = "db.memberships.list_events", skip_all, err)]
+    pub async fn list_events(
+        &self,
+        room_nid: RoomNid,
+        memberships: &[Membership],
+    ) -> Result<Vec<Arc<Event>>, StorageError> {
+        let wanted: Vec<i16> = memberships.iter().map(|membership| membership.to_i16()).collect();
+        let nids: Vec<EventNid> = sqlx::query_scalar!(
+            "SELECT event_nid FROM memberships WHERE room_nid = $1 AND membership = ANY ($2) ORDER BY pos",
+            room_nid.0,
+            &wanted
+        )
+        .fetch_all(self.db.pool())
+        .await?
+        .into_iter()
+        .map(EventNid)
+        .collect();
+        self.db.events().list(&nids).await
+    }
+
+    /// Who is joined to one of the rooms.
+    #[tracing::instrument(name = "db.memberships.list_joined", skip_all, err)]
+    pub async fn list_joined(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<OwnedUserId>, StorageError> {
+        let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query_scalar!(
+            r#"
+            SELECT DISTINCT m.user_id AS "user_id!" FROM unnest($1::bigint[]) AS r (room_nid)
+            CROSS JOIN LATERAL (
+                SELECT user_id FROM memberships WHERE room_nid = r.room_nid AND membership = $2
+                OFFSET 0 -- one look into the index a room
+            ) AS m
+            "#,
+            &rooms,
+            Membership::Join.to_i16()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        to_user_ids(rows)
+    }
+
+    /// Those of the users who are joined to one of the rooms. Costs as many lookups as there are pairs of a user and a room, at
+    /// worst.
+    #[tracing::instrument(name = "db.memberships.list_joined_among", skip_all, err)]
+    pub async fn list_joined_among(
+        &self,
+        user_ids: &[OwnedUserId],
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<OwnedUserId>, StorageError> {
+        let users: Vec<String> = user_ids.iter().map(ToString::to_string).collect();
+        let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query_scalar!(
+            r#"
+            SELECT u.user_id AS "user_id!" FROM unnest($1::text[]) AS u (user_id)
+            CROSS JOIN LATERAL (
+                SELECT 1 FROM memberships m
+                WHERE m.user_id = u.user_id AND m.room_nid = ANY ($2) AND m.membership = $3
+                LIMIT 1 -- lookups by key a user, never a join with all memberships
+            ) AS m
+            "#,
+            &users,
+            &rooms,
+            Membership::Join.to_i16()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        to_user_ids(rows)
+    }
+
+    /// From member events back through those they took the place of, down to and including the first at or before
+    /// `after`: room, event, position, membership; newest first within a room.
+    #[tracing::instrument(name = "db.memberships.list_chain", skip_all, err)]
+    pub async fn list_chain(
+        &self,
+        event_nids: &[EventNid],
+        after: StreamPos,
+    ) -> Result<Vec<MembershipRow>, StorageError> {
+        let nids: Vec<i64> = event_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE chain AS (
+                SELECT event_nid, room_nid, pos, replaces, membership, 1 AS depth FROM events WHERE event_nid = ANY ($1)
+                UNION ALL
+                SELECT e.event_nid, e.room_nid, e.pos, e.replaces, e.membership, chain.depth + 1
+                FROM chain JOIN events e ON e.event_nid = chain.replaces
+                WHERE chain.pos > $2 AND chain.depth < $3
+            )
+            SELECT event_nid AS "event_nid!", room_nid AS "room_nid!", pos, membership FROM chain ORDER BY depth
+            "#,
+            &nids,
+            after.0,
+            MEMBERSHIP_CHANGES_MAX
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().filter_map(|row| {
+            Some(MembershipRow {
+                room_nid: RoomNid(row.room_nid),
+                membership: Membership::from_i16(row.membership?)?,
+                event_nid: EventNid(row.event_nid),
+                pos: StreamPos(row.pos.unwrap_or(0)),
+                forgotten: false,
+            })
+        });
+        Ok(rows.collect())
+    }
+
+    /// Whether a user has left a room and wants nothing of it shown any more.
+    #[tracing::instrument(name = "db.memberships.is_forgotten", skip_all, err)]
+    pub async fn is_forgotten(
+        &self,
+        room_nid: RoomNid,
+        user_id: &UserId,
+    ) -> Result<bool, StorageError> {
+        let forgotten = sqlx::query_scalar!(
+            "SELECT forgotten FROM memberships WHERE user_id = $1 AND room_nid = $2",
+            user_id.as_str(),
+            room_nid.0
+        )
+        .fetch_optional(self.db.pool())
+        .await?;
+        Ok(forgotten.unwrap_or(false))
+    }
+
+    /// Whether two users have joined a room together.
+    #[tracing::instrument(name = "db.memberships.share", skip_all, err)]
+    pub async fn share(&self, one: &UserId, other: &UserId) -> Result<bool, StorageError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                SELECT 1 FROM memberships a JOIN memberships b USING (room_nid)
+                WHERE a.user_id = $1 AND b.user_id = $2 AND a.membership = $3 AND b.membership = $3
+            ) AS "share!""#,
+            one.as_str(),
+            other.as_str(),
+            Membership::Join.to_i16()
+        )
+        .fetch_one(self.db.pool())
+        .await?)
+    }
+
+    /// How many users have joined each of some rooms. Rooms that nobody has joined are left out.
+    #[tracing::instrument(name = "db.memberships.count_joined", skip_all, err)]
+    pub async fn count_joined(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<Vec<(RoomNid, i64)>, StorageError> {
+        let nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"SELECT room_nid, count(*) AS "count!" FROM memberships
+               WHERE room_nid = ANY ($1) AND membership = $2 GROUP BY room_nid"#,
+            &nids,
+            Membership::Join.to_i16()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(rows.into_iter().map(|row| (RoomNid(row.room_nid), row.count)).collect())
+    }
+}
+
+/// Writes of memberships. Those that events change are written with the events.
+#[derive(Debug)]
+pub struct MembershipsTx<'tx> {
+    tx: &'tx mut Tx,
+}
+
+impl Tx {
+    /// Who is in which room.
+    pub fn memberships(&mut self) -> MembershipsTx<'_> {
+        MembershipsTx { tx: self }
+    }
+}
+
+impl MembershipsTx<'_> {
+    /// Forget a room for a user who has left it or is banned. The membership found, and nothing is changed if it is another one.
+    pub async fn set_forgotten(
+        &mut self,
+        user_id: &UserId,
+        room_nid: RoomNid,
+    ) -> Result<Option<Membership>, StorageError> {
+        let membership = sqlx::query_scalar!(
+            r#"
+            WITH current AS (
+                SELECT user_id, room_nid, membership FROM memberships WHERE user_id = $1 AND room_nid = $2 FOR UPDATE
+            ), forgotten AS (
+                UPDATE memberships AS m SET forgotten = true FROM current
+                WHERE m.user_id = current.user_id AND m.room_nid = current.room_nid
+                    AND current.membership = ANY ($3)
+            )
+            SELECT membership AS "membership!" FROM current
+            "#,
+            user_id.as_str(),
+            room_nid.0,
+            &[Membership::Leave.to_i16(), Membership::Ban.to_i16()],
+        )
+        .fetch_optional(&mut *self.tx.inner)
+        .await?;
+        Ok(membership.and_then(Membership::from_i16))
+    }
+}
+
+fn to_user_ids(rows: Vec<String>) -> Result<Vec<OwnedUserId>, StorageError> {
+    rows.into_iter()
+        .map(|user_id| {
+            OwnedUserId::try_from(user_id)
+                .map_err(StorageError::inconsistent("memberships.user_id"))
+        })
+        .collect()
+}

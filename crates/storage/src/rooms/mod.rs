@@ -1,0 +1,36 @@
+//! Rooms: their events and what is derived of them, who is in them, and what lists name them.
+
+mod aliases;
+mod changes;
+mod directory;
+mod events;
+mod history;
+mod member_summaries;
+mod memberships;
+mod receipts;
+mod related;
+mod relations;
+mod stretches;
+mod transactions;
+mod visibility_histories;
+
+pub use self::{
+    aliases::{Alias, Aliases, AliasesTx},
+    changes::Changes,
+    directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
+    events::Events,
+    history::{History, HistoryPage, Page, PageFilter},
+    member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
+    memberships::{MembershipRow, Memberships, MembershipsTx},
+    receipts::{ReceiptRow, Receipts},
+    related::RelatedRow,
+    relations::{Aggregation, Relations, RelationsPage},
+    stretches::{Stretch, StretchRow},
+    transactions::Transactions,
+    visibility_histories::{VisibilityHistories, VisibilityHistory},
+};
+
+pub(crate) use self::{
+    events::{EventRow, HIDDEN, read_by_nids},
+    visibility_histories::KnownHistories,
+};
