@@ -91,6 +91,13 @@ impl<'de> Visitor<'de> for KeyVisitor {
     }
 }
 
+/// Tell an explicit null from an absent field: null is a value of the wrong type.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Write the members of an object whose values are canonical already.
 pub(crate) fn write_members<'a>(
     out: &mut String,

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use base64::Engine as _;
 
 use crate::{
-    canonical::{self, CanonicalError, Key, Members},
+    canonical::{self, CanonicalError, Key, Members, present},
     key::{BASE64, BASE64_URL},
     redact,
     version::RoomVersion,
@@ -403,13 +403,6 @@ fn check_form(json: &str, version: RoomVersion) -> Result<(), PduError> {
         return bad("room_id", "a create event has none in this room version");
     }
     Ok(())
-}
-
-/// Tell an explicit null from an absent field: null is a value of the wrong type.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// Old rooms have fractions where integers belong.

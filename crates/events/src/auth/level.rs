@@ -33,8 +33,9 @@ impl Level {
     /// The level that holds where this is in force. `None` leaves it to the default.
     pub(super) fn in_force(self, part: &'static str) -> Result<Option<i64>, Unreadable> {
         match self {
+            Self::Integer(level) | Self::Written(level) => Ok(Some(level)),
             Self::Null => Ok(None),
-            level => level.get(part).map(Some),
+            Self::Unreadable => Err(Unreadable(part)),
         }
     }
 

@@ -115,7 +115,10 @@ impl Contents {
 
     /// The level of a field where it has one that can be read.
     fn read_field(&self, name: Name) -> Result<Option<i64>, Unreadable> {
-        self.field(name).map_or(Ok(None), |level| level.in_force(name.as_str()))
+        match self.fields.get(name as usize) {
+            Some(Some(level)) => level.in_force(name.as_str()),
+            Some(None) | None => Ok(None),
+        }
     }
 
     /// The level of a user or an event type where it has one that can be read.
@@ -124,8 +127,13 @@ impl Contents {
         key: &str,
         group: &'static str,
     ) -> Result<Option<i64>, Unreadable> {
-        let levels = levels.as_ref().map_err(|unreadable| *unreadable)?;
-        levels.get(key).map_or(Ok(None), |level| level.in_force(group))
+        match levels {
+            Ok(levels) => match levels.get(key) {
+                Some(level) => level.in_force(group),
+                None => Ok(None),
+            },
+            Err(unreadable) => Err(*unreadable),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 
 use super::{AuthError, event::membership_of};
-use crate::{canonical::Members, version::RoomVersion};
+use crate::{canonical::present, version::RoomVersion};
 
 /// The (type, state key) pairs whose events in the current state are an event's `auth_events`, without repetition.
 ///
@@ -69,6 +69,11 @@ fn add_for_member(
 /// `third_party_invite.signed.token` of a member event.
 fn read_token(content: &str) -> Result<Option<String>, AuthError> {
     #[derive(Deserialize)]
+    struct Content {
+        #[serde(default, deserialize_with = "present")]
+        third_party_invite: Option<Invite>,
+    }
+    #[derive(Deserialize)]
     struct Invite {
         signed: Signed,
     }
@@ -76,18 +81,20 @@ fn read_token(content: &str) -> Result<Option<String>, AuthError> {
     struct Signed {
         token: String,
     }
-    let malformed = |_| AuthError::ThirdPartyInvite("malformed");
-    let members: Members<'_> = serde_json::from_str(content).map_err(malformed)?;
-    let Some(invite) = members.get("third_party_invite") else { return Ok(None) };
-    let invite: Invite = serde_json::from_str(invite.get()).map_err(malformed)?;
-    Ok(Some(invite.signed.token))
+    let content: Content =
+        serde_json::from_str(content).map_err(|_| AuthError::ThirdPartyInvite("malformed"))?;
+    Ok(content.third_party_invite.map(|invite| invite.signed.token))
 }
 
 /// `join_authorised_via_users_server` of a member event.
 pub(super) fn read_authoriser(content: &str) -> Result<Option<OwnedUserId>, AuthError> {
-    let malformed =
-        |_| AuthError::MalformedMember("join_authorised_via_users_server is no user ID");
-    let members: Members<'_> = serde_json::from_str(content).map_err(malformed)?;
-    let authoriser = members.get("join_authorised_via_users_server");
-    authoriser.map(|user_id| serde_json::from_str(user_id.get())).transpose().map_err(malformed)
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(default, deserialize_with = "present")]
+        join_authorised_via_users_server: Option<OwnedUserId>,
+    }
+    let content: Content = serde_json::from_str(content).map_err(|_| {
+        AuthError::MalformedMember("join_authorised_via_users_server is no user ID")
+    })?;
+    Ok(content.join_authorised_via_users_server)
 }

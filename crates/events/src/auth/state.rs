@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{AuthEvent, Create, PowerLevels};
 use crate::{
-    canonical::{Key, Members},
+    canonical::{Key, present},
     key::PublicKey,
     version::RoomVersion,
 };
@@ -47,11 +47,15 @@ pub enum JoinRule {
 impl JoinRule {
     /// Read the content of an `m.room.join_rules` event. One that names no rule is as good as none: the invited.
     pub fn parse(content: &str) -> Self {
-        let members: Members<'_> = serde_json::from_str(content).unwrap_or_default();
-        match members.get("join_rule").map(|rule| serde_json::from_str::<Key<'_>>(rule.get())) {
-            None => Self::Invite,
-            Some(Err(_)) => Self::Nobody,
-            Some(Ok(rule)) => match &*rule.0 {
+        #[derive(Deserialize)]
+        struct Content<'a> {
+            #[serde(borrow, default, deserialize_with = "present")]
+            join_rule: Option<Key<'a>>,
+        }
+        match serde_json::from_str::<Content<'_>>(content) {
+            Ok(Content { join_rule: None }) => Self::Invite,
+            Err(_) => Self::Nobody,
+            Ok(Content { join_rule: Some(rule) }) => match &*rule.0 {
                 "public" => Self::Public,
                 "invite" => Self::Invite,
                 "knock" => Self::Knock,
