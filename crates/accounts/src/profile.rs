@@ -1,6 +1,6 @@
 //! Profiles: what a user shows to others (client-server API, "Profiles").
 
-use myelin_model::limits::PROFILE_SIZE_BYTES_MAX;
+use myelin_model::{ActiveActor, limits::PROFILE_SIZE_BYTES_MAX};
 use myelin_storage::{StorageError, accounts::Profile};
 use ruma::UserId;
 use serde_json::{Map, Value};
@@ -87,22 +87,27 @@ pub fn check_key(key: &str) -> Result<(), ProfileError> {
     Ok(())
 }
 
-/// Set a field, or delete it by setting nothing. Whether something that member events show changed.
-/// `by_admin`: past what the configuration lets users do.
+/// Whether rooms show the field in their member events.
+pub fn is_shown_in_rooms(key: &str) -> bool {
+    matches!(key, "displayname" | "avatar_url")
+}
+
+/// Set a field of the actor's profile, or delete it by setting nothing. Whether something that member events show changed.
+/// What the configuration does not let users change, admins may.
 pub async fn set_field(
     accounts: &Accounts,
-    user_id: &UserId,
+    actor: ActiveActor<'_>,
     key: &str,
     value: Option<Value>,
-    by_admin: bool,
 ) -> Result<bool, ProfileError> {
+    let user_id = &actor.user_id;
     check_key(key)?;
     let settings = accounts.settings();
     match key {
-        "displayname" if !settings.enable_set_displayname && !by_admin => {
+        "displayname" if !settings.enable_set_displayname && !actor.is_admin() => {
             return Err(ProfileError::Disabled("display name"));
         }
-        "avatar_url" if !settings.enable_set_avatar_url && !by_admin => {
+        "avatar_url" if !settings.enable_set_avatar_url && !actor.is_admin() => {
             return Err(ProfileError::Disabled("avatar"));
         }
         _ => {}

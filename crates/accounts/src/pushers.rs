@@ -1,6 +1,6 @@
 //! Pushers: where users want to be notified besides their clients' syncs (client-server API, "Push Notifications").
 
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use myelin_storage::{StorageError, accounts::Pusher};
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ pub enum SetPusherError {
 /// Set a pusher, or delete it if its `kind` is null.
 pub async fn set(
     accounts: &Accounts,
-    session: &DeviceSession,
+    actor: &Actor,
     mut pusher: Map<String, Value>,
 ) -> Result<(), SetPusherError> {
     let text = |key: &'static str| match pusher.get(key) {
@@ -46,7 +46,7 @@ pub async fn set(
     let kind = pusher.get("kind").ok_or(SetPusherError::Missing("kind"))?;
     if kind.is_null() {
         let mut tx = accounts.db().begin().await?;
-        tx.pushers().delete(&session.user_id, &app_id, &pushkey).await?;
+        tx.pushers().delete(&actor.user_id, &app_id, &pushkey).await?;
         tx.commit().await?;
         return Ok(());
     }
@@ -83,10 +83,10 @@ pub async fn set(
     tx.pushers()
         .set(
             &Pusher {
-                user_id: &session.user_id,
+                user_id: &actor.user_id,
                 app_id: &app_id,
                 pushkey: &pushkey,
-                device_id: session.device_id.as_deref(),
+                device_id: actor.device_id(),
                 content: &content,
             },
             append,

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use myelin_http::ApiError;
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use myelin_rooms::{
     Rooms,
     history::{EventFilter, Format, InvalidFilter, Place, Reader, Shown, ViewError},
@@ -24,12 +24,8 @@ impl IntoResponse for JsonText {
 }
 
 /// Who reads.
-pub(crate) fn reader<'a>(rooms: &Rooms, requester: &'a DeviceSession) -> Reader<'a> {
-    Reader {
-        user_id: &requester.user_id,
-        device_id: requester.device_id.as_deref(),
-        now_ms: rooms.now_ms(),
-    }
+pub(crate) fn reader<'a>(rooms: &Rooms, requester: &'a Actor) -> Reader<'a> {
+    Reader { user_id: &requester.user_id, device_id: requester.device_id(), now_ms: rooms.now_ms() }
 }
 
 /// A room ID in the path.

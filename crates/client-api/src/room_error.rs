@@ -36,6 +36,7 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
 pub(crate) fn send_error(error: SendError) -> ApiError {
     match error {
         SendError::TxnIdTooLong => ApiError::invalid_param(error.to_string()),
+        SendError::Suspended(error) => error.into(),
         SendError::Event(error) => event_error(error),
     }
 }
@@ -78,6 +79,7 @@ pub(crate) fn membership_error(error: MembershipError) -> ApiError {
         MembershipError::DisplayNameTooLong | MembershipError::AvatarUrlTooLong => {
             ApiError::bad_json(text)
         }
+        MembershipError::Suspended(error) => error.into(),
         MembershipError::Event(error) => event_error(error),
     }
 }

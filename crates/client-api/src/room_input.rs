@@ -1,7 +1,6 @@
 //! Reading what endpoints about rooms share: IDs in the path, raw JSON in the body, the caller's standing.
 
 use myelin_http::{ApiError, Raw};
-use myelin_model::DeviceSession;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
@@ -47,16 +46,6 @@ pub(crate) fn reason_of(body: &Map<String, Value>) -> Map<String, Value> {
     body.get("reason").map(|reason| ("reason".to_owned(), reason.clone())).into_iter().collect()
 }
 
-/// Refuse suspended users what `doing` says.
-pub(crate) fn not_suspended(session: &DeviceSession, doing: &str) -> Result<(), ApiError> {
-    if session.is_suspended {
-        return Err(ApiError::user_suspended(format!(
-            "{doing} while account is suspended is not allowed."
-        )));
-    }
-    Ok(())
-}
-
 #[derive(Deserialize)]
 struct Timestamp {
     ts: Option<u64>,
@@ -64,7 +53,7 @@ struct Timestamp {
 
 /// The time that an application service gives its event.
 pub(crate) fn timestamp(raw: &Raw) -> Result<Option<u64>, ApiError> {
-    if raw.requester.appservice_id.is_none() {
+    if raw.requester.appservice_id().is_none() {
         return Ok(None);
     }
     Ok(raw.query::<Timestamp>()?.ts)

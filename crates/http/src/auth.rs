@@ -5,7 +5,7 @@ use myelin_accounts::{
     Accounts,
     session::{self, AuthenticateError, Credentials},
 };
-use myelin_model::{DeviceSession, TokenHash};
+use myelin_model::{Actor, TokenHash};
 use ruma::{
     OwnedUserId,
     api::auth_scheme::{
@@ -53,26 +53,26 @@ impl Authenticate for NoAccessToken {
 }
 
 impl Authenticate for AccessToken {
-    type Requester = DeviceSession;
+    type Requester = Actor;
     const KIND: AuthKind = AuthKind::Required;
     async fn authenticate(
         accounts: &Accounts,
         parts: &Parts,
         route: &str,
-    ) -> Result<DeviceSession, ApiError> {
+    ) -> Result<Actor, ApiError> {
         let token = find_token(parts)?.ok_or_else(ApiError::missing_token)?;
         find_session(accounts, parts, route, &token).await
     }
 }
 
 impl Authenticate for AccessTokenOptional {
-    type Requester = Option<DeviceSession>;
+    type Requester = Option<Actor>;
     const KIND: AuthKind = AuthKind::Optional;
     async fn authenticate(
         accounts: &Accounts,
         parts: &Parts,
         route: &str,
-    ) -> Result<Option<DeviceSession>, ApiError> {
+    ) -> Result<Option<Actor>, ApiError> {
         match find_token(parts)? {
             Some(token) => find_session(accounts, parts, route, &token).await.map(Some),
             None => Ok(None),
@@ -81,15 +81,15 @@ impl Authenticate for AccessTokenOptional {
 }
 
 impl Authenticate for AppserviceToken {
-    type Requester = DeviceSession;
+    type Requester = Actor;
     const KIND: AuthKind = AuthKind::Required;
     async fn authenticate(
         accounts: &Accounts,
         parts: &Parts,
         route: &str,
-    ) -> Result<DeviceSession, ApiError> {
+    ) -> Result<Actor, ApiError> {
         let session = AccessToken::authenticate(accounts, parts, route).await?;
-        if session.appservice_id.is_none() {
+        if session.appservice_id().is_none() {
             return Err(ApiError::forbidden("Only application services may do this"));
         }
         Ok(session)
@@ -97,18 +97,18 @@ impl Authenticate for AppserviceToken {
 }
 
 impl Authenticate for AppserviceTokenOptional {
-    type Requester = Option<DeviceSession>;
+    type Requester = Option<Actor>;
     const KIND: AuthKind = AuthKind::Optional;
     async fn authenticate(
         accounts: &Accounts,
         parts: &Parts,
         _: &str,
-    ) -> Result<Option<DeviceSession>, ApiError> {
+    ) -> Result<Option<Actor>, ApiError> {
         // Clients may send an old token of theirs when they log in or register: it counts for nothing.
         let Ok(Some(token)) = find_token(parts) else { return Ok(None) };
         let credentials = Credentials { token: &token, ..Credentials::default() };
         match session::authenticate(accounts, &credentials).await {
-            Ok(session) => Ok(Some(session).filter(|session| session.appservice_id.is_some())),
+            Ok(session) => Ok(Some(session).filter(|session| session.appservice_id().is_some())),
             Err(AuthenticateError::Storage(error)) => Err(error.into()),
             Err(_) => Ok(None),
         }
@@ -161,7 +161,7 @@ async fn find_session(
     parts: &Parts,
     route: &str,
     token: &str,
-) -> Result<DeviceSession, ApiError> {
+) -> Result<Actor, ApiError> {
     let mut credentials = Credentials { token, ..Credentials::default() };
     if parts.uri.query().is_some_and(|query| query.contains("user_id=")) {
         let query = read_query(parts)?;
@@ -174,7 +174,7 @@ async fn find_session(
         }
         Ok(session) => {
             // Application services go on, as they do not count as users.
-            if session.appservice_id.is_none() {
+            if session.appservice_id().is_none() {
                 disabled::check_route(accounts, &parts.method, route)?;
             }
             let user_agent = parts.headers.get(http::header::USER_AGENT);
@@ -186,7 +186,7 @@ async fn find_session(
     }
 }
 
-fn refuse(error: AuthenticateError, route: &str) -> Result<DeviceSession, ApiError> {
+fn refuse(error: AuthenticateError, route: &str) -> Result<Actor, ApiError> {
     let message = error.to_string();
     match error {
         AuthenticateError::UnknownToken => Err(ApiError::unknown_token(false, message)),

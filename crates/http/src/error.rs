@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use http::StatusCode;
+use myelin_model::Suspended;
 use myelin_storage::StorageError;
 use ruma::api::{
     OutgoingResponseExt as _,
@@ -132,11 +133,6 @@ impl ApiError {
         )
     }
 
-    /// 403 `M_USER_SUSPENDED`.
-    pub fn user_suspended(message: impl Into<String>) -> Self {
-        Self::client(StatusCode::FORBIDDEN, ErrorKind::UserSuspended, message)
-    }
-
     /// 403 `M_GUEST_ACCESS_FORBIDDEN`.
     pub fn guest_access_forbidden(message: impl Into<String>) -> Self {
         Self::client(StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden, message)
@@ -156,6 +152,12 @@ impl ApiError {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+}
+
+impl From<Suspended> for ApiError {
+    fn from(error: Suspended) -> Self {
+        Self::client(StatusCode::FORBIDDEN, ErrorKind::UserSuspended, error.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use myelin_model::{DeviceSession, RateLimitOverride};
+use myelin_model::{Actor, RateLimitOverride};
 use parking_lot::Mutex;
 
 use crate::ApiError;
@@ -155,13 +155,13 @@ impl Limiter {
     }
 
     /// Count an action of the caller, by its user. Its own limit takes the place of the configured one.
-    pub fn check_caller(&self, caller: &DeviceSession) -> Result<(), ApiError> {
-        self.check_at(caller.user_id.as_str(), caller.rate_limit, true, Instant::now())
+    pub fn check_caller(&self, caller: &Actor) -> Result<(), ApiError> {
+        self.check_at(caller.user_id.as_str(), caller.rate_limit(), true, Instant::now())
     }
 
     /// Count an action of the caller by another key than its user. Who has no limit has none here either.
-    pub fn check_caller_by(&self, caller: &DeviceSession, key: &str) -> Result<(), ApiError> {
-        if caller.rate_limit == Some(RateLimitOverride::UNLIMITED) {
+    pub fn check_caller_by(&self, caller: &Actor, key: &str) -> Result<(), ApiError> {
+        if caller.rate_limit() == Some(RateLimitOverride::UNLIMITED) {
             return Ok(());
         }
         self.check(key)

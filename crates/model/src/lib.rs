@@ -1,15 +1,16 @@
 //! Domain values shared by every layer. No I/O, no SQL, no HTTP, no clock but a trait.
 
+mod actor;
 mod appservice;
 mod clock;
 mod event;
 mod ids;
 pub mod limits;
 mod membership;
-mod session;
 mod token;
 
 pub use self::{
+    actor::{ActiveActor, Actor, Agent, RateLimitOverride, Suspended},
     appservice::{
         Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
     },
@@ -17,6 +18,5 @@ pub use self::{
     event::{Event, EventFlags, Transaction},
     ids::{EventNid, RoomNid, StateKeyNid, StateNid, StreamPos},
     membership::Membership,
-    session::{DeviceSession, RateLimitOverride},
     token::TokenHash,
 };

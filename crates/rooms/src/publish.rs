@@ -1,6 +1,6 @@
 //! Listing rooms in public (client-server API, "Published room directory").
 
-use myelin_model::{DeviceSession, Membership};
+use myelin_model::{ActiveActor, Membership};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{RoomAliasId, RoomId};
 
@@ -36,10 +36,10 @@ impl From<StorageError> for PublishError {
 }
 
 /// List a room in public, or list it no more. Who may change the canonical alias may do this.
-#[tracing::instrument(name = "rooms.publish", skip_all, fields(room.id = %room_id, user.id = %session.user_id))]
+#[tracing::instrument(name = "rooms.publish", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn set_visibility(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     room_id: &RoomId,
     is_public: bool,
 ) -> Result<(), PublishError> {
@@ -48,10 +48,10 @@ pub async fn set_visibility(
     }
     let mut draft = rooms.engine().find_draft(room_id).await?.ok_or(PublishError::UnknownRoom)?;
     let room_nid = draft.room_nid();
-    if !session.is_admin {
+    if !actor.is_admin() {
         let levels = draft.power_levels().await?;
-        let is_joined = draft.membership(&session.user_id).await? == Some(Membership::Join);
-        if !is_joined || !levels.may_send(&session.user_id, "m.room.canonical_alias", true) {
+        let is_joined = draft.membership(&actor.user_id).await? == Some(Membership::Join);
+        if !is_joined || !levels.may_send(&actor.user_id, "m.room.canonical_alias", true) {
             return Err(PublishError::NotModerator);
         }
     }
@@ -61,7 +61,7 @@ pub async fn set_visibility(
         let aliases = rooms.db().aliases().list(room_nid).await?;
         let aliases: Vec<&RoomAliasId> = aliases.iter().map(|alias| &*alias.alias).collect();
         let rules = &rooms.settings().publication_rules;
-        if !session.is_admin && !rules.allow(&session.user_id, room_id, &aliases) {
+        if !actor.is_admin() && !rules.allow(&actor.user_id, room_id, &aliases) {
             return Err(PublishError::NotAllowed);
         }
         tx.directory().add(room_nid, OWN_LIST).await?;

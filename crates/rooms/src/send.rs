@@ -2,11 +2,11 @@
 
 use myelin_engine::Intent;
 use myelin_events::canonical;
-use myelin_model::{DeviceSession, Transaction, limits::TXN_ID_LENGTH_BYTES_MAX};
-use ruma::{OwnedEventId, RoomId};
+use myelin_model::{Actor, Suspended, Transaction, limits::TXN_ID_LENGTH_BYTES_MAX};
+use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 
-use crate::{EventError, Rooms};
+use crate::{EventError, Rooms, redact::is_of_another};
 
 /// Why a message event was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum SendError {
     /// The transaction ID is too long.
     #[error("Transaction ID is too long")]
     TxnIdTooLong,
+    /// The account is suspended: all that is left to it is to take back what it sent.
+    #[error(transparent)]
+    Suspended(#[from] Suspended),
     /// The event was refused.
     #[error(transparent)]
     Event(#[from] EventError),
@@ -35,10 +38,10 @@ pub struct NewMessage<'a> {
 }
 
 /// Send a message event. Returns when it is stored.
-#[tracing::instrument(name = "rooms.send", skip_all, fields(room.id = %new.room_id, user.id = %session.user_id))]
+#[tracing::instrument(name = "rooms.send", skip_all, fields(room.id = %new.room_id, user.id = %actor.user_id))]
 pub async fn send(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     new: NewMessage<'_>,
 ) -> Result<OwnedEventId, SendError> {
     check_txn_id(new.txn_id)?;
@@ -46,11 +49,12 @@ pub async fn send(
         "m.room.redaction" => read_redacts(new.content),
         _ => None,
     };
+    check_suspension(rooms, actor, redacts.as_deref()).await?;
     let intent = Intent {
         redacts: redacts.as_deref(),
-        transaction: new.txn_id.map(|txn_id| transaction_of(session, txn_id)),
+        transaction: new.txn_id.map(|txn_id| transaction_of(actor, txn_id)),
         origin_server_ts: new.origin_server_ts,
-        ..Intent::message(&session.user_id, new.event_type, new.content)
+        ..Intent::message(&actor.user_id, new.event_type, new.content)
     };
     Ok(rooms.engine().send(new.room_id, intent).await?)
 }
@@ -63,9 +67,26 @@ pub(crate) fn check_txn_id(txn_id: Option<&str>) -> Result<(), SendError> {
 }
 
 /// The transaction of a device. Tokens without one share a device without a name.
-pub(crate) fn transaction_of(session: &DeviceSession, txn_id: &str) -> Transaction {
-    let device_id = session.device_id.clone().unwrap_or_else(|| "".into());
+pub(crate) fn transaction_of(actor: &Actor, txn_id: &str) -> Transaction {
+    let device_id = actor.device_id().map_or_else(|| "".into(), ToOwned::to_owned);
     Transaction { device_id, txn_id: txn_id.into() }
+}
+
+/// Who is suspended sends nothing but redactions of its own events.
+pub(crate) async fn check_suspension(
+    rooms: &Rooms,
+    actor: &Actor,
+    redacts: Option<&EventId>,
+) -> Result<(), SendError> {
+    let Err(suspended) = actor.active() else { return Ok(()) };
+    match redacts {
+        Some(event_id)
+            if !is_of_another(rooms, actor, event_id).await.map_err(EventError::from)? =>
+        {
+            Ok(())
+        }
+        Some(_) | None => Err(suspended.into()),
+    }
 }
 
 /// A redaction sent as a plain event names what it redacts in its content.

@@ -2,7 +2,7 @@
 
 use myelin_engine::{Attempts, Intent, Refused, Unchanged};
 use myelin_events::acl::ServerAcl;
-use myelin_model::DeviceSession;
+use myelin_model::ActiveActor;
 use ruma::{OwnedEventId, RoomId};
 
 use crate::{
@@ -44,10 +44,10 @@ pub struct NewState<'a> {
 }
 
 /// Set state. What the user set before and is still so makes no second event. Returns when it is stored.
-#[tracing::instrument(name = "rooms.set_state", skip_all, fields(room.id = %new.room_id, user.id = %session.user_id))]
+#[tracing::instrument(name = "rooms.set_state", skip_all, fields(room.id = %new.room_id, user.id = %actor.user_id))]
 pub async fn set_state(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     new: NewState<'_>,
 ) -> Result<OwnedEventId, SetStateError> {
     match new.event_type {
@@ -62,7 +62,7 @@ pub async fn set_state(
         let mut draft = rooms.engine().get_draft(new.room_id).await?;
         let intent = Intent {
             origin_server_ts: new.origin_server_ts,
-            ..Intent::state(&session.user_id, new.event_type, new.state_key, new.content)
+            ..Intent::state(&actor.user_id, new.event_type, new.state_key, new.content)
         };
         match draft.find_unchanged(&intent).await? {
             Unchanged::No => {}

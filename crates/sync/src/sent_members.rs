@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use myelin_model::{DeviceSession, EventNid, RoomNid, StateKeyNid};
+use myelin_model::{Actor, EventNid, RoomNid, StateKeyNid};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use ruma::{OwnedDeviceId, OwnedUserId};
@@ -33,8 +33,8 @@ impl Default for SentMembers {
 }
 
 impl SentMembers {
-    fn of(&self, session: &DeviceSession) -> Arc<Members> {
-        let key = (session.user_id.clone(), session.device_id.clone());
+    fn of(&self, session: &Actor) -> Arc<Members> {
+        let key = (session.user_id.clone(), session.device_id().map(ToOwned::to_owned));
         match self.devices.get(&key) {
             Some(members) => members,
             None => {
@@ -46,19 +46,19 @@ impl SentMembers {
     }
 
     /// The device begins anew: it knows nobody.
-    pub(crate) fn clear(&self, session: &DeviceSession) {
+    pub(crate) fn clear(&self, session: &Actor) {
         self.of(session).lock().clear();
     }
 
     /// The device missed a part of the room and may have let go of it.
-    pub(crate) fn clear_room(&self, session: &DeviceSession, room_nid: RoomNid) {
+    pub(crate) fn clear_room(&self, session: &Actor, room_nid: RoomNid) {
         self.of(session).lock().retain(|(room, _), _| *room != room_nid);
     }
 
     /// Whether the device has this member event.
     pub(crate) fn contains(
         &self,
-        session: &DeviceSession,
+        session: &Actor,
         room_nid: RoomNid,
         key: StateKeyNid,
         event_nid: EventNid,
@@ -69,7 +69,7 @@ impl SentMembers {
     /// The device gets these member events.
     pub(crate) fn add(
         &self,
-        session: &DeviceSession,
+        session: &Actor,
         room_nid: RoomNid,
         members: impl IntoIterator<Item = (StateKeyNid, EventNid)>,
     ) {

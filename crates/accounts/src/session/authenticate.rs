@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use myelin_model::{Appservice, DeviceSession, RateLimitOverride, TokenHash};
+use myelin_model::{Actor, Agent, Appservice, RateLimitOverride, TokenHash};
 use myelin_storage::StorageError;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use subtle::ConstantTimeEq as _;
@@ -31,7 +31,7 @@ pub enum AuthenticateError {
     Expired,
     /// The account is locked.
     #[error("User account has been locked")]
-    Locked(Box<DeviceSession>),
+    Locked(Box<Actor>),
     /// The application service may not act as this user.
     #[error("Application service cannot masquerade as this user ({0}).")]
     OutsideNamespace(OwnedUserId),
@@ -50,7 +50,7 @@ pub enum AuthenticateError {
 pub async fn authenticate(
     accounts: &Accounts,
     credentials: &Credentials<'_>,
-) -> Result<DeviceSession, AuthenticateError> {
+) -> Result<Actor, AuthenticateError> {
     if let Some(appservice) = find_appservice(accounts, credentials.token) {
         return act_as(accounts, appservice, credentials).await;
     }
@@ -78,19 +78,20 @@ pub async fn authenticate(
     if stored.expires_ts.is_some_and(|expires| expires <= accounts.now_ms()) {
         return Err(AuthenticateError::Expired);
     }
-    let session = DeviceSession {
+    let actor = Actor {
         user_id: stored.user_id.clone(),
-        device_id: stored.device_id.clone(),
         is_guest: stored.is_guest,
-        is_admin: stored.is_admin,
-        is_suspended: stored.suspended,
-        appservice_id: None,
-        rate_limit: stored.rate_limit,
+        agent: Agent::User {
+            device_id: stored.device_id.clone(),
+            is_admin: stored.is_admin,
+            is_suspended: stored.suspended,
+            rate_limit: stored.rate_limit,
+        },
     };
     if stored.locked {
-        return Err(AuthenticateError::Locked(Box::new(session)));
+        return Err(AuthenticateError::Locked(Box::new(actor)));
     }
-    Ok(session)
+    Ok(actor)
 }
 
 fn find_appservice<'a>(accounts: &'a Accounts, token: &str) -> Option<&'a Appservice> {
@@ -103,7 +104,7 @@ async fn act_as(
     accounts: &Accounts,
     appservice: &Appservice,
     credentials: &Credentials<'_>,
-) -> Result<DeviceSession, AuthenticateError> {
+) -> Result<Actor, AuthenticateError> {
     let user_id = credentials.acts_as.clone().unwrap_or_else(|| appservice.sender.clone());
     if user_id.server_name() != accounts.server_name() || !appservice.may_act_as(&user_id) {
         return Err(AuthenticateError::OutsideNamespace(user_id));
@@ -121,13 +122,14 @@ async fn act_as(
     {
         return Err(AuthenticateError::UnknownDevice(device_id.clone(), user_id));
     }
-    Ok(DeviceSession {
+    Ok(Actor {
         user_id,
-        device_id: credentials.acts_as_device.clone(),
         is_guest: false,
-        is_admin: false,
-        is_suspended,
-        appservice_id: Some(appservice.registration.id.clone()),
-        rate_limit: (!appservice.is_rate_limited()).then_some(RateLimitOverride::UNLIMITED),
+        agent: Agent::Appservice {
+            appservice_id: appservice.registration.id.clone(),
+            device_id: credentials.acts_as_device.clone(),
+            is_suspended,
+            rate_limit: (!appservice.is_rate_limited()).then_some(RateLimitOverride::UNLIMITED),
+        },
     })
 }

@@ -1,6 +1,6 @@
 //! Ends sessions.
 
-use myelin_model::{DeviceSession, TokenHash};
+use myelin_model::{Actor, TokenHash};
 use myelin_storage::StorageError;
 
 use crate::{Accounts, user_data};
@@ -8,14 +8,14 @@ use crate::{Accounts, user_data};
 /// End the caller's session: its device goes with all its tokens. A token without a device goes alone.
 pub async fn log_out(
     accounts: &Accounts,
-    session: &DeviceSession,
+    actor: &Actor,
     token: &TokenHash,
 ) -> Result<(), StorageError> {
-    let user_id = &session.user_id;
+    let user_id = &actor.user_id;
     let mut tx = accounts.db().begin().await?;
-    match &session.device_id {
+    match actor.device_id() {
         Some(device_id) => {
-            let device_ids = std::slice::from_ref(device_id);
+            let device_ids = &[device_id.to_owned()];
             tx.devices().delete(user_id, device_ids).await?;
             user_data::delete_of_devices(&mut tx, user_id, device_ids).await?;
             tx.devices().publish(user_id);
@@ -28,11 +28,8 @@ pub async fn log_out(
 }
 
 /// End all of the caller's sessions.
-pub async fn log_out_everywhere(
-    accounts: &Accounts,
-    session: &DeviceSession,
-) -> Result<(), StorageError> {
-    let user_id = &session.user_id;
+pub async fn log_out_everywhere(accounts: &Accounts, actor: &Actor) -> Result<(), StorageError> {
+    let user_id = &actor.user_id;
     let mut tx = accounts.db().begin().await?;
     let device_ids = tx.devices().delete_all(user_id, None).await?;
     user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;

@@ -41,7 +41,7 @@ pub(crate) async fn handler(
         &caller.user_id,
         new_password,
         log_out_devices,
-        caller.device_id.as_deref(),
+        caller.device_id(),
     )
     .await
     .map_err(ApiError::internal)?;

@@ -21,14 +21,14 @@ pub(crate) async fn handler(
         return Err(ApiError::bad_json("erase must be true or false"));
     }
     // Users of application services have no password to be asked for.
-    let params = if raw.requester.appservice_id.is_some() {
+    let params = if raw.requester.appservice_id().is_some() {
         body
     } else {
         require_auth(&accounts, &rate_limits, &raw, body, &token, false).await?
     };
     let erase = params.get("erase").and_then(Value::as_bool).unwrap_or_default();
     deactivate::deactivate(&accounts, &raw.requester.user_id, erase).await?;
-    membership::leave_all(&rooms, &raw.requester).await?;
+    membership::leave_all(&rooms, &raw.requester.user_id).await?;
     // There is no identity server that this server told of the user's addresses.
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }

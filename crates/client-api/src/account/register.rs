@@ -10,6 +10,7 @@ use myelin_accounts::{
     uia::{self, UiaProgress, UiaRequest},
 };
 use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
+use myelin_model::Actor;
 use myelin_rooms::{Rooms, membership::auto_join};
 use ruma::{
     DeviceId, OwnedUserId, UserId,
@@ -220,7 +221,7 @@ async fn register_for_appservice(
     username: Option<&str>,
     body: &Map<String, Value>,
 ) -> Answer {
-    let appservice_id = raw.requester.as_ref().and_then(|session| session.appservice_id.as_deref());
+    let appservice_id = raw.requester.as_ref().and_then(Actor::appservice_id);
     let Some(appservice_id) = appservice_id else {
         return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
             ApiError::unknown_token(false, "Invalid access token passed.")

@@ -5,8 +5,9 @@ use ruma::api::client::account::whoami::v3::{Request, Response};
 
 #[tracing::instrument(name = "client.account.whoami", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(req: Ruma<Request>) -> Result<RumaResponse<Response>, ApiError> {
+    let device_id = req.requester.device_id().map(ToOwned::to_owned);
     let mut response = Response::new(req.requester.user_id, req.requester.is_guest);
-    response.device_id = req.requester.device_id;
+    response.device_id = device_id;
     Ok(RumaResponse(response))
 }
 

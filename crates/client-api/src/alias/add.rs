@@ -21,6 +21,6 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     };
     let room_id = RoomId::parse(room_id)
         .map_err(|_| ApiError::invalid_param(format!("{room_id} was not legal room ID")))?;
-    add(&rooms, &req.requester, alias, &room_id).await.map_err(add_alias_error)?;
+    add(&rooms, req.requester.active()?, alias, &room_id).await.map_err(add_alias_error)?;
     Ok(Json(json!({})))
 }

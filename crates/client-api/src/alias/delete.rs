@@ -15,7 +15,7 @@ use crate::room_error::event_error;
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
     let alias = <&RoomAliasId>::try_from(req.path_arg(0)?)
         .map_err(|_| ApiError::invalid_param("Room alias invalid"))?;
-    delete(&rooms, &req.requester, alias).await.map_err(to_api_error)?;
+    delete(&rooms, req.requester.active()?, alias).await.map_err(to_api_error)?;
     Ok(Json(json!({})))
 }
 

@@ -16,7 +16,7 @@ pub(crate) async fn handler(
 ) -> Answer {
     // Clients send DELETE without a body, or with one that proxies took away.
     let body = raw.json_object(true)?;
-    if raw.requester.appservice_id.is_none() {
+    if raw.requester.appservice_id().is_none() {
         require_auth(&accounts, &rate_limits, &raw, body, &token, true).await?;
     }
     let device_id = raw.path_arg(0)?.into();

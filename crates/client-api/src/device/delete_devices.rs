@@ -19,7 +19,7 @@ pub(crate) async fn handler(
     if body.get("devices").is_some_and(|devices| !devices.is_array()) {
         return Err(ApiError::bad_json("devices must be a list"));
     }
-    let params = if raw.requester.appservice_id.is_some() {
+    let params = if raw.requester.appservice_id().is_some() {
         body
     } else {
         require_auth(&accounts, &rate_limits, &raw, body, &token, true).await?

@@ -10,22 +10,20 @@ use myelin_rooms::{
 use ruma::api::error::ErrorKind;
 use serde_json::{Value, json};
 
-use crate::{
-    room_error::event_error,
-    room_input::{not_suspended, room_id_at},
-};
+use crate::{room_error::event_error, room_input::room_id_at};
 
 #[tracing::instrument(name = "client.directory.set_room_visibility", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(&req, 0)?;
-    not_suspended(&req.requester, "Publishing rooms")?;
     let body = req.json_object(true)?;
     let is_public = match body.get("visibility").map(Value::as_str) {
         None | Some(Some("public")) => true,
         Some(Some("private")) => false,
         Some(_) => return Err(ApiError::bad_json("visibility must be public or private")),
     };
-    set_visibility(&rooms, &req.requester, &room_id, is_public).await.map_err(to_api_error)?;
+    set_visibility(&rooms, req.requester.active()?, &room_id, is_public)
+        .await
+        .map_err(to_api_error)?;
     Ok(Json(json!({})))
 }
 

@@ -1,7 +1,7 @@
 //! What all endpoints that change a membership share: the limits, and what the errors are.
 
 use myelin_http::{ApiError, RateLimits};
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use myelin_rooms::{
     Rooms,
     membership::{Action, MembershipUpdate, update},
@@ -14,19 +14,19 @@ use crate::room_error::membership_error;
 pub(crate) async fn change(
     rooms: &Rooms,
     limits: &RateLimits,
-    session: &DeviceSession,
+    actor: &Actor,
     new: MembershipUpdate<'_>,
 ) -> Result<OwnedEventId, ApiError> {
     match new.action {
         // Who is in the room changes a profile.
         Action::Join if !rooms.engine().is_joined_to(new.room_id, new.target).await? => {
-            limits.joins_local.check_caller(session)?;
-            limits.joins_per_room.check_caller_by(session, new.room_id.as_str())?;
+            limits.joins_local.check_caller(actor)?;
+            limits.joins_per_room.check_caller_by(actor, new.room_id.as_str())?;
         }
         Action::Invite => {
-            limits.invites_per_room.check_caller_by(session, new.room_id.as_str())?;
-            limits.invites_per_user.check_caller_by(session, new.target.as_str())?;
-            limits.invites_per_issuer.check_caller(session)?;
+            limits.invites_per_room.check_caller_by(actor, new.room_id.as_str())?;
+            limits.invites_per_user.check_caller_by(actor, new.target.as_str())?;
+            limits.invites_per_issuer.check_caller(actor)?;
         }
         Action::Join
         | Action::Leave
@@ -35,8 +35,8 @@ pub(crate) async fn change(
         | Action::Unban
         | Action::Knock => {}
     }
-    limits.message.check_caller(session)?;
-    update(rooms, session, new).await.map_err(membership_error)
+    limits.message.check_caller(actor)?;
+    update(rooms, actor, new).await.map_err(membership_error)
 }
 
 #[cfg(test)]

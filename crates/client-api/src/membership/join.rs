@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use myelin_http::{ApiError, RateLimits, Raw};
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use myelin_rooms::{
     Rooms,
     membership::{Action, MembershipUpdate, ThirdPartySigned, exchange_third_party_invite},
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::change::change;
 use crate::{
     room_error::membership_error,
-    room_input::{not_suspended, reason_of, room_id_at},
+    room_input::{reason_of, room_id_at},
 };
 
 #[tracing::instrument(name = "client.membership.join", skip_all, fields(user.id = %req.requester.user_id))]
@@ -44,20 +44,19 @@ pub(super) fn take_signed(
 pub(super) async fn join(
     rooms: &Rooms,
     limits: &RateLimits,
-    session: &DeviceSession,
+    actor: &Actor,
     room_id: &RoomId,
     signed: Option<ThirdPartySigned>,
     content: Map<String, Value>,
 ) -> Result<Json<Value>, ApiError> {
-    not_suspended(session, "Joining rooms")?;
     if let Some(signed) = signed {
-        exchange_third_party_invite(rooms, session, room_id, &signed)
+        exchange_third_party_invite(rooms, actor.active()?, room_id, &signed)
             .await
             .map_err(membership_error)?;
     }
-    let (target, action) = (&*session.user_id, Action::Join);
+    let (target, action) = (&*actor.user_id, Action::Join);
     let new = MembershipUpdate { room_id, target, action, content, origin_server_ts: None };
-    change(rooms, limits, session, new).await?;
+    change(rooms, limits, actor, new).await?;
     Ok(Json(json!({"room_id": room_id})))
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::change::change;
 use super::resolve::resolve;
-use crate::room_input::{not_suspended, reason_of};
+use crate::room_input::reason_of;
 
 #[tracing::instrument(name = "client.membership.knock", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(
@@ -18,7 +18,6 @@ pub(crate) async fn handler(
     State(limits): State<RateLimits>,
     req: Raw,
 ) -> Result<Json<Value>, ApiError> {
-    not_suspended(&req.requester, "Knocking on rooms")?;
     let room_id = resolve(&rooms, req.path_arg(0)?).await?;
     let body = req.json_object(true)?;
     let new = MembershipUpdate {

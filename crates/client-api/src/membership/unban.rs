@@ -9,7 +9,7 @@ use myelin_rooms::{
 use serde_json::{Value, json};
 
 use super::change::change;
-use crate::room_input::{not_suspended, reason_of, room_id_at, user_id_in};
+use crate::room_input::{reason_of, room_id_at, user_id_in};
 
 #[tracing::instrument(name = "client.membership.unban", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(
@@ -18,7 +18,6 @@ pub(crate) async fn handler(
     req: Raw,
 ) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(&req, 0)?;
-    not_suspended(&req.requester, "Unbanning users")?;
     let body = req.json_object(true)?;
     let target = user_id_in(&body)?;
     let new = MembershipUpdate {

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, profile};
 use myelin_http::{RateLimits, Raw};
-use myelin_rooms::Rooms;
+use myelin_rooms::{Rooms, membership};
 use serde_json::json;
 
 use crate::Answer;
@@ -16,13 +16,13 @@ pub(crate) async fn handler(
     raw: Raw,
 ) -> Answer {
     let (user_id, field) = (super::user_id(&raw)?, raw.path_arg(1)?);
-    super::check_caller(&raw, &user_id, field)?;
-    rate_limits.profile.check_caller(&raw.requester)?;
-    let is_shown = profile::set_field(&accounts, &user_id, field, None, raw.requester.is_admin)
-        .await
-        .map_err(super::to_api_error)?;
+    let actor = super::actor_for(&raw, &user_id, field)?;
+    let actor = actor.active()?;
+    super::check_limits(&rate_limits, &raw, field)?;
+    let is_shown =
+        profile::set_field(&accounts, actor, field, None).await.map_err(super::to_api_error)?;
     if is_shown {
-        super::update_rooms(&rooms, &rate_limits, &raw, user_id).await?;
+        membership::update_profile(&rooms, &user_id).await?;
     }
     Ok(Json(json!({})))
 }

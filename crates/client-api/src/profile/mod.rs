@@ -7,10 +7,9 @@ mod reader;
 mod set_profile_field;
 
 use http::{Method, StatusCode};
-use myelin_accounts::profile::ProfileError;
+use myelin_accounts::profile::{self, ProfileError};
 use myelin_http::{ApiError, RateLimits, Raw, RumaRouter};
-use myelin_model::DeviceSession;
-use myelin_rooms::{Rooms, membership};
+use myelin_model::Actor;
 use ruma::{
     OwnedUserId,
     api::{
@@ -65,34 +64,25 @@ fn user_id<A: myelin_http::Authenticate>(raw: &Raw<A>) -> Result<OwnedUserId, Ap
     OwnedUserId::try_from(raw.path_arg(0)?).map_err(|_| ApiError::invalid_param("Invalid user id"))
 }
 
-/// Whether the caller may change a field of the profile.
-fn check_caller(raw: &Raw, user_id: &OwnedUserId, field: &str) -> Result<(), ApiError> {
+/// The caller as the one who changes a field of the user's profile.
+fn actor_for(raw: &Raw, user_id: &OwnedUserId, field: &str) -> Result<Actor, ApiError> {
     let caller = &raw.requester;
     if caller.is_guest && field != "displayname" {
         return Err(ApiError::guest_access_forbidden("Guest access not allowed"));
     }
-    if caller.user_id != *user_id && !caller.is_admin {
-        return Err(ApiError::forbidden("Cannot set another user's profile"));
-    }
-    if caller.is_suspended {
-        return Err(ApiError::user_suspended(
-            "Updating profile while account is suspended is not allowed.",
-        ));
-    }
-    Ok(())
+    caller
+        .on_behalf_of(user_id)
+        .ok_or_else(|| ApiError::forbidden("Cannot set another user's profile"))
 }
 
-/// Bring the member events of the user's rooms in line with the profile.
-async fn update_rooms(
-    rooms: &Rooms,
-    limits: &RateLimits,
-    raw: &Raw,
-    user_id: OwnedUserId,
-) -> Result<(), ApiError> {
-    limits.message.check_caller(&raw.requester)?;
-    // An admin changes the profile in the name of its user.
-    let session = DeviceSession { user_id, ..raw.requester.clone() };
-    Ok(membership::update_profile(rooms, &session).await?)
+/// Count the change of a field. What is shown in rooms counts as a message too, and before it is stored: who is refused has
+/// changed nothing, and may try again.
+fn check_limits(limits: &RateLimits, raw: &Raw, field: &str) -> Result<(), ApiError> {
+    limits.profile.check_caller(&raw.requester)?;
+    if profile::is_shown_in_rooms(field) {
+        limits.message.check_caller(&raw.requester)?;
+    }
+    Ok(())
 }
 
 fn to_api_error(error: ProfileError) -> ApiError {

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, profile};
 use myelin_http::{ApiError, RateLimits, Raw};
-use myelin_rooms::Rooms;
+use myelin_rooms::{Rooms, membership};
 use serde_json::json;
 
 use crate::Answer;
@@ -16,19 +16,19 @@ pub(crate) async fn handler(
     raw: Raw,
 ) -> Answer {
     let (user_id, field) = (super::user_id(&raw)?, raw.path_arg(1)?);
-    super::check_caller(&raw, &user_id, field)?;
-    rate_limits.profile.check_caller(&raw.requester)?;
+    let actor = super::actor_for(&raw, &user_id, field)?;
+    let actor = actor.active()?;
     profile::check_key(field).map_err(super::to_api_error)?;
     let value = raw
         .json_object(false)?
         .remove(field)
         .ok_or_else(|| ApiError::missing_param(format!("Missing key '{field}'")))?;
-    let is_shown =
-        profile::set_field(&accounts, &user_id, field, Some(value), raw.requester.is_admin)
-            .await
-            .map_err(super::to_api_error)?;
+    super::check_limits(&rate_limits, &raw, field)?;
+    let is_shown = profile::set_field(&accounts, actor, field, Some(value))
+        .await
+        .map_err(super::to_api_error)?;
     if is_shown {
-        super::update_rooms(&rooms, &rate_limits, &raw, user_id).await?;
+        membership::update_profile(&rooms, &user_id).await?;
     }
     Ok(Json(json!({})))
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     room_error::{add_alias_error, event_error, invite_blocked},
-    room_input::{json_text, not_suspended},
+    room_input::json_text,
 };
 
 #[tracing::instrument(name = "client.room.create", skip_all, fields(user.id = %req.requester.user_id))]
@@ -21,11 +21,10 @@ pub(crate) async fn handler(
     State(limits): State<RateLimits>,
     req: Raw,
 ) -> Result<Json<Value>, ApiError> {
-    not_suspended(&req.requester, "Creating rooms")?;
     let body = json_text(&req, true)?;
     limits.message.check_caller(&req.requester)?;
     limits.room_creation.check_caller(&req.requester)?;
-    let created = create_room(&rooms, &req.requester, body).await.map_err(to_api_error)?;
+    let created = create_room(&rooms, req.requester.active()?, body).await.map_err(to_api_error)?;
     let mut answer = json!({"room_id": created.room_id});
     if let (Some(alias), Value::Object(answer)) = (created.alias, &mut answer) {
         answer.insert("room_alias".to_owned(), alias.as_str().into());

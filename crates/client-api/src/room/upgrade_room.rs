@@ -11,10 +11,7 @@ use myelin_rooms::{
 use ruma::{OwnedUserId, api::error::ErrorKind};
 use serde_json::{Value, json};
 
-use crate::{
-    room_error::event_error,
-    room_input::{not_suspended, room_id_at},
-};
+use crate::{room_error::event_error, room_input::room_id_at};
 
 #[tracing::instrument(name = "client.room.upgrade", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(
@@ -23,7 +20,6 @@ pub(crate) async fn handler(
     req: Raw,
 ) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(&req, 0)?;
-    not_suspended(&req.requester, "Upgrading rooms")?;
     let body = req.json_object(false)?;
     let version: RoomVersion = match body.get("new_version") {
         Some(Value::String(version)) => version.parse().map_err(|_| {
@@ -42,7 +38,7 @@ pub(crate) async fn handler(
     };
     limits.message.check_caller(&req.requester)?;
     limits.room_creation.check_caller(&req.requester)?;
-    let new_id = upgrade(&rooms, &req.requester, &room_id, version, &creators).await;
+    let new_id = upgrade(&rooms, req.requester.active()?, &room_id, version, &creators).await;
     let new_id = new_id.map_err(to_api_error)?;
     Ok(Json(json!({"replacement_room": new_id})))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     room_error::send_error,
-    room_input::{json_text, not_suspended, room_id_at, timestamp},
+    room_input::{json_text, room_id_at, timestamp},
 };
 
 #[tracing::instrument(name = "client.message.send", skip_all, fields(user.id = %req.requester.user_id))]
@@ -40,7 +40,6 @@ async fn send_event(
     txn_id: Option<&str>,
 ) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(req, 0)?;
-    not_suspended(&req.requester, "Sending messages")?;
     let content = json_text(req, false)?;
     limits.message.check_caller(&req.requester)?;
     let new = NewMessage {

@@ -5,7 +5,7 @@ use axum::{Json, extract::State};
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    redact::{RedactError, is_of_another, redact},
+    redact::{is_of_another, redact},
 };
 use ruma::EventId;
 use serde_json::{Value, json};
@@ -51,13 +51,6 @@ async fn redact_event(
     };
     limit.check_caller(&req.requester)?;
     let redaction = redact(rooms, &req.requester, &room_id, event_id, content, txn_id);
-    let event_id = redaction.await.map_err(to_api_error)?;
+    let event_id = redaction.await.map_err(send_error)?;
     Ok(Json(json!({"event_id": event_id})))
-}
-
-fn to_api_error(error: RedactError) -> ApiError {
-    match error {
-        RedactError::Suspended => ApiError::user_suspended(error.to_string()),
-        RedactError::Send(error) => send_error(error),
-    }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     membership::change,
     room_error::set_state_error,
-    room_input::{json_text, not_suspended, room_id_at, timestamp},
+    room_input::{json_text, room_id_at, timestamp},
 };
 
 #[tracing::instrument(name = "client.state.send", skip_all, fields(user.id = %req.requester.user_id))]
@@ -31,12 +31,11 @@ pub(crate) async fn put(
     let event_id = if event_type == "m.room.member" {
         set_member(&rooms, &limits, &req, &room_id, state_key).await?
     } else {
-        not_suspended(&req.requester, "Sending state")?;
         limits.message.check_caller(&req.requester)?;
         let origin_server_ts = timestamp(&req)?;
         let room_id = &room_id;
         let new = NewState { room_id, event_type, state_key, content, origin_server_ts };
-        set_state(&rooms, &req.requester, new).await.map_err(set_state_error)?
+        set_state(&rooms, req.requester.active()?, new).await.map_err(set_state_error)?
     };
     Ok(Json(json!({"event_id": event_id})))
 }
@@ -58,9 +57,6 @@ async fn set_member(
         .and_then(Value::as_str)
         .and_then(Membership::parse)
         .ok_or_else(|| ApiError::bad_json("Member events must have a known membership"))?;
-    if membership != Membership::Leave {
-        not_suspended(&req.requester, "Changing memberships")?;
-    }
     let action = Action::of_membership(membership);
     let origin_server_ts = timestamp(req)?;
     let new = MembershipUpdate { room_id, target, action, content, origin_server_ts };

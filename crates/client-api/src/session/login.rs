@@ -7,6 +7,7 @@ use myelin_accounts::{
     session::{self, IdentifyError, LogInError, NewSession},
 };
 use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
+use myelin_model::Actor;
 use ruma::{
     DeviceId, OwnedUserId,
     api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
@@ -120,7 +121,7 @@ async fn log_in_appservice(
     raw: &Raw<AppserviceTokenOptional>,
     submission: &Map<String, Value>,
 ) -> Result<OwnedUserId, ApiError> {
-    let appservice_id = raw.requester.as_ref().and_then(|session| session.appservice_id.as_deref());
+    let appservice_id = raw.requester.as_ref().and_then(Actor::appservice_id);
     let Some(appservice) = appservice_id.and_then(|id| accounts.appservices().find(id)) else {
         return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
             ApiError::unknown_token(

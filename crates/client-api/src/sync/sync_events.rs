@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::State;
 use http::StatusCode;
 use myelin_http::{ApiError, RateLimits, Raw};
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use myelin_storage::PresenceState;
 use myelin_sync::{
     Sync, SyncError, SyncRequest, SyncToken,
@@ -51,11 +51,7 @@ fn to_api_error(error: SyncError) -> ApiError {
     }
 }
 
-async fn read(
-    sync: &Sync,
-    requester: &DeviceSession,
-    query: &Query,
-) -> Result<SyncRequest, ApiError> {
+async fn read(sync: &Sync, requester: &Actor, query: &Query) -> Result<SyncRequest, ApiError> {
     if query.from.is_some() {
         return Err(ApiError::unknown(
             "'from' is not a valid query parameter. Did you mean 'since'?",

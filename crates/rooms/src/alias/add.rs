@@ -1,6 +1,6 @@
 //! Giving a room an alias.
 
-use myelin_model::DeviceSession;
+use myelin_model::{ActiveActor, Actor};
 use myelin_storage::StorageError;
 use ruma::{RoomAliasId, RoomId};
 
@@ -39,24 +39,24 @@ pub enum AddAliasError {
 #[tracing::instrument(name = "rooms.alias.add", skip_all, fields(room.id = %room_id, room.alias = %alias))]
 pub async fn add(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     alias: &RoomAliasId,
     room_id: &RoomId,
 ) -> Result<(), AddAliasError> {
     check_form(rooms, alias)?;
     let head = rooms.db().heads().find(room_id).await?.ok_or(AddAliasError::UnknownRoom)?;
-    let is_joined = rooms.engine().is_joined(&head, &session.user_id).await?;
+    let is_joined = rooms.engine().is_joined(&head, &actor.user_id).await?;
     let must_be_joined = rooms.settings().require_membership_for_aliases
-        && session.appservice_id.is_none()
-        && !session.is_admin;
+        && actor.appservice_id().is_none()
+        && !actor.is_admin();
     if must_be_joined && !is_joined {
         return Err(AddAliasError::NotInRoom);
     }
-    if !session.is_admin && !allows(rooms.settings(), session, room_id, alias) {
+    if !actor.is_admin() && !allows(rooms.settings(), &actor, room_id, alias) {
         return Err(AddAliasError::NotAllowed);
     }
     let mut tx = rooms.db().begin().await?;
-    if !tx.aliases().add(alias, head.room_nid, &session.user_id, rooms.now_ms()).await? {
+    if !tx.aliases().add(alias, head.room_nid, &actor.user_id, rooms.now_ms()).await? {
         return Err(AddAliasError::Taken(alias.to_owned()));
     }
     tx.commit().await?;
@@ -80,9 +80,9 @@ pub(crate) fn check_form(rooms: &Rooms, alias: &RoomAliasId) -> Result<(), AddAl
 /// Whether `alias_creation_rules` let the user make the alias.
 pub(crate) fn allows(
     settings: &RoomSettings,
-    session: &DeviceSession,
+    actor: &Actor,
     room_id: &RoomId,
     alias: &RoomAliasId,
 ) -> bool {
-    settings.alias_creation_rules.allow(&session.user_id, room_id, &[alias])
+    settings.alias_creation_rules.allow(&actor.user_id, room_id, &[alias])
 }

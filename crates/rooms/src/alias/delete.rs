@@ -1,6 +1,6 @@
 //! Deleting an alias.
 
-use myelin_model::DeviceSession;
+use myelin_model::ActiveActor;
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomId, RoomAliasId};
 use serde_json::{Map, Value};
@@ -34,16 +34,16 @@ impl From<StorageError> for DeleteAliasError {
 #[tracing::instrument(name = "rooms.alias.delete", skip_all, fields(room.alias = %alias))]
 pub async fn delete(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     alias: &RoomAliasId,
 ) -> Result<OwnedRoomId, DeleteAliasError> {
     let found = rooms.db().aliases().find(alias).await?.ok_or(DeleteAliasError::NotFound)?;
-    if found.creator != session.user_id && !session.is_admin {
+    if found.creator != actor.user_id && !actor.is_admin() {
         let mut draft = rooms.engine().get_draft(&found.room_id).await?;
         let levels = draft.power_levels().await?;
         let is_joined =
-            draft.membership(&session.user_id).await? == Some(myelin_model::Membership::Join);
-        if !is_joined || !levels.may_send(&session.user_id, "m.room.canonical_alias", true) {
+            draft.membership(&actor.user_id).await? == Some(myelin_model::Membership::Join);
+        if !is_joined || !levels.may_send(&actor.user_id, "m.room.canonical_alias", true) {
             return Err(DeleteAliasError::Forbidden);
         }
     }
@@ -52,7 +52,7 @@ pub async fn delete(
         return Err(DeleteAliasError::NotFound);
     }
     tx.commit().await?;
-    if let Err(error) = update_canonical(rooms, session, &found.room_id, alias).await {
+    if let Err(error) = update_canonical(rooms, actor, &found.room_id, alias).await {
         tracing::info!(
             error = &error as &dyn std::error::Error,
             "the canonical alias event still names the alias"
@@ -63,7 +63,7 @@ pub async fn delete(
 
 async fn update_canonical(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     room_id: &OwnedRoomId,
     alias: &RoomAliasId,
 ) -> Result<(), crate::set_state::SetStateError> {
@@ -96,6 +96,6 @@ async fn update_canonical(
         content: &content,
         origin_server_ts: None,
     };
-    set_state(rooms, session, new).await?;
+    set_state(rooms, actor, new).await?;
     Ok(())
 }

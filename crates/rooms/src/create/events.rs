@@ -1,7 +1,7 @@
 //! The first events of a room, in their order.
 
 use myelin_engine::{Draft, Intent};
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use ruma::{RoomAliasId, UserId};
 use serde_json::{Map, Value, json};
 
@@ -12,11 +12,11 @@ use crate::{EventError, Rooms, membership::find_member_profile};
 pub(super) async fn add_all(
     rooms: &Rooms,
     draft: &mut Draft,
-    session: &DeviceSession,
+    actor: &Actor,
     options: &Options,
     alias: Option<&RoomAliasId>,
 ) -> Result<(), EventError> {
-    let creator = &*session.user_id;
+    let creator = &*actor.user_id;
     add_create(draft, creator, options).await?;
     add_member(
         rooms,
@@ -26,7 +26,7 @@ pub(super) async fn add_all(
         Map::from_iter([("membership".to_owned(), "join".into())]),
     )
     .await?;
-    add_rules(rooms, draft, session, options, alias).await?;
+    add_rules(rooms, draft, actor, options, alias).await?;
     for event in &options.initial_state {
         if event.event_type == "m.room.power_levels" && event.state_key.is_empty() {
             continue;
@@ -72,11 +72,11 @@ async fn add_create(
 async fn add_rules(
     rooms: &Rooms,
     draft: &mut Draft,
-    session: &DeviceSession,
+    actor: &Actor,
     options: &Options,
     alias: Option<&RoomAliasId>,
 ) -> Result<(), EventError> {
-    let creator = &*session.user_id;
+    let creator = &*actor.user_id;
     let given = |event_type: &str| {
         options
             .initial_state
@@ -85,7 +85,7 @@ async fn add_rules(
     };
     let levels = match given("m.room.power_levels") {
         Some(event) => event.content.clone(),
-        None => Value::Object(power_levels::content(rooms.settings(), session, options)),
+        None => Value::Object(power_levels::content(rooms.settings(), actor, options)),
     };
     add(draft, creator, "m.room.power_levels", "", &levels).await?;
     if let Some(alias) = alias.filter(|_| given("m.room.canonical_alias").is_none()) {

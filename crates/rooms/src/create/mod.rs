@@ -6,7 +6,7 @@ mod options;
 mod power_levels;
 
 use myelin_engine::{Attempts, Refused};
-use myelin_model::{DeviceSession, RoomNid};
+use myelin_model::{ActiveActor, Actor, RoomNid};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 
@@ -28,33 +28,33 @@ pub struct CreatedRoom {
 }
 
 /// Make a room with all its first events, at once. `body` is that of the request `createRoom`.
-#[tracing::instrument(name = "rooms.create", skip_all, fields(user.id = %session.user_id))]
+#[tracing::instrument(name = "rooms.create", skip_all, fields(user.id = %actor.user_id))]
 pub async fn create_room(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     body: &str,
 ) -> Result<CreatedRoom, CreateRoomError> {
-    let options = Options::parse(rooms, session, body)?;
-    check_invites(rooms, session, &options).await?;
+    let options = Options::parse(rooms, &actor, body)?;
+    check_invites(rooms, &actor, &options).await?;
     let alias = match &options.alias_name {
-        Some(name) => Some(check_alias(rooms, session, name).await?),
+        Some(name) => Some(check_alias(rooms, &actor, name).await?),
         None => None,
     };
     let mut attempts = Attempts::default();
     let (room_id, room_nid) = loop {
-        match try_create(rooms, session, &options, alias.as_deref()).await {
+        match try_create(rooms, &actor, &options, alias.as_deref()).await {
             Ok(created) => break created,
             Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error.into()),
         }
     };
     if let Some(alias) = &alias {
-        claim(rooms, session, alias, &room_id, room_nid).await?;
+        claim(rooms, &actor, alias, &room_id, room_nid).await?;
     }
     let aliases: Vec<&RoomAliasId> = alias.as_deref().into_iter().collect();
     if options.is_public
-        && (session.is_admin
-            || rooms.settings().publication_rules.allow(&session.user_id, &room_id, &aliases))
+        && (actor.is_admin()
+            || rooms.settings().publication_rules.allow(&actor.user_id, &room_id, &aliases))
     {
         let mut tx = rooms.db().begin().await?;
         tx.directory().add(room_nid, DirectoryList { appservice_id: "", network_id: "" }).await?;
@@ -66,10 +66,10 @@ pub async fn create_room(
 /// Nobody is in a new room unasked.
 async fn check_invites(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     options: &Options,
 ) -> Result<(), CreateRoomError> {
-    if session.is_admin {
+    if actor.is_admin() {
         return Ok(());
     }
     if rooms.settings().only_admins_invite && !options.invite.is_empty() {
@@ -85,7 +85,7 @@ async fn check_invites(
 
 async fn try_create(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     options: &Options,
     alias: Option<&RoomAliasId>,
 ) -> Result<(OwnedRoomId, RoomNid), Refused> {
@@ -94,7 +94,7 @@ async fn try_create(
         .create_draft(options.version)
         .await
         .map_err(|error| Refused::Failed(error.into()))?;
-    events::add_all(rooms, &mut draft, session, options, alias).await.map_err(Refused::Failed)?;
+    events::add_all(rooms, &mut draft, actor, options, alias).await.map_err(Refused::Failed)?;
     let created = (draft.room_id().to_owned(), draft.room_nid());
     draft.append().await?;
     Ok(created)
@@ -103,7 +103,7 @@ async fn try_create(
 /// The alias asked for, if it may be made and is free.
 async fn check_alias(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     name: &str,
 ) -> Result<OwnedRoomAliasId, CreateRoomError> {
     if name.contains(char::is_whitespace) {
@@ -121,7 +121,7 @@ async fn check_alias(
     // The room has no ID yet, so rules about rooms see an empty one.
     let rules = &rooms.settings().alias_creation_rules;
     let nowhere = RoomId::new_v1(rooms.server_name());
-    if !session.is_admin && !rules.allow(&session.user_id, &nowhere, &[&alias]) {
+    if !actor.is_admin() && !rules.allow(&actor.user_id, &nowhere, &[&alias]) {
         return Err(AddAliasError::NotAllowed.into());
     }
     Ok(alias)
@@ -130,13 +130,13 @@ async fn check_alias(
 /// Write the alias of the new room. Somebody may have been quicker since it was checked.
 async fn claim(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     alias: &RoomAliasId,
     room_id: &RoomId,
     room_nid: RoomNid,
 ) -> Result<(), CreateRoomError> {
     let mut tx = rooms.db().begin().await?;
-    if tx.aliases().add(alias, room_nid, &session.user_id, rooms.now_ms()).await? {
+    if tx.aliases().add(alias, room_nid, &actor.user_id, rooms.now_ms()).await? {
         tx.commit().await?;
         return Ok(());
     }

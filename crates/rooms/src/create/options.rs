@@ -1,7 +1,7 @@
 //! The options of `createRoom`, read strictly where Synapse does.
 
 use myelin_events::RoomVersion;
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 
@@ -86,11 +86,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn parse(
-        rooms: &Rooms,
-        session: &DeviceSession,
-        body: &str,
-    ) -> Result<Self, CreateRoomError> {
+    pub(super) fn parse(rooms: &Rooms, actor: &Actor, body: &str) -> Result<Self, CreateRoomError> {
         let body = match serde_json::from_str(body) {
             Ok(Value::Object(body)) => Body(body),
             Ok(_) => return Err(bad("Content must be a JSON object.")),
@@ -131,7 +127,7 @@ impl Options {
             creation_content: body.object("creation_content")?,
             power_levels: body.object("power_level_content_override")?,
         };
-        options.complete(&session.user_id)?;
+        options.complete(&actor.user_id)?;
         Ok(options)
     }
 

@@ -1,6 +1,6 @@
 //! The power levels of new rooms.
 
-use myelin_model::DeviceSession;
+use myelin_model::Actor;
 use serde_json::{Map, Value, json};
 
 use super::options::{Options, Preset};
@@ -9,14 +9,14 @@ use crate::RoomSettings;
 /// The content of the first power levels event, where `initial_state` has none.
 pub(super) fn content(
     settings: &RoomSettings,
-    session: &DeviceSession,
+    actor: &Actor,
     options: &Options,
 ) -> Map<String, Value> {
     let privileges_creators = options.version.auth_rules().explicitly_privilege_room_creators;
     let mut users = Map::new();
     // Creators stand above all levels, and must not be named.
     if !privileges_creators {
-        users.insert(session.user_id.to_string(), 100.into());
+        users.insert(actor.user_id.to_string(), 100.into());
         if options.preset == Preset::TrustedPrivateChat {
             for user_id in &options.invite {
                 users.insert(user_id.to_string(), 100.into());

@@ -1,6 +1,6 @@
 //! The rooms that new users join by themselves (`auto_join_rooms`).
 
-use myelin_model::DeviceSession;
+use myelin_model::{Actor, Suspended};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId};
 use serde_json::{Map, json};
 
@@ -31,6 +31,8 @@ pub struct AutoJoin {
 enum AutoJoinError {
     #[error("the room could not be made")]
     Create(#[from] CreateRoomError),
+    #[error(transparent)]
+    Suspended(#[from] Suspended),
     #[error("the membership could not be changed")]
     Membership(#[from] MembershipError),
 }
@@ -68,9 +70,11 @@ async fn join_one(
         None => return Ok(()),
     };
     if creator != user_id && settings.preset != "public_chat" {
-        change(rooms, &session(creator, false), &room_id, user_id, Action::Invite).await?;
+        change(rooms, &Actor::server(creator.to_owned()), &room_id, user_id, Action::Invite)
+            .await?;
     }
-    change(rooms, &session(user_id, is_guest), &room_id, user_id, Action::Join).await?;
+    let joiner = Actor { is_guest, ..Actor::server(user_id.to_owned()) };
+    change(rooms, &joiner, &room_id, user_id, Action::Join).await?;
     Ok(())
 }
 
@@ -85,30 +89,18 @@ async fn create(
         "room_alias_name": alias.alias(),
         "creation_content": {"m.federate": settings.federated},
     });
-    Ok(create_room(rooms, &session(creator, false), &body.to_string()).await?.room_id)
+    let creator = Actor::server(creator.to_owned());
+    Ok(create_room(rooms, creator.active()?, &body.to_string()).await?.room_id)
 }
 
 async fn change(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     room_id: &OwnedRoomId,
     target: &UserId,
     action: Action,
 ) -> Result<(), MembershipError> {
     let content = Map::new();
     let change = MembershipUpdate { room_id, target, action, content, origin_server_ts: None };
-    update(rooms, session, change).await.map(drop)
-}
-
-/// The user as it acts here: by the server, without a device.
-fn session(user_id: &UserId, is_guest: bool) -> DeviceSession {
-    DeviceSession {
-        user_id: user_id.to_owned(),
-        device_id: None,
-        is_guest,
-        is_admin: false,
-        is_suspended: false,
-        appservice_id: None,
-        rate_limit: None,
-    }
+    update(rooms, actor, change).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! Why a membership was not changed.
 
 use myelin_events::auth::AuthError;
-use myelin_model::Membership;
+use myelin_model::{Membership, Suspended};
 use myelin_storage::StorageError;
 use ruma::OwnedUserId;
 
@@ -55,6 +55,9 @@ pub enum MembershipError {
     /// The `avatar_url` is too long.
     #[error("Avatar URL is too long")]
     AvatarUrlTooLong,
+    /// The account is suspended: all that is left to it is to leave.
+    #[error(transparent)]
+    Suspended(#[from] Suspended),
     /// The event was refused.
     #[error(transparent)]
     Event(#[from] EventError),

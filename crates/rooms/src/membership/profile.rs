@@ -1,6 +1,6 @@
 //! Users' profiles in their member events.
 
-use myelin_model::{DeviceSession, Membership};
+use myelin_model::{Actor, Membership};
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomId, UserId};
 use serde_json::{Map, Value};
@@ -40,12 +40,11 @@ pub(crate) async fn find_member_profile(
 }
 
 /// Bring the member events of all rooms that the user is in in line with its profile. Rooms that refuse are left as they are.
-#[tracing::instrument(name = "rooms.membership.update_profile", skip_all, fields(user.id = %session.user_id))]
-pub async fn update_profile(rooms: &Rooms, session: &DeviceSession) -> Result<(), StorageError> {
-    for room_id in
-        rooms.db().memberships().list_room_ids(&session.user_id, &[Membership::Join]).await?
-    {
-        match update_room(rooms, session, &room_id).await {
+#[tracing::instrument(name = "rooms.membership.update_profile", skip_all, fields(user.id = %user_id))]
+pub async fn update_profile(rooms: &Rooms, user_id: &UserId) -> Result<(), StorageError> {
+    let actor = Actor::server(user_id.to_owned());
+    for room_id in rooms.db().memberships().list_room_ids(user_id, &[Membership::Join]).await? {
+        match update_room(rooms, &actor, &room_id).await {
             Ok(()) => {}
             Err(error) => tracing::info!(
                 error = &error as &dyn std::error::Error,
@@ -59,11 +58,11 @@ pub async fn update_profile(rooms: &Rooms, session: &DeviceSession) -> Result<()
 
 async fn update_room(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     room_id: &OwnedRoomId,
 ) -> Result<(), MembershipError> {
     let Some(mut draft) = rooms.engine().find_draft(room_id).await? else { return Ok(()) };
-    let current = draft.find_state("m.room.member", session.user_id.as_str()).await?;
+    let current = draft.find_state("m.room.member", actor.user_id.as_str()).await?;
     drop(draft);
     let Some(current) = current.filter(|event| event.membership == Some(Membership::Join)) else {
         return Ok(());
@@ -73,10 +72,10 @@ async fn update_room(
     content.remove("displayname");
     content.remove("avatar_url");
     content.remove("reason");
-    let (target, action) = (&*session.user_id, Action::Join);
+    let (target, action) = (&*actor.user_id, Action::Join);
     update(
         rooms,
-        session,
+        actor,
         MembershipUpdate { room_id, target, action, content, origin_server_ts: None },
     )
     .await?;

@@ -1,7 +1,7 @@
 //! Joining by the signature of an identity server, for who was invited by an address (client-server API, "Third-party
 //! invites"). The signature makes an invite of the invitation; then the user joins as anybody who is invited.
 
-use myelin_model::DeviceSession;
+use myelin_model::{ActiveActor, Actor};
 use ruma::{OwnedUserId, RoomId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -37,10 +37,10 @@ impl TryFrom<Value> for ThirdPartySigned {
 
 /// Invite the user in the name of who invited the address. The auth rules check the signature against the keys of the
 /// invitation, and that its sender is the one.
-#[tracing::instrument(name = "rooms.membership.exchange_third_party_invite", skip_all, fields(room.id = %room_id, user.id = %session.user_id))]
+#[tracing::instrument(name = "rooms.membership.exchange_third_party_invite", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn exchange_third_party_invite(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     room_id: &RoomId,
     signed: &ThirdPartySigned,
 ) -> Result<(), MembershipError> {
@@ -52,23 +52,14 @@ pub async fn exchange_third_party_invite(
         "display_name": display_name,
         "signed": signed.whole,
     });
-    let inviter = DeviceSession {
-        user_id: signed.sender.clone(),
-        device_id: None,
-        is_guest: false,
-        is_admin: false,
-        is_suspended: false,
-        appservice_id: None,
-        rate_limit: None,
-    };
     let change = MembershipUpdate {
         room_id,
-        target: &session.user_id,
+        target: &actor.user_id,
         action: Action::Invite,
         content: Map::from_iter([("third_party_invite".to_owned(), invite)]),
         origin_server_ts: None,
     };
-    update(rooms, &inviter, change).await.map(drop)
+    update(rooms, &Actor::server(signed.sender.clone()), change).await.map(drop)
 }
 
 /// What the invitation calls who is invited.

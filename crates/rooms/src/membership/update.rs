@@ -1,7 +1,7 @@
 //! Changing one membership.
 
 use myelin_engine::{Attempts, Draft, Intent, Refused, Unchanged};
-use myelin_model::{DeviceSession, Membership};
+use myelin_model::{Actor, Membership};
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::{Map, Value};
 
@@ -80,24 +80,27 @@ pub struct MembershipUpdate<'a> {
     pub origin_server_ts: Option<u64>,
 }
 
-/// Change a membership. The target's profile goes into the event where the content has none. Returns when it is stored.
-#[tracing::instrument(name = "rooms.membership.update", skip_all, fields(room.id = %update.room_id, user.id = %session.user_id))]
+/// Change a membership. Who is suspended may leave, and nothing else. The target's profile goes into the event where the content has none. Returns when it is stored.
+#[tracing::instrument(name = "rooms.membership.update", skip_all, fields(room.id = %update.room_id, user.id = %actor.user_id))]
 pub async fn update(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     mut update: MembershipUpdate<'_>,
 ) -> Result<OwnedEventId, MembershipError> {
-    complete(rooms, session, &mut update).await?;
+    if update.action != Action::Leave || actor.user_id != *update.target {
+        actor.active()?;
+    }
+    complete(rooms, actor, &mut update).await?;
     let mut attempts = Attempts::default();
     loop {
         let Some(mut draft) = rooms.engine().find_draft(update.room_id).await? else {
             return Err(unknown_room(update.action));
         };
-        let content = check(&mut draft, session, &update).await?;
+        let content = check(&mut draft, actor, &update).await?;
         let content = Value::Object(content).to_string();
         let intent = Intent {
             origin_server_ts: update.origin_server_ts,
-            ..Intent::state(&session.user_id, "m.room.member", update.target.as_str(), &content)
+            ..Intent::state(&actor.user_id, "m.room.member", update.target.as_str(), &content)
         };
         match draft.find_unchanged(&intent).await? {
             Unchanged::No => {}
@@ -116,7 +119,7 @@ pub async fn update(
         match draft.append().await {
             Ok(_) => {
                 if let Some(old) = predecessor {
-                    carry_over_for(rooms, &old, update.room_id, &session.user_id).await;
+                    carry_over_for(rooms, &old, update.room_id, &actor.user_id).await;
                 }
                 return Ok(added.event_id);
             }
@@ -150,7 +153,7 @@ fn unknown_room(action: Action) -> MembershipError {
 /// Fill in what the content lacks and does not depend on the room.
 async fn complete(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     update: &mut MembershipUpdate<'_>,
 ) -> Result<(), MembershipError> {
     if !rooms.settings().per_room_profiles {
@@ -164,14 +167,14 @@ async fn complete(
     if text("avatar_url").chars().count() > AVATAR_URL_CHARS_MAX {
         return Err(MembershipError::AvatarUrlTooLong);
     }
-    if update.action == Action::Invite && rooms.settings().only_admins_invite && !session.is_admin {
+    if update.action == Action::Invite && rooms.settings().only_admins_invite && !actor.is_admin() {
         return Err(MembershipError::InvitesDisabled);
     }
     if update.action == Action::Invite && !rooms.is_local(update.target) {
         return Err(MembershipError::RemoteUser(update.target.to_owned()));
     }
     if update.action == Action::Invite
-        && !session.is_admin
+        && !actor.is_admin()
         && blocks_invites(rooms, update.target).await?
     {
         return Err(MembershipError::InviteBlocked);
@@ -179,7 +182,7 @@ async fn complete(
     update.content.insert("membership".to_owned(), update.action.membership().as_str().into());
     // Who lets a user in is for this server to find out.
     update.content.remove("join_authorised_via_users_server");
-    if session.is_guest {
+    if actor.is_guest {
         update.content.insert("kind".to_owned(), "guest".into());
     }
     let has_profile = match update.action {
@@ -196,7 +199,7 @@ async fn complete(
 /// Check what the auth rules leave open, and complete the content by what the room says.
 async fn check(
     draft: &mut Draft,
-    session: &DeviceSession,
+    actor: &Actor,
     update: &MembershipUpdate<'_>,
 ) -> Result<Map<String, Value>, MembershipError> {
     let current = draft.membership(update.target).await?;
@@ -215,8 +218,8 @@ async fn check(
         _ => {}
     }
     let mut content = update.content.clone();
-    if update.action == Action::Join && session.user_id == *update.target {
-        if session.is_guest && !guests_may_join(draft).await? {
+    if update.action == Action::Join && actor.user_id == *update.target {
+        if actor.is_guest && !guests_may_join(draft).await? {
             return Err(MembershipError::GuestsForbidden);
         }
         if !matches!(current, Some(Membership::Join | Membership::Invite))

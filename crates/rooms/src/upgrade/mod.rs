@@ -7,7 +7,7 @@ mod power_levels;
 
 use myelin_engine::{Attempts, Draft, Refused};
 use myelin_events::RoomVersion;
-use myelin_model::DeviceSession;
+use myelin_model::{ActiveActor, Actor};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
@@ -34,10 +34,10 @@ impl From<StorageError> for UpgradeError {
 /// Replace a room by one of another version: its state is copied, its aliases and its place in the directory move, and the old one points
 /// to the new one by a tombstone. What local members keep of the old room, they keep of the new one too. `additional_creators` counts
 /// since version 12.
-#[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %session.user_id))]
+#[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn upgrade(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: ActiveActor<'_>,
     room_id: &RoomId,
     version: RoomVersion,
     additional_creators: &[OwnedUserId],
@@ -47,7 +47,7 @@ pub async fn upgrade(
         let unknown = || UpgradeError::UnknownRoom(room_id.to_owned());
         let mut old = rooms.engine().find_draft(room_id).await?.ok_or_else(unknown)?;
         let mut new = rooms.engine().create_draft(version).await?;
-        let plan = Plan { rooms, session, version, additional_creators };
+        let plan = Plan { rooms, actor: &actor, version, additional_creators };
         build(&plan, &mut old, &mut new).await?;
         let created = (old.room_nid(), new.room_nid(), new.room_id().to_owned());
         // The old room first: it is the one that others write to, so that nothing is made if they are quicker.
@@ -81,7 +81,7 @@ pub async fn upgrade(
 /// What is to be done, and by whom.
 struct Plan<'a> {
     rooms: &'a Rooms,
-    session: &'a DeviceSession,
+    actor: &'a Actor,
     version: RoomVersion,
     additional_creators: &'a [OwnedUserId],
 }

@@ -29,7 +29,7 @@ pub(super) async fn add_create(
     new: &mut Draft,
     tombstone: Option<&EventId>,
 ) -> Result<(), UpgradeError> {
-    let sender = &*plan.session.user_id;
+    let sender = &*plan.actor.user_id;
     let rules = plan.version.auth_rules();
     let old_create: Map<String, Value> = content_of(&old.find_state("m.room.create", "").await?);
     let mut predecessor = json!({"room_id": old.room_id()});
@@ -67,7 +67,7 @@ pub(super) async fn add_state(
     old: &mut Draft,
     new: &mut Draft,
 ) -> Result<(), UpgradeError> {
-    let sender = &*plan.session.user_id;
+    let sender = &*plan.actor.user_id;
     let mut member = Map::from_iter([("membership".to_owned(), "join".into())]);
     find_member_profile(plan.rooms, sender).await?.fill(&mut member);
     add(new, sender, "m.room.member", sender.as_str(), &Value::Object(member).to_string()).await?;

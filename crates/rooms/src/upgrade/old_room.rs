@@ -15,7 +15,7 @@ pub(super) async fn add_tombstone(
 ) -> Result<OwnedEventId, UpgradeError> {
     let content =
         json!({"body": "This room has been replaced", "replacement_room": new_id}).to_string();
-    let intent = Intent::state(&plan.session.user_id, "m.room.tombstone", "", &content);
+    let intent = Intent::state(&plan.actor.user_id, "m.room.tombstone", "", &content);
     Ok(old.add(intent).await?.event_id)
 }
 
@@ -56,7 +56,7 @@ async fn add_if_allowed(
     content: Map<String, Value>,
 ) -> Result<(), UpgradeError> {
     let content = Value::Object(content).to_string();
-    match old.add(Intent::state(&plan.session.user_id, event_type, "", &content)).await {
+    match old.add(Intent::state(&plan.actor.user_id, event_type, "", &content)).await {
         Ok(_) => Ok(()),
         Err(EventError::Forbidden(error)) => {
             tracing::info!(%error, event_type, "the old room keeps its state");

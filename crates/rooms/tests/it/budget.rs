@@ -14,9 +14,9 @@ async fn a_warm_send_is_one_statement(pool: PgPool) {
     say(&rooms, &alice, &room_id, "first").await;
     say(&rooms, &bob, &room_id, "first").await;
 
-    for (session, txn_id) in [(&alice, "second"), (&bob, "second"), (&alice, "third")] {
+    for (actor, txn_id) in [(&alice, "second"), (&bob, "second"), (&alice, "third")] {
         let statements = Statements::start();
-        say(&rooms, session, &room_id, txn_id).await;
+        say(&rooms, actor, &room_id, txn_id).await;
         let sent = statements.list();
         assert_eq!(sent.len(), 1, "{sent:#?}");
         assert!(sent[0].contains("SELECT pos, shift, forked"), "{sent:#?}");

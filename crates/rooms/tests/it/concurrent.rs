@@ -62,12 +62,12 @@ async fn what_many_send_through_two_nodes_is_there_once_and_in_line(pool: PgPool
     for task in 0..TASKS {
         let (rooms, room_id) = (nodes[task % 2].clone(), room_id.clone());
         tasks.spawn(async move {
-            let session = user(&format!("user{task}"));
+            let actor = user(&format!("user{task}"));
             // State events among the messages.
-            join(&rooms, &session, &room_id).await;
+            join(&rooms, &actor, &room_id).await;
             let mut sent = Vec::new();
             for event in 0..EVENTS {
-                sent.push(say(&rooms, &session, &room_id, &event.to_string()).await);
+                sent.push(say(&rooms, &actor, &room_id, &event.to_string()).await);
             }
             sent
         });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use myelin_engine::Engine;
 use myelin_events::SigningKey;
-use myelin_model::{DeviceSession, SystemClock};
+use myelin_model::{Actor, Agent, SystemClock};
 use myelin_rooms::{
     RoomSettings, Rooms,
     create::create_room,
@@ -31,29 +31,38 @@ pub(crate) async fn node(pool: &PgPool) -> Rooms {
 }
 
 /// A user with a device. Rooms ask for no account.
-pub(crate) fn user(localpart: &str) -> DeviceSession {
-    DeviceSession {
+pub(crate) fn user(localpart: &str) -> Actor {
+    user_on(localpart, "DEVICE")
+}
+
+/// A user on one of its devices.
+pub(crate) fn user_on(localpart: &str, device_id: &str) -> Actor {
+    Actor {
         user_id: format!("@{localpart}:example.org").try_into().unwrap(),
-        device_id: Some("DEVICE".into()),
         is_guest: false,
-        is_admin: false,
-        is_suspended: false,
-        appservice_id: None,
-        rate_limit: None,
+        agent: Agent::User {
+            device_id: Some(device_id.into()),
+            is_admin: false,
+            is_suspended: false,
+            rate_limit: None,
+        },
     }
 }
 
 /// A public room.
-pub(crate) async fn public_room(rooms: &Rooms, creator: &DeviceSession) -> OwnedRoomId {
-    create_room(rooms, creator, r#"{"preset":"public_chat"}"#).await.unwrap().room_id
+pub(crate) async fn public_room(rooms: &Rooms, creator: &Actor) -> OwnedRoomId {
+    create_room(rooms, creator.active().unwrap(), r#"{"preset":"public_chat"}"#)
+        .await
+        .unwrap()
+        .room_id
 }
 
-pub(crate) async fn join(rooms: &Rooms, session: &DeviceSession, room_id: &RoomId) {
-    let (target, action) = (&*session.user_id, Action::Join);
+pub(crate) async fn join(rooms: &Rooms, actor: &Actor, room_id: &RoomId) {
+    let (target, action) = (&*actor.user_id, Action::Join);
     let content = serde_json::Map::new();
     update(
         rooms,
-        session,
+        actor,
         MembershipUpdate { room_id, target, action, content, origin_server_ts: None },
     )
     .await
@@ -62,7 +71,7 @@ pub(crate) async fn join(rooms: &Rooms, session: &DeviceSession, room_id: &RoomI
 
 pub(crate) async fn say(
     rooms: &Rooms,
-    session: &DeviceSession,
+    actor: &Actor,
     room_id: &RoomId,
     txn_id: &str,
 ) -> OwnedEventId {
@@ -73,5 +82,5 @@ pub(crate) async fn say(
         txn_id: Some(txn_id),
         origin_server_ts: None,
     };
-    send(rooms, session, new).await.unwrap()
+    send(rooms, actor, new).await.unwrap()
 }

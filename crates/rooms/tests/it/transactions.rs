@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use crate::fixture::{node, public_room, say, user};
+use crate::fixture::{node, public_room, say, user, user_on};
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn a_repeated_request_makes_no_second_event(pool: PgPool) {
@@ -16,8 +16,7 @@ async fn a_repeated_request_makes_no_second_event(pool: PgPool) {
     assert_eq!(say(&here, &alice, &room_id, "t").await, first);
     assert_eq!(say(&there, &alice, &room_id, "t").await, first);
     assert_eq!(say(&node(&pool).await, &alice, &room_id, "t").await, first);
-    let mut other_device = alice.clone();
-    other_device.device_id = Some("OTHER".into());
+    let other_device = user_on("alice", "OTHER");
     assert_ne!(say(&here, &other_device, &room_id, "t").await, first);
 }
 

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use myelin_model::{DeviceSession, StreamPos};
+use myelin_model::{Actor, StreamPos};
 use myelin_storage::{EphemeralChanges, PresenceState, StorageError};
 use ruma::RoomId;
 
@@ -60,7 +60,7 @@ pub enum SyncError {
 /// One look at the user's rooms: what is read, and what the client asks for.
 struct Pass<'a> {
     reader: Reader<'a>,
-    session: &'a DeviceSession,
+    session: &'a Actor,
     request: &'a SyncRequest,
     /// What the client has heard of.
     since: Option<SyncToken>,
@@ -106,7 +106,7 @@ struct Answer {
 #[tracing::instrument(name = "sync.v3", skip_all, fields(user.id = %session.user_id), err)]
 pub async fn sync(
     sync: &Sync,
-    session: &DeviceSession,
+    session: &Actor,
     request: &SyncRequest,
 ) -> Result<String, SyncError> {
     let ephemeral = sync.db().ephemeral();
@@ -127,7 +127,7 @@ pub async fn sync(
         // A position that this node has not reached yet is not taken back.
         let upto = sample.upto.max(since.map_or(StreamPos::ZERO, |since| since.pos));
         let ephemeral = ephemeral.changed_since(since.map_or(0, |since| since.stamp));
-        let device_id = session.device_id.as_deref();
+        let device_id = session.device_id();
         let reader = Reader::at(sync, &session.user_id, device_id, upto).await?;
         let pass = Pass { reader, session, request, since, ephemeral };
         let token = SyncToken { pos: upto, stamp: pass.ephemeral.stamp };
