@@ -12,7 +12,7 @@ use crate::test_server;
 const NO_WAIT: &str = "timeout=0";
 
 /// A path with its parameters filled in: with names of things that do not exist, but for the caller.
-fn path_of(route: &Route, user: &str) -> String {
+pub(crate) fn path_of(route: &Route, user: &str) -> String {
     let segments = route.path.split('/').map(|segment| match segment {
         "{user_id}" => user,
         "{room_id}" | "{room_id_or_alias}" => "!unknown:example.org",

@@ -22,6 +22,8 @@ mod read_marker;
 mod receipt;
 mod relations;
 mod reply;
+#[cfg(test)]
+mod restricted_callers;
 mod room;
 mod room_error;
 mod room_input;

@@ -6,16 +6,17 @@ use myelin_accounts::{
     session::{self, AuthenticateError, Credentials},
 };
 use myelin_model::{Actor, TokenHash};
-use ruma::{
-    OwnedUserId,
-    api::auth_scheme::{
-        AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional, AuthScheme,
-        NoAccessToken, NoAuthentication,
-    },
+use ruma::api::auth_scheme::{
+    AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional, AuthScheme,
+    NoAccessToken, NoAuthentication,
 };
-use serde::Deserialize;
 
-use crate::{ApiError, ClientAddress, disabled, guests, router::AuthKind};
+use crate::{
+    ApiError, ClientAddress,
+    credentials::{RequestQuery, find_token},
+    disabled, restricted,
+    router::AuthKind,
+};
 
 /// Turns the credentials an endpoint declares in ruma into the caller's identity.
 ///
@@ -88,11 +89,11 @@ impl Authenticate for AppserviceToken {
         parts: &Parts,
         route: &str,
     ) -> Result<Actor, ApiError> {
-        let session = AccessToken::authenticate(accounts, parts, route).await?;
-        if session.appservice_id().is_none() {
+        let actor = AccessToken::authenticate(accounts, parts, route).await?;
+        if actor.appservice_id().is_none() {
             return Err(ApiError::forbidden("Only application services may do this"));
         }
-        Ok(session)
+        Ok(actor)
     }
 }
 
@@ -108,51 +109,10 @@ impl Authenticate for AppserviceTokenOptional {
         let Ok(Some(token)) = find_token(parts) else { return Ok(None) };
         let credentials = Credentials { token: &token, ..Credentials::default() };
         match session::authenticate(accounts, &credentials).await {
-            Ok(session) => Ok(Some(session).filter(|session| session.appservice_id().is_some())),
+            Ok(actor) => Ok(Some(actor).filter(|actor| actor.appservice_id().is_some())),
             Err(AuthenticateError::Storage(error)) => Err(error.into()),
             Err(_) => Ok(None),
         }
-    }
-}
-
-/// The parameters of a query that say who the caller is or acts as.
-#[derive(Debug, Default, Deserialize)]
-struct AuthQuery {
-    access_token: Option<String>,
-    user_id: Option<OwnedUserId>,
-    #[serde(alias = "org.matrix.msc3202.device_id")]
-    device_id: Option<String>,
-}
-
-fn read_query(parts: &Parts) -> Result<AuthQuery, ApiError> {
-    let Some(query) = parts.uri.query() else { return Ok(AuthQuery::default()) };
-    axum::extract::Query::<AuthQuery>::try_from_uri(&parts.uri).map(|query| query.0).or_else(
-        |error| {
-            // Other parameters are the endpoint's business, and so is a `user_id` that no application service sent.
-            if query.contains("access_token=") && !query.contains("user_id=") {
-                Err(ApiError::invalid_param(error.to_string()))
-            } else {
-                Ok(AuthQuery::default())
-            }
-        },
-    )
-}
-
-/// The token in the header, or else in the query.
-fn find_token(parts: &Parts) -> Result<Option<String>, ApiError> {
-    let Some(header) = parts.headers.get(http::header::AUTHORIZATION) else {
-        return Ok(read_query(parts)?.access_token.filter(|token| !token.is_empty()));
-    };
-    let text = header.to_str().map_err(|_| ApiError::missing_token())?;
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
-            Ok(Some(token.trim().to_owned()))
-        }
-        Some(_) | None => Err(ApiError::client(
-            http::StatusCode::UNAUTHORIZED,
-            ruma::api::error::ErrorKind::MissingToken,
-            "Invalid Authorization header.",
-        )),
     }
 }
 
@@ -163,24 +123,24 @@ async fn find_session(
     token: &str,
 ) -> Result<Actor, ApiError> {
     let mut credentials = Credentials { token, ..Credentials::default() };
-    if parts.uri.query().is_some_and(|query| query.contains("user_id=")) {
-        let query = read_query(parts)?;
-        credentials.acts_as = query.user_id;
-        credentials.acts_as_device = query.device_id.map(Into::into);
+    let query;
+    // Whom users name in a query is the endpoint's business.
+    if session::is_of_appservice(accounts, token) {
+        query = RequestQuery::read(parts)?;
+        credentials.acts_as = query.acts_as()?;
+        credentials.acts_as_device = query.acts_as_device()?;
     }
     match session::authenticate(accounts, &credentials).await {
-        Ok(session) if session.is_guest && !guests::may_call(&parts.method, route) => {
-            Err(ApiError::guest_access_forbidden("Guest access not allowed"))
-        }
-        Ok(session) => {
+        Ok(actor) => {
+            restricted::check(&actor, &parts.method, route)?;
             // Application services go on, as they do not count as users.
-            if session.appservice_id().is_none() {
+            if actor.appservice_id().is_none() {
                 disabled::check_route(accounts, &parts.method, route)?;
             }
             let user_agent = parts.headers.get(http::header::USER_AGENT);
             let user_agent = user_agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-            session::note_seen(accounts, &session, ClientAddress::of(parts).0, user_agent);
-            Ok(session)
+            session::note_seen(accounts, &actor, ClientAddress::of(parts).0, user_agent);
+            Ok(actor)
         }
         Err(error) => refuse(error, route),
     }
@@ -192,10 +152,10 @@ fn refuse(error: AuthenticateError, route: &str) -> Result<Actor, ApiError> {
         AuthenticateError::UnknownToken => Err(ApiError::unknown_token(false, message)),
         AuthenticateError::Expired => Err(ApiError::unknown_token(true, message)),
         // Who is locked out may still log out.
-        AuthenticateError::Locked(session)
+        AuthenticateError::Locked(actor)
             if route.ends_with("/logout") || route.ends_with("/logout/all") =>
         {
-            Ok(*session)
+            Ok(*actor)
         }
         AuthenticateError::Locked(_) => Err(ApiError::user_locked()),
         AuthenticateError::OutsideNamespace(_) | AuthenticateError::NotRegistered(_) => {

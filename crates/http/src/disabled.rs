@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use myelin_accounts::Accounts;
 use serde_json::Value;
 
-use crate::{ApiError, guests::ends_with};
+use crate::{ApiError, restricted::ends_with};
 
 /// Method and end of the path of the endpoints that ask for a token and are refused.
 const REFUSED: &[(&str, &str)] = &[

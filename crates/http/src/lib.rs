@@ -4,11 +4,12 @@
 mod auth;
 mod body;
 mod client_address;
+mod credentials;
 mod disabled;
 mod error;
 mod extract;
-mod guests;
 mod rate_limits;
+mod restricted;
 mod router;
 mod wrap;
 

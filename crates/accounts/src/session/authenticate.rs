@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use myelin_model::{Actor, Agent, Appservice, RateLimitOverride, TokenHash};
 use myelin_storage::StorageError;
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use subtle::ConstantTimeEq as _;
 
 use crate::Accounts;
@@ -14,10 +14,10 @@ use crate::Accounts;
 pub struct Credentials<'a> {
     /// The access token, of a user or of an application service.
     pub token: &'a str,
-    /// The user that an application service acts as.
-    pub acts_as: Option<OwnedUserId>,
-    /// The device that an application service acts as.
-    pub acts_as_device: Option<OwnedDeviceId>,
+    /// The user that an application service acts as, as it wrote it. `None`: its own user.
+    pub acts_as: Option<&'a str>,
+    /// The device that an application service acts as. `None`: no device.
+    pub acts_as_device: Option<&'a str>,
 }
 
 /// Why a token is refused.
@@ -34,7 +34,7 @@ pub enum AuthenticateError {
     Locked(Box<Actor>),
     /// The application service may not act as this user.
     #[error("Application service cannot masquerade as this user ({0}).")]
-    OutsideNamespace(OwnedUserId),
+    OutsideNamespace(String),
     /// The application service has not registered this user.
     #[error("Application service has not registered this user ({0})")]
     NotRegistered(OwnedUserId),
@@ -94,6 +94,11 @@ pub async fn authenticate(
     Ok(actor)
 }
 
+/// Whether a token is that of an application service, which may name whom it acts as.
+pub fn is_of_appservice(accounts: &Accounts, token: &str) -> bool {
+    find_appservice(accounts, token).is_some()
+}
+
 fn find_appservice<'a>(accounts: &'a Accounts, token: &str) -> Option<&'a Appservice> {
     accounts.appservices().iter().find(|appservice| {
         bool::from(appservice.registration.as_token.as_bytes().ct_eq(token.as_bytes()))
@@ -105,10 +110,15 @@ async fn act_as(
     appservice: &Appservice,
     credentials: &Credentials<'_>,
 ) -> Result<Actor, AuthenticateError> {
-    let user_id = credentials.acts_as.clone().unwrap_or_else(|| appservice.sender.clone());
-    if user_id.server_name() != accounts.server_name() || !appservice.may_act_as(&user_id) {
-        return Err(AuthenticateError::OutsideNamespace(user_id));
-    }
+    let user_id = match credentials.acts_as {
+        None => appservice.sender.clone(),
+        // What is no user ID is outside too: it must not count as if nobody was named.
+        Some(text) => UserId::parse(text)
+            .ok()
+            .filter(|user_id| user_id.server_name() == accounts.server_name())
+            .filter(|user_id| appservice.may_act_as(user_id))
+            .ok_or_else(|| AuthenticateError::OutsideNamespace(text.to_owned()))?,
+    };
     // The application service's own user needs no registration.
     let mut is_suspended = false;
     if user_id != appservice.sender {
@@ -117,7 +127,8 @@ async fn act_as(
             Some(_) | None => return Err(AuthenticateError::NotRegistered(user_id)),
         }
     }
-    if let Some(device_id) = &credentials.acts_as_device
+    let device_id = credentials.acts_as_device.map(OwnedDeviceId::from);
+    if let Some(device_id) = &device_id
         && accounts.db().devices().find(&user_id, device_id).await?.is_none()
     {
         return Err(AuthenticateError::UnknownDevice(device_id.clone(), user_id));
@@ -127,7 +138,7 @@ async fn act_as(
         is_guest: false,
         agent: Agent::Appservice {
             appservice_id: appservice.registration.id.clone(),
-            device_id: credentials.acts_as_device.clone(),
+            device_id,
             is_suspended,
             rate_limit: (!appservice.is_rate_limited()).then_some(RateLimitOverride::UNLIMITED),
         },

@@ -11,7 +11,7 @@ mod start;
 
 pub(crate) use self::cache::SessionCache;
 pub use self::{
-    authenticate::{AuthenticateError, Credentials, authenticate},
+    authenticate::{AuthenticateError, Credentials, authenticate, is_of_appservice},
     identify::{IdentifyError, identify},
     log_in::{LogInError, add_login_token, log_in_as, log_in_by_password, log_in_by_token},
     log_out::{log_out, log_out_everywhere},

@@ -55,8 +55,23 @@ async fn acts_as_its_users(pool: PgPool) {
     assert_eq!(registered["user_id"], "@_irc_Bob:example.org");
     assert!(registered.get("access_token").is_none());
     assert_eq!(server.get(&as_irc, Some(&bridge)).await.ok()["user_id"], "@_irc_Bob:example.org");
-    let other = format!("{WHOAMI}?user_id=@alice:example.org");
-    assert_eq!(server.get(&other, Some(&bridge)).await.error(), (403, "M_FORBIDDEN"));
+    for nobody in [
+        "user_id=@alice:example.org",
+        "user_id=@_irc_Bob:elsewhere.org",
+        "user_id=",
+        "user_id=nonsense",
+        "user_id=@_irc_Bob:example.org&user_id=@_bridge:example.org",
+        "user%5Fid=@alice:example.org",
+    ] {
+        let answer = server.get(&format!("{WHOAMI}?{nobody}"), Some(&bridge)).await;
+        assert_eq!(answer.error(), (403, "M_FORBIDDEN"), "{nobody}");
+    }
+    for device in ["device_id=NO", "device_id=", "org.matrix.msc3202.device_id=NO"] {
+        let answer = server.get(&format!("{WHOAMI}?{device}"), Some(&bridge)).await;
+        assert_eq!(answer.error(), (400, "M_UNKNOWN_DEVICE"), "{device}");
+    }
+    let twice = format!("{as_irc}&user_id=@_irc_Bob:example.org");
+    assert_eq!(server.get(&twice, Some(&bridge)).await.ok()["user_id"], "@_irc_Bob:example.org");
 
     let login = json!({
         "type": "m.login.application_service", "device_id": "D",
