@@ -108,7 +108,7 @@ async fn suspended(server: &TestServer, localpart: &str) -> TestUser {
 async fn suspend(server: &TestServer, user: &TestUser) {
     let mut tx = server.parts.db.begin().await.unwrap();
     tx.users().set_suspended(&user.user_id, true).await.unwrap();
-    tx.publish_account(&user.user_id);
+    tx.users().publish(&user.user_id);
     tx.commit().await.unwrap();
 }
 
