@@ -5,8 +5,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
+
+use crate::database;
 
 /// Regenerates `.sqlx/`.
 pub(crate) fn write() -> Vec<String> {
@@ -44,46 +46,10 @@ pub(crate) fn check() -> Vec<String> {
 
 /// Builds the storage crate against a database made for it, and gives the folder of what the macros saved.
 fn generate(root: &Path) -> Result<PathBuf, String> {
-    let server = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set".to_owned())?;
-    let name = format!("myelin_sqlx_{}", std::process::id());
-    let database = with_database(&server, &name);
-    psql(&server, &["-c", &format!("create database {name}")])?;
-    let result = migrate(root, &database).and_then(|()| build(root, &database));
-    psql(&server, &["-c", &format!("drop database {name} with (force)")])?;
-    result
-}
-
-/// `postgres://user@host/old?x=y` with another database name.
-fn with_database(url: &str, name: &str) -> String {
-    let (address, options) =
-        url.split_once('?').map_or((url, None), |(address, options)| (address, Some(options)));
-    let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
-    let authority = rest.split('/').next().unwrap_or_default();
-    let options = options.map(|options| format!("?{options}")).unwrap_or_default();
-    format!("{scheme}://{authority}/{name}{options}")
-}
-
-fn psql(url: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("psql")
-        .args(["-q", "-v", "ON_ERROR_STOP=1", "-d", url])
-        .args(arguments)
-        .stdout(Stdio::null())
-        .output()
-        .map_err(|error| format!("psql does not run: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-}
-
-fn migrate(root: &Path, database: &str) -> Result<(), String> {
-    let entries =
-        fs::read_dir(root.join("migrations")).map_err(|error| format!("migrations/: {error}"))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
-    files.sort();
-    files.iter().try_for_each(|file| psql(database, &["-f", &file.to_string_lossy()]))
+    database::with_new("sqlx", |url| {
+        database::migrate(root, url)?;
+        build(root, url)
+    })
 }
 
 fn build(root: &Path, database: &str) -> Result<PathBuf, String> {
@@ -129,24 +95,4 @@ fn replace(fresh: &Path, committed: &Path) -> Result<(), String> {
         fs::write(committed.join(&name), text).map_err(|error| format!(".sqlx/{name}: {error}"))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_database_name_is_replaced() {
-        let cases = [
-            ("postgres://postgres@localhost:5433/dev", "postgres://postgres@localhost:5433/x"),
-            (
-                "postgres://postgres@localhost/postgres?host=/run/pg",
-                "postgres://postgres@localhost/x?host=/run/pg",
-            ),
-            ("postgres://localhost", "postgres://localhost/x"),
-        ];
-        for (url, expected) in cases {
-            assert_eq!(with_database(url, "x"), expected);
-        }
-    }
 }

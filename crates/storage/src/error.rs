@@ -41,6 +41,22 @@ impl StorageError {
         move |error| Self::Inconsistent { column, source: error.into() }
     }
 
+    /// Whether the connection broke or there was none: the database restarts, or cannot be reached.
+    pub(crate) fn is_connection_failure(&self) -> bool {
+        match self {
+            Self::Driver(error) => is_connection_failure(error),
+            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+        }
+    }
+
+    /// Whether a lock was not free in time.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        match self {
+            Self::Driver(error) => is_lock_timeout(error),
+            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+        }
+    }
+
     /// Whether the statement broke a unique constraint: somebody else was first.
     pub fn is_unique_violation(&self) -> bool {
         match self {
@@ -50,4 +66,28 @@ impl StorageError {
             Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
         }
     }
+}
+
+/// PostgreSQL's code for a lock that was not free in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// PostgreSQL's codes for a server that was shut down by an admin, has crashed or is starting up, and for exceptions of connections.
+const UNAVAILABLE: [&str; 2] = ["57P0", "08"];
+
+/// See [`StorageError::is_connection_failure`].
+pub(crate) fn is_connection_failure(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| UNAVAILABLE.iter().any(|prefix| code.starts_with(prefix))),
+        _ => false,
+    }
+}
+
+/// See [`StorageError::is_lock_timeout`].
+pub(crate) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }

@@ -43,14 +43,37 @@ impl std::fmt::Debug for IgnoredUsers {
     }
 }
 
+impl IgnoredUsers {
+    fn forget(&self, user_id: &UserId) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.lists.remove(user_id);
+    }
+}
+
 impl LogSubscriber for IgnoredUsers {
     fn apply(&self, entries: &[Arc<LogEntry>]) {
         for entry in entries {
-            if let Change::AccountData { user_id, room_nid: None, data_type, .. } = &entry.change
-                && &**data_type == DATA_TYPE
-            {
-                self.changes.fetch_add(1, Ordering::AcqRel);
-                self.lists.remove(user_id);
+            match &entry.change {
+                Change::AccountData { user_id, room_nid: None, data_type, .. } => {
+                    if &**data_type == DATA_TYPE {
+                        self.forget(user_id);
+                    }
+                }
+                Change::Other { user_id: Some(user_id), .. } => self.forget(user_id),
+                Change::Other { user_id: None, room_nid: None } => {
+                    self.changes.fetch_add(1, Ordering::AcqRel);
+                    self.lists.clear();
+                }
+                Change::AccountData { room_nid: Some(_), .. }
+                | Change::Other { room_nid: Some(_), user_id: None }
+                | Change::Event(_)
+                | Change::StateReset { .. }
+                | Change::Receipt { .. }
+                | Change::Sessions { .. }
+                | Change::Account { .. }
+                | Change::Profile { .. }
+                | Change::DeviceList { .. }
+                | Change::Forgotten { .. } => {}
             }
         }
     }

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::StorageError;
+use crate::{StorageError, migrate::functions};
 
 /// How often a heart beats.
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -146,8 +146,8 @@ impl Inner {
             WITH alive AS MATERIALIZED (
                 SELECT node_id FROM nodes WHERE alive_until > clock_timestamp()
             ), beat AS (
-                INSERT INTO nodes (node_id, alive_until)
-                VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond')
+                INSERT INTO nodes (node_id, functions, alive_until)
+                VALUES ($1, $4, clock_timestamp() + $2::bigint * interval '1 millisecond')
                 ON CONFLICT (node_id) DO UPDATE SET alive_until = EXCLUDED.alive_until
             ), given_back AS (
                 DELETE FROM leases WHERE node_id = $1 AND name <> ALL ($3::text[])
@@ -167,7 +167,8 @@ impl Inner {
             "#,
             self.node_id,
             i64::try_from(ALIVE_MILLIS).unwrap_or(i64::MAX),
-            &names
+            &names,
+            functions::suffix()
         )
         .fetch_all(&self.pool)
         .await?;

@@ -14,6 +14,7 @@ mod leases;
 pub mod log;
 mod migrate;
 mod nids;
+mod pool;
 mod rooms;
 mod state;
 mod tx;
@@ -32,8 +33,9 @@ pub use self::{
     heads::{Extremity, Heads, RoomHead},
     leases::{Lease, Leases},
     log::{Change, Log, LogEntry, LogSubscriber},
-    migrate::{MIGRATOR, pool_options},
+    migrate::MIGRATOR,
     nids::Nids,
+    pool::pool_options,
     rooms::{
         Aggregation, Alias, Aliases, AliasesTx, Changes, Directory, DirectoryList, DirectoryScope,
         DirectoryTx, Events, History, HistoryPage, ListedRoom, MemberSummary, MembershipRow,

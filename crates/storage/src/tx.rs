@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use myelin_model::StreamPos;
-use sqlx::{Postgres, Transaction};
+use sqlx::{Postgres, Row as _, Transaction};
 use tokio::sync::oneshot;
 
 use crate::{
     StorageError,
     log::{Change, Feed, Log, LogEntry, encode},
+    migrate::functions::call_function,
 };
 
 /// An open transaction, and the only way to write what does not go through the [`crate::Writer`].
@@ -24,6 +25,14 @@ pub struct Tx {
 impl Tx {
     pub(crate) fn new(inner: Transaction<'static, Postgres>, log: Log) -> Self {
         Self { inner, log, published: Vec::new() }
+    }
+
+    /// Take the lock of the log, which gives changes their order. To be called before rows are written that appending events writes,
+    /// too, such as memberships: the writer takes that lock first and those rows then, and in another order each could wait for the
+    /// other. Nobody can write until the transaction ends, so do little and commit at once.
+    pub(crate) async fn lock_log(&mut self) -> Result<(), StorageError> {
+        call_function!(log_lock()).execute(&mut *self.inner).await?;
+        Ok(())
     }
 
     /// Announce a change to clients and other nodes. It gets its position when the transaction commits.
@@ -55,15 +64,13 @@ impl Tx {
         }
         let writing = self.log.begin_write();
         // Takes the lock of the log, so it comes last, and the commit follows at once.
-        let first = sqlx::query_scalar!(
-            r#"SELECT log_publish($1, $2, $3, $4) AS "first!""#,
-            &kinds,
-            &room_nids as &[Option<i64>],
-            &user_ids as &[Option<String>],
-            &payloads
-        )
-        .fetch_one(&mut *self.inner)
-        .await?;
+        let published = call_function!(log_publish(
+            kinds: kinds,
+            room_nids: room_nids,
+            user_ids: user_ids,
+            payloads: payloads,
+        ));
+        let first: i64 = published.fetch_one(&mut *self.inner).await?.try_get("first")?;
         self.inner.commit().await?;
 
         let entries: Vec<Arc<LogEntry>> = (first..)

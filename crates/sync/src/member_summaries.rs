@@ -71,12 +71,8 @@ impl MemberSummaries {
     ) -> Option<Arc<MemberSummary>> {
         let mut known = self.rooms.get(&room_nid)?;
         let entries = view.room_since(room_nid, known.upto)?;
-        if entries.iter().any(|entry| concerns_members(entry)) {
-            let mut summary = MemberSummary::clone(&known.summary);
-            for entry in &entries {
-                follow(&mut summary, entry, events)?;
-            }
-            known.summary = Arc::new(summary);
+        for entry in &entries {
+            follow(&mut known.summary, entry, events)?;
         }
         if let Some(last) = entries.last() {
             known.upto = last.pos;
@@ -86,26 +82,25 @@ impl MemberSummaries {
     }
 }
 
-fn concerns_members(entry: &LogEntry) -> bool {
-    match &entry.change {
-        Change::Event(event) => event.membership.is_some(),
-        Change::StateReset { .. } => true,
-        _ => false,
-    }
-}
-
 /// Carry a summary on by an entry. `None` if the entry is not enough to know the next summary.
-fn follow(summary: &mut MemberSummary, entry: &LogEntry, events: &EventCache) -> Option<()> {
+fn follow(summary: &mut Arc<MemberSummary>, entry: &LogEntry, events: &EventCache) -> Option<()> {
     match &entry.change {
         Change::Event(event) if event.membership.is_some() && event.is_visible() => {
             let before = match event.replaces {
                 Some(replaced) => events.find(replaced)?.membership,
                 None => None,
             };
-            take_up(summary, event, before)
+            take_up(Arc::make_mut(summary), event, before)
         }
-        Change::StateReset { .. } => None,
-        _ => Some(()),
+        Change::StateReset { .. } | Change::Other { .. } => None,
+        Change::Event(_)
+        | Change::Receipt { .. }
+        | Change::AccountData { .. }
+        | Change::Sessions { .. }
+        | Change::Account { .. }
+        | Change::Profile { .. }
+        | Change::DeviceList { .. }
+        | Change::Forgotten { .. } => Some(()),
     }
 }
 

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{changes, migrations};
+
 /// A file longer than this must be split.
 const FILE_LINES_MAX: usize = 1000;
 
@@ -38,6 +40,8 @@ pub(crate) fn check() -> Vec<String> {
         match shown.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => {
                 check_rust(shown, &text, &mut errors);
+                migrations::check_statements(shown, &text, &mut errors);
+                changes::check(shown, &text, &mut errors);
                 citations::check_comments(shown, &text, &names, &mut errors);
             }
             Some("md") => citations::check_markdown(shown, &text, &names, &mut errors),
@@ -45,6 +49,7 @@ pub(crate) fn check() -> Vec<String> {
         }
     }
     check_architecture(&root, &mut errors);
+    errors.extend(migrations::check(&root));
     errors
 }
 

@@ -11,7 +11,7 @@ use std::{
 use myelin_model::TokenHash;
 use myelin_storage::{Change, LogEntry, LogSubscriber, accounts::StoredSession};
 use parking_lot::RwLock;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 
 /// How many tokens a node keeps in memory.
 const SESSIONS_MAX: usize = 100_000;
@@ -63,18 +63,38 @@ impl SessionCache {
             entries.by_user.entry(user_id).or_default().push(token);
         }
     }
+
+    fn forget(&self, user_id: &UserId) {
+        let mut entries = self.entries.write();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        for token in entries.by_user.remove(user_id).unwrap_or_default() {
+            entries.by_token.remove(&token);
+        }
+    }
+
+    fn forget_all(&self) {
+        let mut entries = self.entries.write();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        *entries = Entries::default();
+    }
 }
 
 impl LogSubscriber for SessionCache {
     fn apply(&self, log: &[Arc<LogEntry>]) {
         for entry in log {
-            let (Change::Sessions { user_id } | Change::Account { user_id }) = &entry.change else {
-                continue;
-            };
-            let mut entries = self.entries.write();
-            self.generation.fetch_add(1, Ordering::AcqRel);
-            for token in entries.by_user.remove(user_id).unwrap_or_default() {
-                entries.by_token.remove(&token);
+            match &entry.change {
+                Change::Sessions { user_id }
+                | Change::Account { user_id }
+                | Change::Other { user_id: Some(user_id), .. } => self.forget(user_id),
+                Change::Other { user_id: None, room_nid: None } => self.forget_all(),
+                Change::Other { user_id: None, room_nid: Some(_) }
+                | Change::Event(_)
+                | Change::StateReset { .. }
+                | Change::Receipt { .. }
+                | Change::AccountData { .. }
+                | Change::Profile { .. }
+                | Change::DeviceList { .. }
+                | Change::Forgotten { .. } => {}
             }
         }
     }

@@ -27,10 +27,27 @@ pub(crate) struct ErasedUsers {
 
 impl LogSubscriber for ErasedUsers {
     fn apply(&self, entries: &[Arc<LogEntry>]) {
-        if entries.iter().any(|entry| matches!(entry.change, Change::Account { .. })) {
+        if entries.iter().any(|entry| concerns_accounts(&entry.change)) {
             self.changes.fetch_add(1, Ordering::AcqRel);
             *self.users.write() = None;
         }
+    }
+}
+
+fn concerns_accounts(change: &Change) -> bool {
+    match change {
+        Change::Account { .. }
+        | Change::Other { user_id: Some(_), .. }
+        | Change::Other { user_id: None, room_nid: None } => true,
+        Change::Event(_)
+        | Change::StateReset { .. }
+        | Change::Receipt { .. }
+        | Change::AccountData { .. }
+        | Change::Sessions { .. }
+        | Change::Profile { .. }
+        | Change::DeviceList { .. }
+        | Change::Forgotten { .. }
+        | Change::Other { user_id: None, room_nid: Some(_) } => false,
     }
 }
 

@@ -47,13 +47,13 @@ struct Slots {
 
 enum Slot {
     /// Being read by some tasks. What the log brings meanwhile is kept, to be carried on by.
-    Reading { readers: usize, news: Vec<News> },
+    Reading { readers: usize, news: Vec<Brought> },
     /// In line with the log.
     Ready { head: Arc<RoomHead>, used: u64 },
 }
 
 #[derive(Clone)]
-enum News {
+enum Brought {
     Event(StreamPos, Arc<Event>),
     /// Something that only the database tells.
     Unclear(StreamPos),
@@ -180,9 +180,9 @@ impl Heads {
         let mut clear = true;
         for news in news {
             clear &= match news {
-                News::Event(pos, _) | News::Unclear(pos) if pos <= head.last_pos => true,
-                News::Event(pos, event) => head.carry_on(&event, pos),
-                News::Unclear(_) => false,
+                Brought::Event(pos, _) | Brought::Unclear(pos) if pos <= head.last_pos => true,
+                Brought::Event(pos, event) => head.carry_on(&event, pos),
+                Brought::Unclear(_) => false,
             };
         }
         let head = Arc::new(head);
@@ -194,7 +194,7 @@ impl Heads {
     }
 
     /// Take up an entry that concerns a room. `carry_on` returns whether the head could follow.
-    fn follow(&self, room_nid: RoomNid, news: News) {
+    fn follow(&self, room_nid: RoomNid, news: Brought) {
         let mut slots = self.slots.lock();
         let Slots { by_room, size_bytes } = &mut *slots;
         match by_room.get_mut(&room_nid) {
@@ -203,9 +203,9 @@ impl Heads {
             Some(Slot::Ready { head, .. }) => {
                 *size_bytes = size_bytes.saturating_sub(size_of(head));
                 let followed = match &news {
-                    News::Event(pos, _) | News::Unclear(pos) if *pos <= head.last_pos => true,
-                    News::Event(pos, event) => Arc::make_mut(head).carry_on(event, *pos),
-                    News::Unclear(_) => false,
+                    Brought::Event(pos, _) | Brought::Unclear(pos) if *pos <= head.last_pos => true,
+                    Brought::Event(pos, event) => Arc::make_mut(head).carry_on(event, *pos),
+                    Brought::Unclear(_) => false,
                 };
                 *size_bytes += size_of(head);
                 if !followed {
@@ -282,10 +282,11 @@ impl LogSubscriber for Heads {
         for entry in entries {
             match &entry.change {
                 Change::Event(event) => {
-                    self.follow(event.room_nid, News::Event(entry.pos, Arc::clone(event)))
+                    self.follow(event.room_nid, Brought::Event(entry.pos, Arc::clone(event)))
                 }
-                Change::StateReset { room_nid, .. } => {
-                    self.follow(*room_nid, News::Unclear(entry.pos))
+                Change::StateReset { room_nid, .. }
+                | Change::Other { room_nid: Some(room_nid), .. } => {
+                    self.follow(*room_nid, Brought::Unclear(entry.pos))
                 }
                 Change::Receipt { .. }
                 | Change::AccountData { .. }
@@ -294,7 +295,7 @@ impl LogSubscriber for Heads {
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
                 | Change::Forgotten { .. }
-                | Change::Other => {}
+                | Change::Other { room_nid: None, .. } => {}
             }
         }
     }

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LogEntry, listen, read};
+use super::{LogEntry, listen, read, unknown::Unknowns};
 use crate::{StorageError, event_cache::EventCache};
 
 /// How many entries one query reads while catching up.
@@ -82,6 +82,7 @@ impl Log {
             applied: applied_sender,
             writing: Arc::clone(&writing),
             waiting: Vec::new(),
+            unknowns: Unknowns::default(),
         };
         tokio::spawn(follower.run(fed, notified, stop));
         Ok(Self { feed, applied, subscribers, writing })
@@ -141,6 +142,7 @@ struct Follower {
     writing: Arc<AtomicUsize>,
     /// Own commits that stand behind a gap: entries of another node, not read yet.
     waiting: Vec<Feed>,
+    unknowns: Unknowns,
 }
 
 impl Follower {
@@ -226,7 +228,7 @@ impl Follower {
                 break;
             }
             let upto = end.min(StreamPos(applied.0.saturating_add(CATCH_UP_ENTRIES_MAX)));
-            match read::entries(&self.pool, applied, upto).await {
+            match read::entries(&self.pool, applied, upto, &mut self.unknowns).await {
                 Ok(entries) => {
                     self.apply(&entries);
                     // The last of them may have been purged.

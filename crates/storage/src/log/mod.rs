@@ -4,15 +4,18 @@
 //! [`Log::applied`]. A node's own writes come straight from the commit; those of others by `NOTIFY` and one query.
 
 mod change;
+mod encoding;
 mod follow;
+mod kind;
 mod listen;
 mod read;
+mod unknown;
 
 pub use self::{
     change::{Change, LogEntry},
     follow::{Log, LogSubscriber},
 };
 pub(crate) use self::{
-    change::{decode_row, encode},
+    encoding::{decode_row, encode},
     follow::Feed,
 };

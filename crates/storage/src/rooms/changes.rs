@@ -51,7 +51,7 @@ impl Changes<'_> {
             WHERE room_nid = ANY ($2) AND last_pos > $3
             UNION ALL
             SELECT pos, kind, room_nid, user_id, payload FROM log
-            WHERE pos > $3 AND pos <= $4 AND kind = 7 AND user_id <> $1
+            WHERE pos > $3 AND pos <= $4 AND kind = kind_device_list() AND user_id <> $1
             ORDER BY 1
             "#,
             user_id.as_str(),
@@ -65,7 +65,7 @@ impl Changes<'_> {
         for row in rows {
             match (row.kind, row.payload) {
                 (Some(kind), Some(payload)) => {
-                    let change = decode_row(kind, row.room_nid, row.user_id, payload)?;
+                    let change = decode_row(kind, row.room_nid, row.user_id, payload);
                     entries.push(Arc::new(LogEntry { pos: StreamPos(row.pos), change }));
                 }
                 _ => changed.extend(row.room_nid.map(RoomNid)),

@@ -87,10 +87,16 @@ pub(crate) async fn read_by_nids(
     pool: &PgPool,
     nids: &[i64],
 ) -> Result<HashMap<EventNid, Arc<Event>>, StorageError> {
+    let rows = read_rows(pool, nids).await?.into_iter();
+    rows.map(|row| Event::try_from(row).map(|event| (event.nid, Arc::new(event)))).collect()
+}
+
+/// Read the rows of events by number.
+pub(crate) async fn read_rows(pool: &PgPool, nids: &[i64]) -> Result<Vec<EventRow>, StorageError> {
     if nids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
-    let rows = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         EventRow,
         r#"
         SELECT e.event_nid AS "event_nid!", e.room_nid AS "room_nid!", r.room_id AS "room_id!", e.pos,
@@ -109,10 +115,7 @@ pub(crate) async fn read_by_nids(
         nids,
     )
     .fetch_all(pool)
-    .await?;
-    rows.into_iter()
-        .map(|row| Event::try_from(row).map(|event| (event.nid, Arc::new(event))))
-        .collect()
+    .await?)
 }
 
 /// Events, through the node's cache.

@@ -37,14 +37,15 @@ impl Memberships<'_> {
                 f.user_id AS "user_id?", f.event_nid AS "event_nid?", f.here AS "here?"
             FROM unnest($1::bigint[]) AS r (room_nid)
             CROSS JOIN LATERAL (
-                SELECT count(*) FILTER (WHERE membership = 2) AS joined, count(*) FILTER (WHERE membership = 1) AS invited,
+                SELECT count(*) FILTER (WHERE membership = membership_join()) AS joined,
+                    count(*) FILTER (WHERE membership = membership_invite()) AS invited,
                     coalesce(max(pos), 0) AS upto
                 FROM memberships WHERE room_nid = r.room_nid
             ) AS n
             LEFT JOIN LATERAL (
-                SELECT user_id, event_nid, membership IN (1, 2) AS here, pos FROM memberships m
-                WHERE m.room_nid = r.room_nid AND membership <> 3
-                ORDER BY membership NOT IN (1, 2), pos LIMIT $2
+                SELECT user_id, event_nid, membership IN (membership_invite(), membership_join()) AS here, pos FROM memberships m
+                WHERE m.room_nid = r.room_nid AND membership <> membership_knock()
+                ORDER BY membership NOT IN (membership_invite(), membership_join()), pos LIMIT $2
             ) AS f ON true
             ORDER BY r.room_nid, f.here DESC, f.pos
             "#,

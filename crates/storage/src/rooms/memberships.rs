@@ -289,6 +289,7 @@ impl MembershipsTx<'_> {
         user_id: &UserId,
         room_nid: RoomNid,
     ) -> Result<Option<Membership>, StorageError> {
+        self.tx.lock_log().await?;
         let membership = sqlx::query_scalar!(
             r#"
             WITH current AS (

@@ -31,6 +31,6 @@ pub use self::{
 };
 
 pub(crate) use self::{
-    events::{EventRow, HIDDEN, read_by_nids},
+    events::{EventRow, HIDDEN, read_rows},
     visibility_histories::KnownHistories,
 };

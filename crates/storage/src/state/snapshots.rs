@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use myelin_model::{EventNid, RoomNid, StateKeyNid, StateNid};
+use myelin_model::{EventNid, StateKeyNid, StateNid};
 use sqlx::PgPool;
 
 use super::packed::{self, Delta};
@@ -163,11 +163,6 @@ impl NewSnapshot {
     /// Make the changes that the snapshot stores to its base's state, as reading it from the database does.
     pub fn apply(&self, base: &mut StateMap) -> Result<(), StorageError> {
         apply(&self.delta, base).map(drop)
-    }
-
-    /// Columns for the writer: number, base, difference.
-    pub(crate) fn into_columns(self, room_nid: RoomNid) -> (i64, i64, Option<i64>, Vec<u8>) {
-        (room_nid.0, self.state_nid.0, self.base_nid.map(|nid| nid.0), self.delta)
     }
 }
 

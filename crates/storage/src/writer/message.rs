@@ -1,10 +1,14 @@
 //! A batch that is one message: the database has a quicker way for it.
 
-use myelin_model::{Event, EventNid, RoomNid};
-use sqlx::PgConnection;
+use myelin_model::{Event, RoomNid};
+use sqlx::{PgConnection, Row as _};
 
-use super::{Append, batch::Batch};
-use crate::StorageError;
+use super::{
+    Append,
+    batch::Batch,
+    columns::{state, to_ts},
+};
+use crate::{StorageError, migrate::functions::call_function};
 
 /// One message in a room that is there already.
 pub(super) struct Message<'a> {
@@ -50,40 +54,34 @@ impl<'a> Message<'a> {
         let (head, event) = (&self.append.head, self.event);
         let transaction = event.transaction.as_ref();
         let built_on = &self.append.built_on;
-        let nids = |nids: &[EventNid]| nids.iter().map(|nid| nid.0).collect::<Vec<_>>();
         let extremities: Vec<i64> = head.extremities.iter().map(|one| one.nid.0).collect();
-        let to_ts = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let written = sqlx::query!(
-            "SELECT pos, shift, forked FROM append_message($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                $16, $17, $18, $19, $20, $21, $22)",
-            head.room_nid.0,
-            built_on.version,
-            head.version,
-            head.depth,
-            &extremities,
-            head.chain.state_nid().map_or(0, |nid| nid.0),
-            head.notify_ordinal,
-            &nids(&built_on.extremities),
-            built_on.notify_ordinal,
-            event.nid.0,
-            event.depth,
-            to_ts(event.origin_server_ts),
-            event.state_before.map(|nid| nid.0),
-            event.state_after.map(|nid| nid.0),
-            event.flags.0,
-            event.event_id.as_str(),
-            &event.event_type,
-            event.sender.as_str(),
-            &event.json,
-            transaction.map(|transaction| transaction.device_id.as_str()),
-            transaction.map(|transaction| &*transaction.txn_id),
-            to_ts(self.append.now_ms)
-        );
-        let written = written.fetch_one(connection).await?;
-        Ok(written.pos.map(|pos| Written {
-            pos,
-            shift: written.shift.unwrap_or_default(),
-            forked: written.forked.unwrap_or_default(),
-        }))
+        let built_on_extremities: Vec<i64> = built_on.extremities.iter().map(|nid| nid.0).collect();
+        let query = call_function!(append_message(
+            r_nid: head.room_nid.0,
+            r_expected: built_on.version,
+            r_version: head.version,
+            r_depth: head.depth,
+            r_extremities: extremities,
+            r_state: state(head.chain.state_nid()),
+            r_ordinal: head.notify_ordinal,
+            r_built_on: built_on_extremities,
+            r_built_ordinal: built_on.notify_ordinal,
+            e_nid: event.nid.0,
+            e_depth: event.depth,
+            e_ts: to_ts(event.origin_server_ts),
+            e_before: event.state_before.map(|nid| nid.0),
+            e_after: event.state_after.map(|nid| nid.0),
+            e_flags: event.flags.0,
+            e_id: event.event_id.as_str(),
+            e_type: &*event.event_type,
+            e_sender: event.sender.as_str(),
+            e_json: &*event.json,
+            t_device: transaction.map(|transaction| transaction.device_id.as_str()),
+            t_txn: transaction.map(|transaction| &*transaction.txn_id),
+            t_ts: to_ts(self.append.now_ms),
+        ));
+        let row = query.fetch_one(connection).await?;
+        let Some(pos) = row.try_get("pos")? else { return Ok(None) };
+        Ok(Some(Written { pos, shift: row.try_get("shift")?, forked: row.try_get("forked")? }))
     }
 }

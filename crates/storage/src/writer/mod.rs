@@ -6,7 +6,10 @@
 
 mod append;
 mod batch;
+mod columns;
 mod message;
+mod outcome;
+mod rows;
 mod task;
 
 pub use self::{

@@ -12,11 +12,15 @@ use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Append, AppendError, Appended, NewReceipt, batch::Batch};
+use super::{
+    Append, AppendError, Appended, NewReceipt,
+    batch::{Answer, Batch},
+    outcome::Outcome,
+};
 use crate::{
     StorageError,
     heads::Heads,
-    log::{Change, Feed, Log, LogEntry},
+    log::{Feed, Log, LogEntry},
 };
 
 /// How many items may wait for the next batch. Beyond it senders wait: the database cannot keep up.
@@ -34,11 +38,11 @@ const ATTEMPTS_MAX: u32 = 20;
 /// How long to wait between the attempts.
 const RETRY_MILLIS: u64 = 250;
 
-type Answer<T> = oneshot::Sender<Result<T, AppendError>>;
+type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 
 enum Item {
-    Append(Box<Append>, Answer<Appended>),
-    Receipt(NewReceipt, Answer<()>),
+    Append(Box<Append>, Reply<Appended>),
+    Receipt(NewReceipt, Reply<()>),
 }
 
 /// The group-commit writer of this node. Cheap to clone.
@@ -66,7 +70,11 @@ impl Writer {
         stop: CancellationToken,
     ) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE_ITEMS_MAX);
-        tokio::spawn(run(Target { line: Line { pool, own: None }, log, heads }, queued, stop));
+        tokio::spawn(run(
+            Target { connection: OwnConnection { pool, open: None }, log, heads },
+            queued,
+            stop,
+        ));
         Self { queue }
     }
 
@@ -97,38 +105,38 @@ fn stopping() -> AppendError {
 
 /// The writer's connection. It is the writer's own: so a batch does not wait while others read, and the database is not asked
 /// after each batch whether the connection is still good, as the pool does when it gets one back.
-struct Line {
+struct OwnConnection {
     pool: PgPool,
-    own: Option<PoolConnection<Postgres>>,
+    open: Option<PoolConnection<Postgres>>,
 }
 
-impl Line {
-    async fn connection(&mut self) -> Result<&mut PgConnection, StorageError> {
-        let own = match self.own.take() {
-            Some(own) => own,
+impl OwnConnection {
+    async fn get(&mut self) -> Result<&mut PgConnection, StorageError> {
+        let open = match self.open.take() {
+            Some(open) => open,
             None => self.pool.acquire().await?,
         };
-        Ok(self.own.insert(own))
+        Ok(self.open.insert(open))
     }
 
     /// Forget a connection that broke.
-    fn cut(&mut self) {
-        if let Some(own) = self.own.take() {
-            drop(own.detach());
+    fn drop_broken(&mut self) {
+        if let Some(open) = self.open.take() {
+            drop(open.detach());
         }
     }
 }
 
 /// Where batches go.
 struct Target {
-    line: Line,
+    connection: OwnConnection,
     log: Log,
     heads: Arc<Heads>,
 }
 
 async fn run(mut target: Target, mut queued: mpsc::Receiver<Item>, stop: CancellationToken) {
     let mut items = Vec::with_capacity(BATCH_ITEMS_MAX);
-    let mut closed = pin!(target.line.pool.close_event());
+    let mut closed = pin!(target.connection.pool.close_event());
     loop {
         let received = tokio::select! {
             biased;
@@ -136,8 +144,8 @@ async fn run(mut target: Target, mut queued: mpsc::Receiver<Item>, stop: Cancell
             () = stop.cancelled() => return,
             // Who closes the pool waits for our connection.
             () = &mut closed => return,
-            () = tokio::time::sleep(IDLE), if target.line.own.is_some() => {
-                target.line.own = None;
+            () = tokio::time::sleep(IDLE), if target.connection.open.is_some() => {
+                target.connection.open = None;
                 continue;
             }
         };
@@ -197,39 +205,17 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
     }
     batch.receipts = receipts.newest;
 
-    let mut attempt = 1;
-    let outcome = loop {
-        let written = match target.line.connection().await {
-            Ok(connection) => batch.write(connection).await,
-            Err(error) => Err((error, batch)),
-        };
-        match written {
-            Ok(outcome) => break outcome,
-            // Not known whether it was committed: what stands in the log already is refused when it is repeated.
-            Err((error, unwritten)) if is_connection_failure(&error) && attempt < ATTEMPTS_MAX => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    attempt,
-                    "could not write; trying again"
-                );
-                attempt += 1;
-                batch = unwritten;
-                target.line.cut();
-                tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
-            }
-            Err((error, unwritten)) => {
-                let appends = unwritten.appends.into_iter().zip(appends);
-                let items =
-                    appends.map(|(append, answer)| Item::Append(Box::new(append), answer)).chain(
-                        receipts
-                            .answers
-                            .into_iter()
-                            .map(|(receipt, answer)| Item::Receipt(receipt, answer)),
-                    );
-                return Err((error, items.collect()));
-            }
+    let answer = match write_patiently(&mut target.connection, &batch).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let appends = batch.appends.into_iter().zip(appends);
+            let appends = appends.map(|(append, answer)| Item::Append(Box::new(append), answer));
+            let receipts = receipts.answers.into_iter();
+            let receipts = receipts.map(|(receipt, answer)| Item::Receipt(receipt, answer));
+            return Err((error, appends.chain(receipts).collect()));
         }
     };
+    let outcome = Outcome::new(batch, &answer);
 
     let answers = appends.into_iter().zip(&outcome.appended).map(|(answer, range)| {
         let appended =
@@ -257,16 +243,47 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
     Ok(())
 }
 
+/// Write a batch, again and again while the database cannot be reached. It is not known then whether it was committed: what stands in
+/// the log already is refused when it is repeated.
+async fn write_patiently(
+    connection: &mut OwnConnection,
+    batch: &Batch,
+) -> Result<Answer, StorageError> {
+    let mut attempt = 1;
+    loop {
+        let written = match connection.get().await {
+            Ok(connection) => batch.write(connection).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            Err(error)
+                if (error.is_connection_failure() || error.is_lock_timeout())
+                    && attempt < ATTEMPTS_MAX =>
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    attempt,
+                    "could not write; trying again"
+                );
+                attempt += 1;
+                connection.drop_broken();
+                tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// The receipts of a batch: the newest of each kind is written, all are answered.
 #[derive(Default)]
 struct Receipts {
     newest: Vec<NewReceipt>,
-    answers: Vec<(NewReceipt, Answer<()>)>,
+    answers: Vec<(NewReceipt, Reply<()>)>,
     places: HashMap<(i64, String, Box<str>, Box<str>), usize>,
 }
 
 impl Receipts {
-    fn add(&mut self, receipt: NewReceipt, answer: Answer<()>) {
+    fn add(&mut self, receipt: NewReceipt, answer: Reply<()>) {
         let key = (
             receipt.room_nid.0,
             receipt.user_id.to_string(),
@@ -286,26 +303,8 @@ impl Receipts {
 }
 
 fn appended(entries: &[Arc<LogEntry>]) -> Appended {
-    let events = entries.iter().filter_map(|entry| match &entry.change {
-        Change::Event(event) => Some(Arc::clone(event)),
-        _ => None,
-    });
     Appended {
-        events: events.collect(),
+        events: entries.iter().filter_map(|entry| entry.change.as_event()).cloned().collect(),
         pos: entries.last().map_or(StreamPos::ZERO, |entry| entry.pos),
-    }
-}
-
-/// Whether the database may come back: it restarts, or the connection broke.
-fn is_connection_failure(error: &StorageError) -> bool {
-    match error {
-        StorageError::Driver(
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_),
-        ) => true,
-        // 57P01 to 57P03: shut down by an admin, crashed, starting up. 08: connection exceptions.
-        StorageError::Driver(sqlx::Error::Database(error)) => {
-            error.code().is_some_and(|code| code.starts_with("57P0") || code.starts_with("08"))
-        }
-        _ => false,
     }
 }

@@ -117,3 +117,57 @@ async fn every_kind_of_change_survives_the_way_to_another_node(pool: PgPool) {
     }
     assert_eq!(entries.len(), changes.len());
 }
+
+/// Write an entry as a newer version of the server may, and tell of it.
+async fn write_entry(pool: &PgPool, kind: i16, room_nid: i64, user_id: &str, payload: &str) {
+    sqlx::query(
+        "WITH head AS (UPDATE log_head SET pos = pos + 1 RETURNING pos), entry AS (
+             INSERT INTO log (pos, kind, room_nid, user_id, payload) SELECT pos, $1, $2, $3, $4 FROM head RETURNING pos
+         )
+         SELECT pg_notify('myelin_log', pos::text) FROM entry",
+    )
+    .bind(kind)
+    .bind(room_nid)
+    .bind(user_id)
+    .bind(payload)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_a_node_cannot_read_stops_nothing_and_drops_what_it_may_concern(pool: PgPool) {
+    const RECEIPT: i16 = 2;
+    let db = node(&pool).await;
+    let recorder = record(&db);
+    let head = new_room(&db, room_id!("!r:example.org")).await;
+    let (append, head) = next_event(&db, &head, Next::default()).await;
+    db.writer().append(append).await.unwrap();
+    let room_nid = head.room_nid;
+    assert!(db.heads().find_ready(room_nid).is_some());
+
+    write_entry(&pool, 30_000, room_nid.0, "@alice:example.org", "what?").await;
+    write_entry(&pool, RECEIPT, room_nid.0, "@alice:example.org", r#"{"new":1}"#).await;
+    write_entry(&pool, RECEIPT, room_nid.0, "no user", "{}").await;
+    assert!(db.log().wait_for(StreamPos(4), PATIENCE).await);
+    assert!(db.heads().find_ready(room_nid).is_none(), "its head is read anew");
+
+    sqlx::query("UPDATE events SET sender = 'nobody', pos = 5").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE log_head SET pos = 5").execute(&pool).await.unwrap();
+    sqlx::query("SELECT pg_notify('myelin_log', '5')").execute(&pool).await.unwrap();
+    assert!(db.log().wait_for(StreamPos(5), PATIENCE).await);
+    assert_eq!(publish(&db).await, StreamPos(6));
+
+    let alice = Some(user_id!("@alice:example.org").to_owned());
+    let others: Vec<_> = recorder
+        .0
+        .lock()
+        .iter()
+        .filter_map(|entry| match &entry.change {
+            Change::Other { room_nid, user_id } => Some((*room_nid, user_id.clone())),
+            _ => None,
+        })
+        .collect();
+    let room = Some(room_nid);
+    assert_eq!(others, [(room, alice.clone()), (room, alice), (room, None), (room, None)]);
+}

@@ -127,7 +127,13 @@ async fn read(
                 by_room.entry(*room_nid).or_default().push(entry);
             }
             Change::DeviceList { user_id } => device_lists.push(user_id.clone()),
-            _ => own.push(entry),
+            Change::Event(_)
+            | Change::AccountData { .. }
+            | Change::Sessions { .. }
+            | Change::Account { .. }
+            | Change::Profile { .. }
+            | Change::Forgotten { .. }
+            | Change::Other { .. } => own.push(entry),
         }
     }
     let rooms = rows

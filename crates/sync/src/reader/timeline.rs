@@ -10,7 +10,7 @@ use myelin_events::{
     visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see},
 };
 use myelin_model::{Event, EventNid, Membership, StreamPos};
-use myelin_storage::{Change, StretchRow};
+use myelin_storage::StretchRow;
 
 use super::{Loaded, Reader, RoomRead, Wants};
 
@@ -30,12 +30,9 @@ pub(crate) struct Window {
 impl Window {
     /// The events that a room has in memory.
     pub(crate) fn in_memory(room: &RoomRead) -> Self {
-        let events = room.entries.iter().filter_map(|entry| match &entry.change {
-            Change::Event(event) if entry.pos <= room.end && event.is_visible() => {
-                Some(Arc::clone(event))
-            }
-            _ => None,
-        });
+        let entries = room.entries.iter().filter(|entry| entry.pos <= room.end);
+        let events = entries.filter_map(|entry| entry.change.as_event());
+        let events = events.filter(|event| event.is_visible()).cloned();
         let own = room.row.filter(|_| room.bare).map(|row| StretchRow {
             stretch: 0,
             event_nid: row.event_nid,

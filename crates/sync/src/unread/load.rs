@@ -150,20 +150,26 @@ fn find_known(reader: &Reader<'_>, row: &MembershipRow) -> Option<UnreadLoad> {
         return None;
     }
     let entries = reader.sync.view().room_since(row.room_nid, known.upto)?;
-    let is_unclear = entries.iter().any(|entry| match own_receipt(entry, reader.user_id) {
-        Some((thread, pos)) => known.is_unclear(thread, pos),
-        None => false,
-    });
+    let is_unclear = entries.iter().any(|entry| is_unclear(&known, entry, reader.user_id));
     drop(known);
     (!is_unclear).then_some(UnreadLoad::Known { row: *row, counts, entries })
 }
 
-fn own_receipt<'e>(entry: &'e LogEntry, user_id: &UserId) -> Option<(&'e str, StreamPos)> {
+/// Whether counts cannot be carried on by an entry.
+fn is_unclear(counts: &Counts, entry: &LogEntry, user_id: &UserId) -> bool {
     match &entry.change {
-        Change::Receipt { user_id: reader, thread_id, event_pos, .. } if *reader == *user_id => {
-            Some((thread_id, *event_pos))
+        Change::Receipt { user_id: reader, thread_id, event_pos, .. } => {
+            *reader == *user_id && counts.is_unclear(thread_id, *event_pos)
         }
-        _ => None,
+        Change::Other { .. } => true,
+        Change::Event(_)
+        | Change::StateReset { .. }
+        | Change::AccountData { .. }
+        | Change::Sessions { .. }
+        | Change::Account { .. }
+        | Change::Profile { .. }
+        | Change::DeviceList { .. }
+        | Change::Forgotten { .. } => false,
     }
 }
 
@@ -297,12 +303,25 @@ fn carry_on(
     // Another request of the user may have been quicker.
     let from = counts.upto;
     for entry in entries.iter().filter(|entry| entry.pos > from && entry.pos <= reader.upto) {
-        if let Change::Event(event) = &entry.change {
-            if event.is_visible() {
-                take_up(counts, event, judge);
+        match &entry.change {
+            Change::Event(event) => {
+                if event.is_visible() {
+                    take_up(counts, event, judge);
+                }
             }
-        } else if let Some((thread, pos)) = own_receipt(entry, reader.user_id) {
-            counts.read(thread, pos);
+            Change::Receipt { user_id, thread_id, event_pos, .. } => {
+                if *user_id == *reader.user_id {
+                    counts.read(thread_id, *event_pos);
+                }
+            }
+            Change::StateReset { .. }
+            | Change::AccountData { .. }
+            | Change::Sessions { .. }
+            | Change::Account { .. }
+            | Change::Profile { .. }
+            | Change::DeviceList { .. }
+            | Change::Forgotten { .. }
+            | Change::Other { .. } => {}
         }
     }
     counts.upto = counts.upto.max(reader.upto);

@@ -105,16 +105,24 @@ impl HotUser {
                     known.forgotten = true;
                 }
             }
-            Change::AccountData { room_nid: None, data_type, .. }
+            Change::AccountData { room_nid: None, data_type, .. } => {
                 if matches!(
                     &**data_type,
                     "m.ignored_user_list" | "m.push_rules" | "m.invite_permission_config"
-                ) =>
-            {
-                self.personal = None;
-                self.personal_version += 1;
+                ) {
+                    self.personal = None;
+                    self.personal_version += 1;
+                }
             }
-            _ => {}
+            // Whoever is concerned by what is not known is read again.
+            Change::Other { .. }
+            | Change::AccountData { room_nid: Some(_), .. }
+            | Change::StateReset { .. }
+            | Change::Receipt { .. }
+            | Change::Sessions { .. }
+            | Change::Account { .. }
+            | Change::Profile { .. }
+            | Change::DeviceList { .. } => {}
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 pub(crate) use self::hot_user::Personal;
 use self::{
     hot_user::{HotUser, UserKey},
-    ring::Ring,
+    ring::{Audience, Ring},
     state::{State, news},
 };
 
@@ -134,6 +134,9 @@ impl View {
         state.uses += 1;
         let mut user = HotUser::new(user_id.to_owned(), rows, state.ring.last(), state.uses);
         for entry in state.ring.user_since(user_id, read_at) {
+            if let Change::Other { .. } = entry.change {
+                return false;
+            }
             user.follow(&entry);
         }
         for room_nid in user.joined() {
@@ -277,14 +280,16 @@ impl LogSubscriber for View {
                         self.meet(user_id);
                     }
                 }
+                Change::Other { room_nid, user_id } => {
+                    state.forget_concerned(*room_nid, user_id.as_deref());
+                }
                 Change::AccountData { .. }
                 | Change::Profile { .. }
                 | Change::Forgotten { .. }
                 | Change::Sessions { .. }
-                | Change::Account { .. }
-                | Change::Other => {}
+                | Change::Account { .. } => {}
             }
-            if let Some(user_id) = ring::user_of(&entry.change) {
+            if let Some(user_id) = Audience::of(&entry.change).user_id {
                 state.follow(&user_id, entry);
             }
         }

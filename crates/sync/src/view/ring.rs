@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use myelin_model::{RoomNid, StreamPos};
+use myelin_model::{Event, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry};
 use ruma::{OwnedUserId, UserId};
 
@@ -80,7 +80,8 @@ impl Ring {
             return;
         }
         self.last = entry.pos;
-        if let Some(room_nid) = room_of(&entry.change) {
+        let audience = Audience::of(&entry.change);
+        if let Some(room_nid) = audience.room_nid {
             let room = self.rooms.entry(room_nid).or_default();
             if let Some(before) = room.back() {
                 self.rooms_by_last.remove(&before.pos);
@@ -88,7 +89,7 @@ impl Ring {
             room.push_back(Arc::clone(entry));
             self.rooms_by_last.insert(entry.pos, room_nid);
         }
-        if let Some(user_id) = user_of(&entry.change) {
+        if let Some(user_id) = audience.user_id {
             self.users.entry(user_id).or_default().push_back(Arc::clone(entry));
         }
         if let Change::DeviceList { user_id } = &entry.change {
@@ -108,7 +109,8 @@ impl Ring {
         if matches!(entry.change, Change::DeviceList { .. }) {
             self.device_lists.pop_front();
         }
-        if let Some(room_nid) = room_of(&entry.change)
+        let audience = Audience::of(&entry.change);
+        if let Some(room_nid) = audience.room_nid
             && let Some(room) = self.rooms.get_mut(&room_nid)
         {
             room.pop_front();
@@ -117,7 +119,7 @@ impl Ring {
                 self.rooms_by_last.remove(&entry.pos);
             }
         }
-        if let Some(user_id) = user_of(&entry.change)
+        if let Some(user_id) = audience.user_id
             && let Some(user) = self.users.get_mut(&user_id)
         {
             user.pop_front();
@@ -161,33 +163,55 @@ fn since_in(entries: &VecDeque<Arc<LogEntry>>, since: StreamPos) -> Vec<Arc<LogE
 }
 
 fn size_bytes(entry: &LogEntry) -> usize {
-    ENTRY_SIZE_BYTES
-        + match &entry.change {
-            Change::Event(event) => event.size_bytes(),
-            Change::AccountData { content, .. } => content.get().len(),
-            _ => 0,
-        }
+    let content = match &entry.change {
+        Change::Event(event) => event.size_bytes(),
+        Change::AccountData { content, .. } => content.get().len(),
+        Change::StateReset { .. }
+        | Change::Receipt { .. }
+        | Change::Sessions { .. }
+        | Change::Account { .. }
+        | Change::Profile { .. }
+        | Change::DeviceList { .. }
+        | Change::Forgotten { .. }
+        | Change::Other { .. } => 0,
+    };
+    ENTRY_SIZE_BYTES + content
 }
 
-/// The room whose members an entry concerns.
-pub(super) fn room_of(change: &Change) -> Option<RoomNid> {
-    match change {
-        Change::Event(event) => Some(event.room_nid),
-        Change::StateReset { room_nid, .. } | Change::Receipt { room_nid, .. } => Some(*room_nid),
-        _ => None,
+/// Whom an entry concerns.
+#[derive(Debug, Default)]
+pub(super) struct Audience {
+    /// The members of this room.
+    room_nid: Option<RoomNid>,
+    /// This user, beyond the rooms that the user is in.
+    pub(super) user_id: Option<OwnedUserId>,
+}
+
+impl Audience {
+    pub(super) fn of(change: &Change) -> Self {
+        let room = |room_nid: RoomNid| Self { room_nid: Some(room_nid), user_id: None };
+        let user = |user_id: &OwnedUserId| Self { room_nid: None, user_id: Some(user_id.clone()) };
+        match change {
+            Change::Event(event) => Self { room_nid: Some(event.room_nid), user_id: member(event) },
+            Change::StateReset { room_nid, .. } | Change::Receipt { room_nid, .. } => {
+                room(*room_nid)
+            }
+            Change::AccountData { user_id, .. }
+            | Change::Profile { user_id }
+            | Change::DeviceList { user_id }
+            | Change::Forgotten { user_id, .. } => user(user_id),
+            // Nothing that a client is told.
+            Change::Sessions { .. } | Change::Account { .. } => Self::default(),
+            Change::Other { room_nid, user_id } => {
+                Self { room_nid: *room_nid, user_id: user_id.clone() }
+            }
+        }
     }
 }
 
-/// The user whom an entry concerns beyond the rooms that the user is in.
-pub(super) fn user_of(change: &Change) -> Option<OwnedUserId> {
-    match change {
-        Change::Event(event) if event.membership.is_some() && event.is_visible() => {
-            event.state_key.as_deref().and_then(|key| OwnedUserId::try_from(key).ok())
-        }
-        Change::AccountData { user_id, .. }
-        | Change::Profile { user_id }
-        | Change::DeviceList { user_id }
-        | Change::Forgotten { user_id, .. } => Some(user_id.clone()),
-        _ => None,
-    }
+/// The user whose membership an event changes.
+fn member(event: &Event) -> Option<OwnedUserId> {
+    let state_key = event.state_key.as_deref()?;
+    let is_member = event.membership.is_some() && event.is_visible();
+    is_member.then(|| OwnedUserId::try_from(state_key).ok()).flatten()
 }

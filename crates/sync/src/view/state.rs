@@ -98,6 +98,22 @@ impl State {
         }
     }
 
+    /// Something that this version does not know happened to a room or a user, or to anything if it names neither: read again who has
+    /// to do with it.
+    pub(super) fn forget_concerned(&mut self, room_nid: Option<RoomNid>, user_id: Option<&UserId>) {
+        if let Some(room_nid) = room_nid {
+            self.forget_users_of(room_nid);
+        }
+        if let Some(key) = user_id.and_then(|user_id| self.keys.get(user_id).copied()) {
+            self.forget(key);
+        }
+        if room_nid.is_none() && user_id.is_none() {
+            self.users.clear();
+            self.keys.clear();
+            self.joined.clear();
+        }
+    }
+
     /// Let go of the tenth of the users that synced least recently, when there are too many.
     pub(super) fn evict(&mut self, users_max: usize) {
         if self.users.len() <= users_max {

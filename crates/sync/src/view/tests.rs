@@ -114,3 +114,29 @@ fn of_many_changed_rooms_only_the_own_ones_are_looked_at() {
     let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
     assert_eq!(sample.news.unwrap().rooms.len(), 2);
 }
+
+#[test]
+fn what_is_not_known_wakes_whom_it_concerns_and_has_them_read_again() {
+    let (alice, bob) = (user_id!("@alice:h"), user_id!("@bob:h"));
+    let other = |pos, room_nid, user_id: Option<&UserId>| {
+        let change = Change::Other { room_nid, user_id: user_id.map(ToOwned::to_owned) };
+        [Arc::new(LogEntry { pos: StreamPos(pos), change })]
+    };
+    let cases = [
+        (Some(RoomNid(1)), None, [true, false]),
+        (None, Some(bob), [false, true]),
+        (Some(RoomNid(9)), None, [false, false]),
+        (None, None, [true, true]),
+    ];
+    for (room_nid, user_id, expected) in cases {
+        let view = view(&ViewSettings::default());
+        assert!(view.add_user(alice, &[row(1)], StreamPos(0)));
+        assert!(view.add_user(bob, &[row(2)], StreamPos(0)));
+        let wakes = [alice, bob]
+            .map(|user_id| view.sample(user_id, None, StreamPos(0), false).unwrap().wake);
+        apply(&view, &other(1, room_nid, user_id));
+        assert_eq!([alice, bob].map(|user_id| !view.is_hot(user_id)), expected, "{room_nid:?}");
+        // The waiting request finds that nobody keeps its user any more.
+        assert_eq!(wakes.map(|wake| wake.has_changed().is_err()), expected);
+    }
+}

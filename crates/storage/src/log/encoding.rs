@@ -1,0 +1,151 @@
+//! How changes that are not room events stand in the `log` table.
+
+use myelin_model::{EventNid, RoomNid, StateKeyNid, StreamPos};
+use ruma::{OwnedEventId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Change, kind::Kind, unknown::Unknown};
+use crate::StorageError;
+
+/// A row of `log` before it has a position.
+pub(crate) struct Row {
+    pub(crate) kind: i16,
+    pub(crate) room_nid: Option<i64>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) payload: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateResetPayload {
+    k: i64,
+    e: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReceiptPayload {
+    r: Box<str>,
+    t: Box<str>,
+    e: OwnedEventId,
+    p: i64,
+    ts: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountDataPayload {
+    t: Box<str>,
+    c: Box<RawValue>,
+}
+
+/// The row of a change. `None` for room events, which have a table of their own.
+pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
+    let row =
+        |kind: Kind, room_nid: Option<RoomNid>, user_id: Option<&OwnedUserId>, payload: String| {
+            Some(Row {
+                kind: kind.number(),
+                room_nid: room_nid.map(|nid| nid.0),
+                user_id: user_id.map(|id| id.to_string()),
+                payload,
+            })
+        };
+    let nothing = || "{}".to_owned();
+    Ok(match change {
+        Change::Event(_) | Change::Other { .. } => None,
+        Change::StateReset { room_nid, state_key_nid, event_nid } => {
+            let payload = StateResetPayload { k: state_key_nid.0, e: event_nid.map(|nid| nid.0) };
+            row(Kind::StateReset, Some(*room_nid), None, to_json(&payload)?)
+        }
+        Change::Receipt { room_nid, user_id, receipt_type, thread_id, event_id, event_pos, ts } => {
+            let payload = ReceiptPayload {
+                r: receipt_type.clone(),
+                t: thread_id.clone(),
+                e: event_id.clone(),
+                p: event_pos.0,
+                ts: *ts,
+            };
+            row(Kind::Receipt, Some(*room_nid), Some(user_id), to_json(&payload)?)
+        }
+        Change::AccountData { user_id, room_nid, data_type, content } => {
+            let payload = AccountDataPayload { t: data_type.clone(), c: (**content).to_owned() };
+            row(Kind::AccountData, *room_nid, Some(user_id), to_json(&payload)?)
+        }
+        Change::Sessions { user_id } => row(Kind::Sessions, None, Some(user_id), nothing()),
+        Change::Account { user_id } => row(Kind::Account, None, Some(user_id), nothing()),
+        Change::Profile { user_id } => row(Kind::Profile, None, Some(user_id), nothing()),
+        Change::DeviceList { user_id } => row(Kind::DeviceList, None, Some(user_id), nothing()),
+        Change::Forgotten { user_id, room_nid } => {
+            row(Kind::Forgotten, Some(*room_nid), Some(user_id), nothing())
+        }
+    })
+}
+
+/// Read a row of `log`.
+pub(super) fn decode(row: &Row) -> Result<Change, Unknown> {
+    let Some(kind) = Kind::from_number(row.kind) else { return Err(Unknown::kind(row)) };
+    decode_known(kind, row).map_err(|error| Unknown::payload(row, error))
+}
+
+/// Read the columns of a row of `log`. What this version of the server does not know is [`Change::Other`].
+pub(crate) fn decode_row(
+    kind: i16,
+    room_nid: Option<i64>,
+    user_id: Option<String>,
+    payload: String,
+) -> Change {
+    decode(&Row { kind, room_nid, user_id, payload }).unwrap_or_else(|unknown| unknown.change)
+}
+
+fn decode_known(kind: Kind, row: &Row) -> Result<Change, StorageError> {
+    let room_nid = row.room_nid.map(RoomNid);
+    let room = || room_nid.ok_or_else(|| StorageError::inconsistent("log.room_nid")("missing"));
+    let user = || {
+        let user_id = row.user_id.as_deref();
+        let user_id =
+            user_id.ok_or_else(|| StorageError::inconsistent("log.user_id")("missing"))?;
+        OwnedUserId::try_from(user_id).map_err(StorageError::inconsistent("log.user_id"))
+    };
+    Ok(match kind {
+        Kind::StateReset => {
+            let payload: StateResetPayload = from_json(&row.payload)?;
+            Change::StateReset {
+                room_nid: room()?,
+                state_key_nid: StateKeyNid(payload.k),
+                event_nid: payload.e.map(EventNid),
+            }
+        }
+        Kind::Receipt => {
+            let payload: ReceiptPayload = from_json(&row.payload)?;
+            Change::Receipt {
+                room_nid: room()?,
+                user_id: user()?,
+                receipt_type: payload.r,
+                thread_id: payload.t,
+                event_id: payload.e,
+                event_pos: StreamPos(payload.p),
+                ts: payload.ts,
+            }
+        }
+        Kind::AccountData => {
+            let payload: AccountDataPayload = from_json(&row.payload)?;
+            Change::AccountData {
+                user_id: user()?,
+                room_nid,
+                data_type: payload.t,
+                content: payload.c.into(),
+            }
+        }
+        Kind::Sessions => Change::Sessions { user_id: user()? },
+        Kind::Account => Change::Account { user_id: user()? },
+        Kind::Profile => Change::Profile { user_id: user()? },
+        Kind::DeviceList => Change::DeviceList { user_id: user()? },
+        Kind::Forgotten => Change::Forgotten { user_id: user()?, room_nid: room()? },
+    })
+}
+
+fn to_json(payload: &impl Serialize) -> Result<String, StorageError> {
+    serde_json::to_string(payload).map_err(StorageError::inconsistent("log.payload"))
+}
+
+fn from_json<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, StorageError> {
+    serde_json::from_str(payload).map_err(StorageError::inconsistent("log.payload"))
+}

@@ -1,0 +1,120 @@
+//! Bringing the schema up to date, while nodes of the neighbouring versions of the program run on it.
+
+pub(crate) mod functions;
+mod indexes;
+#[cfg(test)]
+mod tests;
+mod triggers;
+
+use std::{sync::LazyLock, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool,
+    migrate::{MigrateError, Migration, Migrator},
+};
+
+use self::functions::FunctionSet;
+use crate::{StorageError, error};
+
+/// The tables, functions and triggers, embedded in the binary.
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let tables = sqlx::migrate!("../../migrations");
+    migrator(tables.iter().cloned(), &functions::OURS, triggers::FILES)
+});
+
+/// Names the advisory lock of who migrates.
+const LOCK: i64 = 0x6d79_656c_696e;
+
+/// Pause between two tries to get that lock, or a table's.
+const LOCK_MILLIS: u64 = 200;
+
+/// How long a change waits for the lock of a table, in milliseconds: who wants to write to the table waits behind it.
+const TABLE_LOCK_MILLIS_MAX: u32 = 1_000;
+
+/// How often a change is tried that did not get the lock of a table.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// What a database may have that this version does not know was put there by a newer one, which only adds to the schema as long as
+/// this version may run beside it.
+fn migrator(
+    tables: impl Iterator<Item = Migration>,
+    functions: &FunctionSet,
+    triggers: &[triggers::File],
+) -> Migrator {
+    let all = tables.chain(triggers::migrations(triggers)).chain([functions.migration()]);
+    let mut migrator = Migrator::with_migrations(all.collect());
+    migrator.set_ignore_missing(true);
+    // There is a lock around all of it.
+    migrator.set_locking(false);
+    migrator
+}
+
+/// Bring the schema up to date. One node does it, the others wait.
+pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StorageError> {
+    migrate_to(pool, &MIGRATOR, &functions::OURS).await
+}
+
+async fn migrate_to(
+    pool: &PgPool,
+    migrator: &Migrator,
+    functions: &FunctionSet,
+) -> Result<(), StorageError> {
+    // Out of the pool, so that the lock goes with the connection, whatever happens.
+    let mut connection = pool.acquire().await?.detach();
+    // A change may take long.
+    connection.execute("SET statement_timeout = 0").await?;
+    // Asked for again and again: an index that is made concurrently waits for all who wait in a statement, so that a
+    // node which waits for the lock in one would be waited for itself.
+    while !try_lock(&mut connection).await? {
+        tokio::time::sleep(Duration::from_millis(LOCK_MILLIS)).await;
+    }
+    indexes::drop_unfinished(migrator, &mut connection).await?;
+    for migration in migrator.iter() {
+        apply(migrator, migration, &mut connection).await?;
+    }
+    functions.drop_others(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn try_lock(connection: &mut PgConnection) -> Result<bool, StorageError> {
+    Ok(sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!""#, LOCK)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Apply one change, unless it was applied before. While somebody uses a table for long, the change gives way and comes back, so that
+/// others can go on writing.
+async fn apply(
+    migrator: &Migrator,
+    migration: &Migration,
+    connection: &mut PgConnection,
+) -> Result<(), StorageError> {
+    // An index that is made concurrently stands in nobody's way, and waits for who began before it.
+    let timeout = if migration.no_tx { 0 } else { TABLE_LOCK_MILLIS_MAX };
+    connection.execute(AssertSqlSafe(format!("SET lock_timeout = {timeout}"))).await?;
+    let mut attempt = 1;
+    loop {
+        match migrator.run_direct(Some(migration.version), &mut *connection, false).await {
+            Err(error) if is_lock_timeout(&error) && attempt < ATTEMPTS_MAX => {
+                tracing::warn!(
+                    change = &*migration.description,
+                    attempt,
+                    "a table is in use; trying again"
+                );
+                attempt += 1;
+                tokio::time::sleep(Duration::from_millis(LOCK_MILLIS)).await;
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn is_lock_timeout(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            error::is_lock_timeout(source)
+        }
+        _ => false,
+    }
+}

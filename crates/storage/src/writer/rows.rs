@@ -1,0 +1,159 @@
+//! The rows of a batch, and how they become the columns that the function `append_batch` takes.
+
+use std::sync::LazyLock;
+
+use sqlx::{Postgres, postgres::PgArguments, query::Query};
+
+use crate::migrate::functions;
+
+/// Declares groups of rows. Each becomes a struct for one row and one for many, which keeps every field as a column of its own, and
+/// all of them together become [`Columns`], which call the function: a column is the parameter that is named by the group's letter and
+/// the field, such as `e_nid`.
+macro_rules! rows {
+    ($(
+        $(#[$about:meta])*
+        $letter:ident $group:ident: $Rows:ident of $Row:ident $(<$life:lifetime>)? {
+            $($field:ident: $type:ty,)*
+        }
+    )*) => {
+        $(
+            $(#[$about])*
+            pub(super) struct $Row $(<$life>)? {
+                $(pub(super) $field: $type,)*
+            }
+
+            #[derive(Default)]
+            pub(super) struct $Rows $(<$life>)? {
+                $($field: Vec<$type>,)*
+            }
+
+            impl $(<$life>)? $Rows $(<$life>)? {
+                pub(super) fn push(&mut self, row: $Row $(<$life>)?) {
+                    $(self.$field.push(row.$field);)*
+                }
+            }
+        )*
+
+        /// All rows of a batch.
+        #[derive(Default)]
+        pub(super) struct Columns<'a> {
+            $(pub(super) $group: $Rows $(<$life>)?,)*
+        }
+
+        impl<'a> Columns<'a> {
+            /// The parameters of the function, in the order in which they are bound.
+            const PARAMETERS: &'static [&'static str] = &[
+                $($(concat!(stringify!($letter), "_", stringify!($field)),)*)*
+            ];
+
+            /// The call of `append_batch`.
+            pub(super) fn into_query(self) -> Query<'a, Postgres, PgArguments> {
+                static SQL: LazyLock<String> =
+                    LazyLock::new(|| functions::call("append_batch", Columns::PARAMETERS));
+                let query = sqlx::query(SQL.as_str());
+                $($(let query = query.bind(self.$group.$field);)*)*
+                query
+            }
+        }
+    };
+}
+
+rows! {
+    /// A room that is appended to: the head that the writer built upon and the one it leaves.
+    r rooms: RoomRows of RoomRow<'a> {
+        nid: i64,
+        id: &'a str,
+        room_version: &'a str,
+        expected: i64, // the version built upon; 0: the room is new
+        version: i64,
+        depth: i64,
+        extremities: String, // as an array's text: arrays of arrays have rows of one length only
+        state: i64,
+        ordinal: i64,
+        built_on: String, // the extremities built upon, as text, too
+        built_state: i64,
+        built_ordinal: i64,
+    }
+
+    /// An event.
+    e events: EventRows of EventRow<'a> {
+        room: i64,
+        nid: i64,
+        depth: i64,
+        ts: i64,
+        state_key: Option<i64>,
+        before: Option<i64>,
+        after: Option<i64>,
+        replaces: Option<i64>,
+        redacts: Option<i64>,
+        ordinal: i64,
+        flags: i16,
+        membership: Option<i16>,
+        id: &'a str,
+        event_type: &'a str,
+        sender: &'a str,
+        json: &'a str,
+    }
+
+    /// A snapshot of the state.
+    s snapshots: SnapshotRows of SnapshotRow<'a> {
+        room: i64,
+        nid: i64,
+        base: Option<i64>,
+        delta: &'a [u8],
+    }
+
+    /// A membership that an event changes.
+    m memberships: MembershipRows of MembershipRow<'a> {
+        room: i64,
+        user: &'a str,
+        membership: i16,
+        event: i64,
+    }
+
+    /// The transaction ID that an event was sent with.
+    t transactions: TransactionRows of TransactionRow<'a> {
+        room: i64,
+        user: &'a str,
+        device: &'a str,
+        txn: &'a str,
+        event: i64,
+        ts: i64,
+    }
+
+    /// Where a state event stands in the chain cover.
+    c chain_places: ChainPlaceRows of ChainPlaceRow {
+        room: i64,
+        event: i64,
+        chain: i64,
+        seq: i32,
+    }
+
+    /// A link of the chain cover.
+    l chain_links: ChainLinkRows of ChainLinkRow {
+        room: i64,
+        chain: i64,
+        seq: i32,
+        target_chain: i64,
+        target_seq: i32,
+    }
+
+    /// A change of a room's state that does not follow from its events: an entry of the log.
+    x resets: ResetRows of ResetRow {
+        room: i64,
+        kind: i16,
+        payload: String,
+    }
+
+    /// A receipt.
+    p receipts: ReceiptRows of ReceiptRow<'a> {
+        room: i64,
+        user: &'a str,
+        receipt_type: &'a str,
+        thread: &'a str,
+        event: i64,
+        event_pos: i64,
+        ts: i64,
+        payload: String,
+    }
+}

@@ -1,0 +1,191 @@
+-- One batch of the group-commit writer: room events with all their derived rows, and receipts, in one statement, so that
+-- the lock on the log is held for this function and one flush, and never while waiting for a client.
+--
+-- The parameters are columns, named by the group of rows they belong to: crates/storage/src/writer/rows.rs says what each is.
+-- r_*: one row a room: the head that the writer built upon (r_expected, 0 for a new room) and the one it leaves.
+-- A room that has moved on, or one of whose transactions is known already, is left out whole, with all its rows; the others go
+-- on. Messages of two nodes for one room need not wait for each other: what was built upon an older head is appended beside what
+-- came in between, as long as the state is the one it was built upon, and so what entitles its sender. The room has then two
+-- forward extremities, and the next event that knows of both joins them.
+--
+-- Returns the position before the batch, the rooms appended to, by how much the notify ordinals of each have shifted, whether
+-- others are forward extremities beside its last event, and the receipts that moved.
+CREATE FUNCTION append_batch(
+    r_nid bigint[], r_id text[], r_room_version text[], r_expected bigint[], r_version bigint[], r_depth bigint[],
+    r_extremities text[], r_state bigint[], r_ordinal bigint[], r_built_on text[],
+    r_built_state bigint[], r_built_ordinal bigint[],
+    e_room bigint[], e_nid bigint[], e_depth bigint[], e_ts bigint[], e_state_key bigint[], e_before bigint[],
+    e_after bigint[], e_replaces bigint[], e_redacts bigint[], e_ordinal bigint[], e_flags smallint[],
+    e_membership smallint[], e_id text[], e_event_type text[], e_sender text[], e_json text[],
+    s_room bigint[], s_nid bigint[], s_base bigint[], s_delta bytea[],
+    m_room bigint[], m_user text[], m_membership smallint[], m_event bigint[],
+    t_room bigint[], t_user text[], t_device text[], t_txn text[], t_event bigint[], t_ts bigint[],
+    c_room bigint[], c_event bigint[], c_chain bigint[], c_seq integer[],
+    l_room bigint[], l_chain bigint[], l_seq integer[], l_target_chain bigint[], l_target_seq integer[],
+    x_room bigint[], x_kind smallint[], x_payload text[],
+    p_room bigint[], p_user text[], p_receipt_type text[], p_thread text[], p_event bigint[], p_event_pos bigint[], p_ts bigint[],
+    p_payload text[],
+    OUT base bigint, OUT appended bigint[], OUT shifts bigint[], OUT forked boolean[], OUT receipts_moved integer[]
+) LANGUAGE plpgsql
+-- The planner knows neither how short the arrays are nor how large the tables will be. Every table is reached by a few
+-- keys, so one plan made of index lookups is right for all batches; planning anew, or compiling, would take longer than the work.
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+    n bigint := 0;
+    m bigint;
+    repeated bigint[] := '{}';
+    new_transactions bigint[] := '{}';
+BEGIN
+    SELECT pos INTO base FROM log_head FOR UPDATE;
+
+    IF cardinality(t_room) > 0 THEN
+        WITH taken AS (
+            INSERT INTO transactions (user_id, device_id, room_nid, event_type, txn_id, event_nid, created_ts)
+            SELECT t.user_id, t.device, t.room, e_event_type[array_position(e_nid, t.event)], t.txn, t.event, t.ts
+            FROM unnest(t_room, t_user, t_device, t_txn, t_event, t_ts) AS t (room, user_id, device, txn, event, ts)
+            ON CONFLICT DO NOTHING
+            RETURNING event_nid
+        )
+        SELECT coalesce(array_agg(taken.event_nid), '{}') INTO new_transactions FROM taken;
+        IF cardinality(new_transactions) < cardinality(t_room) THEN
+            -- Nothing of a room goes in whose transaction is known already.
+            SELECT array_agg(t.room) INTO repeated
+            FROM unnest(t_room, t_event) AS t (room, event)
+            WHERE t.event <> ALL (new_transactions);
+        END IF;
+    END IF;
+
+    n := cardinality(e_nid);
+    WITH moved AS (
+        UPDATE rooms SET version = r.version, depth = greatest(rooms.depth, r.depth),
+            extremities = CASE WHEN rooms.extremities = r.built_on::bigint[] THEN r.extremities::bigint[]
+                ELSE forked_extremities(rooms.extremities, r.built_on::bigint[], r.extremities::bigint[]) END,
+            state_nid = r.state, notify_ordinal = rooms.notify_ordinal + r.ordinal - r.built_ordinal, last_pos = base + n
+        FROM unnest(r_nid, r_expected, r_version, r_depth, r_extremities, r_state, r_ordinal, r_built_on, r_built_state,
+            r_built_ordinal)
+            AS r (nid, expected, version, depth, extremities, state, ordinal, built_on, built_state,
+                built_ordinal)
+        WHERE rooms.room_nid = r.nid AND r.expected > 0 AND r.nid <> ALL (repeated)
+            AND (rooms.version = r.expected AND rooms.extremities = r.built_on::bigint[]
+                OR rooms.state_nid = r.state AND r.built_state = r.state AND may_fork(rooms.extremities, r.extremities::bigint[])
+                    AND NOT EXISTS (SELECT FROM events WHERE events.event_nid = r.version))
+        RETURNING r.nid, rooms.notify_ordinal - r.ordinal AS shift, rooms.extremities <> r.extremities::bigint[] AS forked
+    )
+    SELECT coalesce(array_agg(moved.nid), '{}'), coalesce(array_agg(moved.shift), '{}'), coalesce(array_agg(moved.forked), '{}')
+    INTO appended, shifts, forked FROM moved;
+
+    IF 0 = ANY (r_expected) THEN
+        WITH made AS (
+            INSERT INTO rooms (room_nid, room_id, room_version, version, depth, extremities, state_nid, notify_ordinal, last_pos)
+            SELECT r.nid, r.id, r.room_version, r.version, r.depth, r.extremities::bigint[], r.state, r.ordinal, base + n
+            FROM unnest(r_nid, r_id, r_room_version, r_expected, r_version, r_depth, r_extremities, r_state, r_ordinal)
+                AS r (nid, id, room_version, expected, version, depth, extremities, state, ordinal)
+            WHERE r.expected = 0 AND r.nid <> ALL (repeated)
+            ON CONFLICT (room_nid) DO NOTHING
+            RETURNING room_nid
+        )
+        SELECT appended || coalesce(array_agg(made.room_nid), '{}'), shifts || coalesce(array_agg(0::bigint), '{}'),
+            forked || coalesce(array_agg(false), '{}')
+        INTO appended, shifts, forked FROM made;
+    END IF;
+
+    INSERT INTO events (event_nid, room_nid, pos, depth, origin_server_ts, state_key_nid, state_before, state_after,
+        replaces, redacts, notify_ordinal, flags, membership, event_id, event_type, sender, json)
+    SELECT e.nid, e.room, base + row_number() OVER (ORDER BY e.ord), e.depth, e.ts, e.state_key, e.before, e.after,
+        e.replaces, e.redacts, e.ordinal + shifts[array_position(appended, e.room)],
+        CASE WHEN forked[array_position(appended, e.room)] THEN e.flags & ~flag_linear() ELSE e.flags END,
+        e.membership, e.id, e.type, e.sender, e.json
+    FROM unnest(e_room, e_nid, e_depth, e_ts, e_state_key, e_before, e_after, e_replaces, e_redacts, e_ordinal,
+        e_flags, e_membership, e_id, e_event_type, e_sender, e_json) WITH ORDINALITY
+        AS e (room, nid, depth, ts, state_key, before, after, replaces, redacts, ordinal, flags, membership, id, type,
+              sender, json, ord)
+    WHERE e.room = ANY (appended);
+    GET DIAGNOSTICS n = ROW_COUNT;
+
+    IF cardinality(appended) < cardinality(r_nid) THEN
+        DELETE FROM transactions WHERE event_nid = ANY (new_transactions) AND room_nid <> ALL (appended);
+        UPDATE rooms SET last_pos = base + n WHERE room_nid = ANY (appended);
+    END IF;
+
+    IF cardinality(array_remove(e_redacts, NULL)) > 0 THEN
+        UPDATE events SET redacted_by = e.nid
+        FROM unnest(e_room, e_nid, e_redacts) AS e (room, nid, redacts)
+        WHERE e.redacts IS NOT NULL AND e.room = ANY (appended) AND events.event_nid = e.redacts
+            AND events.redacted_by IS NULL;
+    END IF;
+
+    IF cardinality(s_nid) > 0 THEN
+        INSERT INTO state_snapshots (state_nid, room_nid, base_nid, delta)
+        SELECT s.nid, s.room, s.base, s.delta
+        FROM unnest(s_room, s_nid, s_base, s_delta) AS s (room, nid, base, delta)
+        WHERE s.room = ANY (appended);
+    END IF;
+
+    IF cardinality(m_room) > 0 THEN
+        -- One user can come up several times in a batch; the last one stays.
+        INSERT INTO memberships (user_id, room_nid, membership, event_nid, pos)
+        SELECT DISTINCT ON (m.user_id, m.room) m.user_id, m.room, m.membership, m.event, coalesce(events.pos, base + n)
+        FROM unnest(m_room, m_user, m_membership, m_event) WITH ORDINALITY AS m (room, user_id, membership, event, ord)
+        JOIN events ON events.event_nid = m.event
+        WHERE m.room = ANY (appended)
+        ORDER BY m.user_id, m.room, m.ord DESC
+        ON CONFLICT (user_id, room_nid) DO UPDATE SET membership = EXCLUDED.membership,
+            event_nid = EXCLUDED.event_nid, pos = EXCLUDED.pos, forgotten = false;
+    END IF;
+
+    IF cardinality(c_room) > 0 THEN
+        INSERT INTO auth_chains (event_nid, room_nid, chain_nid, seq)
+        SELECT c.event, c.room, c.chain, c.seq
+        FROM unnest(c_room, c_event, c_chain, c_seq) AS c (room, event, chain, seq)
+        WHERE c.room = ANY (appended);
+        INSERT INTO auth_chain_links (chain_nid, seq, target_chain_nid, target_seq)
+        SELECT l.chain, l.seq, l.target_chain, l.target_seq
+        FROM unnest(l_room, l_chain, l_seq, l_target_chain, l_target_seq) AS l (room, chain, seq, target_chain, target_seq)
+        WHERE l.room = ANY (appended);
+    END IF;
+
+    IF cardinality(x_room) > 0 THEN
+        INSERT INTO log (pos, kind, room_nid, payload)
+        SELECT base + n + row_number() OVER (ORDER BY x.ord), x.kind, x.room, x.payload
+        FROM unnest(x_room, x_kind, x_payload) WITH ORDINALITY AS x (room, kind, payload, ord)
+        WHERE x.room = ANY (appended);
+        GET DIAGNOSTICS m = ROW_COUNT;
+        n := n + m;
+    END IF;
+
+    receipts_moved := '{}';
+    IF cardinality(p_room) > 0 THEN
+        -- The writer sends at most one receipt a (room, user, type, thread) in a batch.
+        WITH given AS (
+            SELECT * FROM unnest(p_room, p_user, p_receipt_type, p_thread, p_event, p_event_pos, p_ts, p_payload) WITH ORDINALITY
+                AS p (room, user_id, type, thread, event, event_pos, ts, payload, ord)
+        ), moved AS (
+            INSERT INTO receipts AS old (room_nid, user_id, receipt_type, thread_id, event_nid, event_pos, ts)
+            SELECT p.room, p.user_id, p.type, p.thread, p.event, p.event_pos, p.ts FROM given AS p
+            ON CONFLICT (room_nid, user_id, receipt_type, thread_id) DO UPDATE
+                SET event_nid = EXCLUDED.event_nid, event_pos = EXCLUDED.event_pos, ts = EXCLUDED.ts
+                WHERE old.event_pos < EXCLUDED.event_pos
+            RETURNING old.room_nid, old.user_id, old.receipt_type, old.thread_id
+        ), numbered AS (
+            SELECT p.*, row_number() OVER (ORDER BY p.ord) AS place
+            FROM given AS p JOIN moved ON (moved.room_nid, moved.user_id, moved.receipt_type, moved.thread_id)
+                = (p.room, p.user_id, p.type, p.thread)
+        ), logged AS (
+            INSERT INTO log (pos, kind, room_nid, user_id, payload)
+            SELECT base + n + place, kind_receipt(), room, user_id, payload FROM numbered
+        )
+        SELECT coalesce(array_agg(ord::integer ORDER BY ord), '{}') INTO receipts_moved FROM numbered;
+        n := n + cardinality(receipts_moved);
+    END IF;
+
+    IF n > 0 THEN
+        UPDATE log_head SET pos = base + n;
+        PERFORM pg_notify('myelin_log', (base + n)::text);
+    END IF;
+END
+$$;
