@@ -3,11 +3,7 @@
 use myelin_storage::{StorageError, accounts::Profile};
 use ruma::{DeviceId, UserId};
 
-use crate::{
-    Accounts,
-    password::{self, PasswordError},
-    user_data,
-};
+use crate::{Accounts, password::PasswordError, user_data};
 
 /// Deactivate an account for good: no password, no sessions, no third-party identifiers; its profile is emptied if it
 /// is to be erased.
@@ -50,16 +46,4 @@ pub async fn set_password(
     }
     tx.commit().await?;
     Ok(())
-}
-
-/// Set a new password in clear: see [`set_password`].
-pub async fn set_password_in_clear(
-    accounts: &Accounts,
-    user_id: &UserId,
-    new_password: &str,
-    log_out_others: bool,
-    except: Option<&DeviceId>,
-) -> Result<(), PasswordError> {
-    let hash = password::hash(accounts, new_password).await?;
-    set_password(accounts, user_id, &hash, log_out_others, except).await
 }

@@ -29,6 +29,9 @@ pub enum PasswordError {
 /// What a password must be like, and is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
+    /// Nothing at all.
+    #[error("The password must not be empty")]
+    Empty,
     /// Too short.
     #[error("The password must be at least {0} characters long")]
     TooShort(usize),
@@ -50,6 +53,7 @@ impl WeakPassword {
     /// The error code that the specification gives it.
     pub fn errcode(self) -> &'static str {
         match self {
+            Self::Empty => "M_WEAK_PASSWORD",
             Self::TooShort(_) => "M_PASSWORD_TOO_SHORT",
             Self::NoDigit => "M_PASSWORD_NO_DIGIT",
             Self::NoSymbol => "M_PASSWORD_NO_SYMBOL",
@@ -59,8 +63,11 @@ impl WeakPassword {
     }
 }
 
-/// Whether a new password is good enough.
+/// Whether a new password is good enough. An empty one is not, whatever the policy says.
 pub fn check_policy(policy: &PasswordPolicy, password: &str) -> Result<(), WeakPassword> {
+    if password.is_empty() {
+        return Err(WeakPassword::Empty);
+    }
     if !policy.enabled {
         return Ok(());
     }
@@ -89,9 +96,20 @@ pub async fn hash(accounts: &Accounts, password: &str) -> Result<String, Passwor
     accounts.hashing().run(move |workspace| hash_now(workspace, &password)).await?
 }
 
-/// Hash a password at once, on this thread: for programs that serve nobody.
+/// Hash a password at once, on this thread: for programs that serve nobody. The hash is one that [`verify`] takes.
 pub fn hash_with_pepper(password: &str, pepper: &str) -> Result<String, PasswordError> {
     hash_now(&Workspace::default(), &normalize(password, pepper))
+}
+
+/// Hash a password with bcrypt, as Synapse does, at once: for programs that serve nobody. The cost grows by a factor of
+/// two with each of the `rounds`.
+pub fn bcrypt_with_pepper(
+    password: &str,
+    pepper: &str,
+    rounds: u32,
+) -> Result<String, PasswordError> {
+    bcrypt::hash(normalize(password, pepper), rounds)
+        .map_err(|error| PasswordError::Hash(error.to_string()))
 }
 
 /// Whether the password is the user's. A hash that is not argon2id is replaced if it is.
@@ -101,21 +119,22 @@ pub async fn verify(
     password: &str,
     stored: &str,
 ) -> Result<bool, PasswordError> {
-    let (prepared, stored) = (prepare(accounts, password), stored.to_owned());
+    let (prepared, checked) = (prepare(accounts, password), stored.to_owned());
     let is_old = !stored.starts_with("$argon2id$");
     let check = move |workspace: &Workspace| {
         if is_old {
             // A hash that does not parse fits no password.
-            return bcrypt::verify(&prepared, &stored).unwrap_or(false);
+            return bcrypt::verify(&prepared, &checked).unwrap_or(false);
         }
-        PasswordHash::new(&stored)
-            .is_ok_and(|stored| workspace.verify_password(&prepared, &stored).is_ok())
+        PasswordHash::new(&checked)
+            .is_ok_and(|hash| workspace.verify_password(&prepared, &hash).is_ok())
     };
     let fits = accounts.hashing().run(check).await?;
     if fits && is_old {
         let hash = hash(accounts, password).await?;
         let mut tx = accounts.db().begin().await?;
-        tx.users().set_password(user_id, Some(&hash)).await?;
+        // The password may have been changed, or the account have ended, while this one was checked.
+        tx.users().replace_password_hash(user_id, stored, &hash).await?;
         tx.commit().await?;
     }
     Ok(fits)
@@ -159,6 +178,7 @@ mod tests {
             require_uppercase: true,
         };
         let cases = [
+            ("", Err(WeakPassword::Empty)),
             ("aB1!", Err(WeakPassword::TooShort(8))),
             ("abcdefgH!", Err(WeakPassword::NoDigit)),
             ("abcdefgH1", Err(WeakPassword::NoSymbol)),
@@ -169,6 +189,22 @@ mod tests {
         for (password, expected) in cases {
             assert_eq!(check_policy(&policy, password), expected, "{password}");
         }
+    }
+
+    #[test]
+    fn an_empty_password_is_none_even_without_a_policy() {
+        assert_eq!(check_policy(&PasswordPolicy::default(), ""), Err(WeakPassword::Empty));
+        assert_eq!(check_policy(&PasswordPolicy::default(), "x"), Ok(()));
+    }
+
+    #[test]
+    fn one_password_in_two_forms_is_one() {
+        // U+212B, the sign of the unit Angstrom, and the letter that it stands for.
+        let hash = bcrypt_with_pepper("\u{212b}", "pepper", 4).unwrap();
+        assert!(bcrypt::verify("\u{c5}pepper", &hash).unwrap());
+        let hash = hash_with_pepper("\u{212b}", "pepper").unwrap();
+        let hash = PasswordHash::new(&hash).unwrap();
+        assert!(Workspace::default().verify_password("\u{c5}pepper".as_bytes(), &hash).is_ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Registers users: which names they may have, and what comes with an account.
 
 use myelin_storage::{
-    StorageError,
+    StorageError, Tx,
     accounts::{NewUser, Profile},
 };
 use ruma::{OwnedUserId, UserId};
@@ -9,6 +9,7 @@ use ruma::{OwnedUserId, UserId};
 use crate::{
     Accounts,
     session::{self, AuthenticateError, Credentials},
+    uia::REGISTERED_USER,
 };
 
 /// The length of a user ID (appendices, "User identifiers").
@@ -44,6 +45,9 @@ pub enum UsernameError {
     /// The session has registered another name already.
     #[error("A different user ID has already been registered for this session")]
     OtherRegistered,
+    /// The session has registered somebody, in a request at the same time.
+    #[error("A user has already been registered by this session")]
+    SessionUsed,
     /// A guest's name can be taken over by that guest only.
     #[error("Cannot register taken user ID without valid guest credentials for that user.")]
     NotThatGuest,
@@ -117,8 +121,7 @@ fn check_spelling(accounts: &Accounts, localpart: &str) -> Result<OwnedUserId, U
 }
 
 async fn is_taken(accounts: &Accounts, user_id: &UserId) -> Result<bool, StorageError> {
-    Ok(accounts.db().users().find(user_id).await?.is_some()
-        || accounts.db().users().find_ignoring_case(user_id).await?.is_some())
+    accounts.db().users().is_taken(user_id).await
 }
 
 async fn is_guest(
@@ -153,6 +156,10 @@ pub struct NewAccount<'a> {
     pub appservice_id: Option<&'a str>,
     /// The account exists, as a guest's.
     pub was_guest: bool,
+    /// The session of user-interactive authentication that it comes out of: one session makes one account.
+    pub session_id: Option<&'a str>,
+    /// The registration token that was set aside for it: it has one use less.
+    pub registration_token: Option<&'a str>,
 }
 
 /// Register a user.
@@ -161,18 +168,17 @@ pub async fn register(
     account: NewAccount<'_>,
 ) -> Result<OwnedUserId, UsernameError> {
     if let Some(user_id) = &account.user_id {
-        return if add(accounts, user_id, &account).await? {
-            Ok(user_id.clone())
-        } else {
-            Err(UsernameError::InUse)
-        };
+        add(accounts, user_id, &account).await?;
+        return Ok(user_id.clone());
     }
     for _ in 0..NUMBERS_TRIED_MAX {
         let number = accounts.db().users().next_number().await?;
         let user_id = OwnedUserId::try_from(format!("@{number}:{}", accounts.server_name()))
             .map_err(|_| UsernameError::TooLong)?;
-        if add(accounts, &user_id, &account).await? {
-            return Ok(user_id);
+        match add(accounts, &user_id, &account).await {
+            Ok(()) => return Ok(user_id),
+            Err(UsernameError::InUse) => {}
+            Err(error) => return Err(error),
         }
     }
     Err(UsernameError::InUse)
@@ -182,11 +188,12 @@ async fn add(
     accounts: &Accounts,
     user_id: &UserId,
     account: &NewAccount<'_>,
-) -> Result<bool, StorageError> {
+) -> Result<(), UsernameError> {
     let mut tx = accounts.db().begin().await?;
+    complete_session(&mut tx, user_id, account).await?;
     if account.was_guest {
         if !tx.users().upgrade_guest(user_id, account.password_hash.as_deref()).await? {
-            return Ok(false);
+            return Err(UsernameError::InUse);
         }
         tx.users().publish(user_id);
     } else {
@@ -200,7 +207,7 @@ async fn add(
             is_admin: account.is_admin,
         };
         if !tx.users().add(&user).await? {
-            return Ok(false);
+            return Err(UsernameError::InUse);
         }
     }
     let named = account.user_id.is_some() && !account.is_guest;
@@ -213,7 +220,25 @@ async fn add(
         tx.profiles().publish(user_id);
     }
     tx.commit().await?;
-    Ok(true)
+    Ok(())
+}
+
+/// Use up what the account comes out of, in the transaction that makes it: requests of one session that come at once wait
+/// for each other here, and all but the first find it used.
+async fn complete_session(
+    tx: &mut Tx,
+    user_id: &UserId,
+    account: &NewAccount<'_>,
+) -> Result<(), UsernameError> {
+    if let Some(session_id) = account.session_id
+        && !tx.uia_sessions().add_note(session_id, REGISTERED_USER, user_id.as_str()).await?
+    {
+        return Err(UsernameError::SessionUsed);
+    }
+    if let Some(token) = account.registration_token {
+        tx.registration_tokens().complete(token).await?;
+    }
+    Ok(())
 }
 
 /// Whether an application service may register a user, and under which ID. It may use any spelling.
@@ -235,12 +260,4 @@ pub fn check_appservice_username(
         return Err(UsernameError::Exclusive);
     }
     Ok(user_id)
-}
-
-/// A registration with a token is complete: the token has one use less.
-pub async fn complete_token(accounts: &Accounts, token: &str) -> Result<(), StorageError> {
-    let mut tx = accounts.db().begin().await?;
-    tx.registration_tokens().complete(token).await?;
-    tx.commit().await?;
-    Ok(())
 }

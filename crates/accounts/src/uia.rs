@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Accounts,
-    password::PasswordError,
+    password::{self, PasswordError},
     random,
     session::{IdentifyError, LogInError, identify, log_in_by_password},
 };
@@ -25,7 +25,7 @@ const PARAMS_SIZE_BYTES_MAX: usize = 65_536;
 /// The note of whom a registration's session has registered.
 pub const REGISTERED_USER: &str = "registered_user";
 
-/// The note of the password that a registration's session began with, as its hash.
+/// The note of the new password that a session began with, as its hash.
 pub const PASSWORD_HASH: &str = "password_hash";
 
 /// Nothing to be proved.
@@ -44,6 +44,8 @@ pub struct UiaRequest<'a> {
     pub flows: &'a [Vec<&'static str>],
     /// The body, without `auth`.
     pub params: Map<String, Value>,
+    /// The names in the body that the session may keep. What is not named here is not stored: no secret ever is.
+    pub kept: &'a [&'static str],
     /// What the client sent as `auth`.
     pub auth: Option<Map<String, Value>>,
     /// Whose account it is about. `None` while registering.
@@ -57,7 +59,7 @@ pub enum UiaProgress {
     Complete {
         /// The session.
         session_id: String,
-        /// The body, as sent now or before.
+        /// The body as sent now, or what was kept of it before.
         params: Map<String, Value>,
         /// What was completed, and notes.
         stages: Map<String, Value>,
@@ -161,7 +163,10 @@ pub async fn authenticate(
 }
 
 async fn begin(accounts: &Accounts, request: &UiaRequest<'_>) -> Result<UiaSession, UiaError> {
-    let size = serde_json::to_string(&request.params).map_or(usize::MAX, |json| json.len());
+    let kept = request.params.iter().filter(|(name, _)| request.kept.contains(&name.as_str()));
+    let params: Map<String, Value> =
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let size = serde_json::to_string(&params).map_or(usize::MAX, |json| json.len());
     if size > PARAMS_SIZE_BYTES_MAX {
         return Err(UiaError::TooLarge);
     }
@@ -170,7 +175,7 @@ async fn begin(accounts: &Accounts, request: &UiaRequest<'_>) -> Result<UiaSessi
         session_id: random::text(SESSION_ID_LENGTH_CHARS),
         created_ts: now,
         operation: request.operation.to_owned(),
-        params: request.params.clone(),
+        params,
         stages: Map::new(),
     };
     let mut tx = accounts.db().begin().await?;
@@ -213,6 +218,20 @@ pub async fn set_note(
     tx.uia_sessions().set_stage(session_id, name, value).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Keep the password of a request that is not authenticated yet, as its hash. The first of a session stays.
+pub async fn keep_password(
+    accounts: &Accounts,
+    session_id: &str,
+    new_password: &str,
+) -> Result<(), PasswordError> {
+    let session = find(accounts, session_id).await?;
+    if session.is_none_or(|session| session.stages.contains_key(PASSWORD_HASH)) {
+        return Ok(());
+    }
+    let hash = password::hash(accounts, new_password).await?;
+    Ok(set_note(accounts, session_id, PASSWORD_HASH, &hash.into()).await?)
 }
 
 /// Complete a stage that the user went through on a page of this server. Whether it was right.
@@ -306,18 +325,38 @@ async fn check_registration_token(
             });
         }
     };
-    // A token that the session has used already is not used up by asking again.
-    if session.stages.get(REGISTRATION_TOKEN).and_then(Value::as_str) == Some(token) {
-        return Ok(StageResult::Done(Value::String(token.clone())));
-    }
-    let mut tx = accounts.db().begin().await?;
-    let is_valid = tx.registration_tokens().reserve(token, accounts.now_ms()).await?;
-    tx.commit().await?;
+    let is_valid = reserve_token(accounts, &session.session_id, token).await?;
     Ok(if is_valid {
         StageResult::Done(Value::String(token.clone()))
     } else {
         StageResult::Wrong { errcode: "M_UNAUTHORIZED", error: "Invalid registration token" }
     })
+}
+
+/// Set a use of a token aside for a session. Whether there is one. However often and at once it is asked for, a session has
+/// one use of one token.
+async fn reserve_token(
+    accounts: &Accounts,
+    session_id: &str,
+    token: &str,
+) -> Result<bool, StorageError> {
+    let mut tx = accounts.db().begin().await?;
+    let Some(session) = tx.uia_sessions().find_locked(session_id).await? else {
+        return Ok(false);
+    };
+    let reserved = session.stages.get(REGISTRATION_TOKEN).and_then(Value::as_str);
+    if reserved == Some(token) {
+        return Ok(true);
+    }
+    if !tx.registration_tokens().reserve(token, accounts.now_ms()).await? {
+        return Ok(false);
+    }
+    if let Some(other) = reserved {
+        tx.registration_tokens().give_back(other).await?;
+    }
+    tx.uia_sessions().set_stage(session_id, REGISTRATION_TOKEN, &token.into()).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 fn challenge(

@@ -10,6 +10,7 @@ use myelin_accounts::{
     session::{self, NewSession},
 };
 use myelin_http::{ApiError, Raw};
+use myelin_rooms::{Rooms, membership::auto_join};
 use ruma::{
     DeviceId,
     api::{auth_scheme::NoAuthentication, error::ErrorKind},
@@ -35,6 +36,7 @@ pub(crate) async fn get_nonce(State(accounts): State<Accounts>) -> Json<Value> {
 #[tracing::instrument(name = "admin.register.register", skip_all)]
 pub(crate) async fn register(
     State(accounts): State<Accounts>,
+    State(rooms): State<Rooms>,
     raw: Raw<NoAuthentication>,
 ) -> Answer {
     let body = raw.json_object(false)?;
@@ -53,6 +55,7 @@ pub(crate) async fn register(
         ..NewAccount::default()
     };
     let user_id = registration::register(&accounts, account).await.map_err(to_api_error)?;
+    auto_join(&rooms, &user_id, false).await;
     let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or_default();
     let mut answer = json!({ "user_id": user_id, "home_server": user_id.server_name() });
     if flag("inhibit_login") {
@@ -113,6 +116,9 @@ async fn check<'a>(
     }
     let username = read_text(body, "username", "Invalid username")?;
     let password = read_text(body, "password", "Invalid password")?;
+    if password.is_empty() {
+        return Err(ApiError::unknown("Invalid password"));
+    }
     let user_type = body.get("user_type").and_then(Value::as_str).filter(|kind| !kind.is_empty());
     let has_type = !matches!(body.get("user_type"), None | Some(Value::Null));
     if has_type && !user_type.is_some_and(|kind| USER_TYPES.contains(&kind)) {
@@ -173,13 +179,20 @@ fn to_api_error(error: UsernameError) -> ApiError {
         | UsernameError::Numeric => client(ErrorKind::InvalidUsername),
         UsernameError::Exclusive => client(ErrorKind::Exclusive),
         UsernameError::InUse => client(ErrorKind::UserInUse),
-        UsernameError::OtherRegistered | UsernameError::NotThatGuest => client(ErrorKind::Unknown),
+        UsernameError::OtherRegistered
+        | UsernameError::SessionUsed
+        | UsernameError::NotThatGuest => client(ErrorKind::Unknown),
         UsernameError::Storage(error) => error.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use myelin_engine::Engine;
+    use myelin_events::SigningKey;
+    use myelin_rooms::{RoomSettings, membership::AutoJoin};
     use myelin_testing::{TestResponse, TestServer};
     use sqlx::PgPool;
 
@@ -190,7 +203,16 @@ mod tests {
 
     async fn open(pool: PgPool) -> TestServer {
         TestServer::open(pool, |parts| {
-            crate::routes().with_state(AdminApi::new(parts.accounts.clone())).finish()
+            let alias = "#welcome:example.org".try_into().unwrap();
+            let settings = RoomSettings {
+                auto_join: AutoJoin { aliases: vec![alias], create: true, ..AutoJoin::default() },
+                ..RoomSettings::default()
+            };
+            let key = Arc::new(SigningKey::from_seed(&[7; 32], "test"));
+            let name = parts.server_name.to_owned();
+            let engine = Engine::new(parts.db.clone(), parts.clock(), name, key);
+            let rooms = Rooms::new(engine, settings);
+            crate::routes().with_state(AdminApi::new(parts.accounts.clone(), rooms)).finish()
         })
         .await
     }
@@ -229,6 +251,21 @@ mod tests {
         let wrong = register(&server, "guess", "eve", true).await;
         assert_eq!(wrong.error(), (403, "M_UNKNOWN"));
     }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_new_user_joins_the_rooms_that_new_users_join(pool: PgPool) {
+        let server = open(pool.clone()).await;
+        register(&server, "shared secret", "alice", false).await.ok();
+        register(&server, "shared secret", "bob", false).await.ok();
+        let joined: Vec<String> = sqlx::query_scalar(
+            "SELECT user_id FROM memberships WHERE membership = 2 ORDER BY user_id",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        assert_eq!(joined, ["@alice:example.org", "@bob:example.org"]);
+    }
+
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn a_nonce_of_one_node_is_good_once_on_all(pool: PgPool) {
         let (here, there) = (open(pool.clone()).await, open(pool).await);

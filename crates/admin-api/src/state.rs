@@ -2,22 +2,30 @@
 
 use axum::extract::FromRef;
 use myelin_accounts::Accounts;
+use myelin_rooms::Rooms;
 
 /// The state of the admin API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AdminApi {
     accounts: Accounts,
+    rooms: Rooms,
 }
 
 impl AdminApi {
-    /// Serve the accounts.
-    pub fn new(accounts: Accounts) -> Self {
-        Self { accounts }
+    /// Serve the accounts and the rooms.
+    pub fn new(accounts: Accounts, rooms: Rooms) -> Self {
+        Self { accounts, rooms }
     }
 }
 
 impl FromRef<AdminApi> for Accounts {
     fn from_ref(api: &AdminApi) -> Self {
         api.accounts.clone()
+    }
+}
+
+impl FromRef<AdminApi> for Rooms {
+    fn from_ref(api: &AdminApi) -> Self {
+        api.rooms.clone()
     }
 }

@@ -18,6 +18,10 @@ pub enum Status {
     Used,
     /// Synapse does something with it that Myelin does not do yet.
     Later,
+    /// As [`Status::Later`], and on by itself in Synapse: who sets it is told unless it is switched off.
+    Lost,
+    /// It keeps somebody out or something closed, and does not work yet: who asks for it may not start without it.
+    Refused,
     /// It switches off what cannot be switched off yet.
     Stays,
     /// It belongs to something that is not there yet; by itself it asks for nothing.
@@ -49,6 +53,8 @@ pub static KEYS: LazyLock<BTreeMap<&'static str, Key>> = LazyLock::new(|| {
         let (Some(name), Some(status)) = (cells.next(), cells.next()) else { continue };
         let status = match status {
             "used" => Status::Used,
+            "lost" => Status::Lost,
+            "refused" => Status::Refused,
             "stays" => Status::Stays,
             "quiet" => Status::Quiet,
             "moot" => Status::Moot,
@@ -61,14 +67,23 @@ pub static KEYS: LazyLock<BTreeMap<&'static str, Key>> = LazyLock::new(|| {
     keys
 });
 
-/// Warns of every key in the document that has no effect, and of those that nobody knows.
-pub(crate) fn check(document: &Document) -> Vec<Warning> {
-    let mut warnings = Vec::new();
+/// What the table says of the keys of a document.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// Keys that have no effect, and those that nobody knows.
+    pub warnings: Vec<Warning>,
+    /// Keys that protect something and do not work yet.
+    pub problems: Vec<Problem>,
+}
+
+/// Looks every key of the document up in the table.
+pub(crate) fn check(document: &Document) -> Checked {
+    let mut checked = Checked::default();
     for entry in &document.entries {
-        let mut walk = Walk { file: &entry.file, warnings: &mut warnings };
+        let mut walk = Walk { file: &entry.file, checked: &mut checked };
         walk.key("", "", &entry.key, &entry.node);
     }
-    warnings
+    checked
 }
 
 /// What to tell of a key that nobody knows.
@@ -91,7 +106,7 @@ fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k st
 
 struct Walk<'w> {
     file: &'w Path,
-    warnings: &'w mut Vec<Warning>,
+    checked: &'w mut Checked,
 }
 
 impl Walk<'_> {
@@ -106,9 +121,19 @@ impl Walk<'_> {
         let note =
             |empty: &str| if key.note.is_empty() { empty.to_owned() } else { key.note.to_owned() };
         match key.status {
-            Status::Used | Status::Quiet => self.below(&path, key.name, node),
-            Status::Later if is_idle(node, key) => {}
-            Status::Later => {
+            Status::Used => self.below(&path, key.name, node),
+            Status::Later | Status::Refused | Status::Quiet if is_idle(node, key) => {}
+            Status::Lost if is_off(node) => {}
+            Status::Quiet => {
+                let text = format!("has no effect yet: {}", note(parent_note(key.name)));
+                self.warn(Weight::Note, path.clone(), node, text);
+                self.below(&path, key.name, node);
+            }
+            Status::Refused => {
+                let text = format!("not supported yet, and not safe to pass over: {}", note(""));
+                self.checked.problems.push(self.problem(path, node, text));
+            }
+            Status::Later | Status::Lost => {
                 let text = format!("not supported yet: {}", note(parent_note(key.name)));
                 self.warn(Weight::Warn, path, node, text);
             }
@@ -151,8 +176,12 @@ impl Walk<'_> {
     }
 
     fn warn(&mut self, weight: Weight, key: String, node: &Node, text: String) {
-        let problem = Problem { file: Some(self.file.to_owned()), line: node.line, key, text };
-        self.warnings.push(Warning { weight, problem });
+        let problem = self.problem(key, node, text);
+        self.checked.warnings.push(Warning { weight, problem });
+    }
+
+    fn problem(&self, key: String, node: &Node, text: String) -> Problem {
+        Problem { file: Some(self.file.to_owned()), line: node.line, key, text }
     }
 }
 
@@ -188,6 +217,7 @@ fn is_idle(node: &Node, key: &Key) -> bool {
     let is_empty = match &node.value {
         Value::Null | Value::Bool(false) => true,
         Value::List(items) => items.is_empty(),
+        Value::Map(_) if is_switched_off(node, key) => true,
         Value::Map(entries) => entries.iter().all(|(name, node)| match find(key.name, name) {
             Some(key) => is_idle(node, key),
             None => false,
@@ -201,15 +231,56 @@ fn is_idle(node: &Node, key: &Key) -> bool {
     is_empty || is_default
 }
 
+/// Whether a value says that there shall be nothing.
+fn is_off(node: &Node) -> bool {
+    let own = node.get("enabled").unwrap_or(node);
+    matches!(own.value, Value::Null | Value::Bool(false))
+}
+
+/// Whether a section has `enabled: false`, or is off where it does not say.
+fn is_switched_off(section: &Node, key: &Key) -> bool {
+    match section.get("enabled").map(|node| &node.value) {
+        Some(value) => *value == Value::Bool(false),
+        None => find(key.name, "enabled").is_some_and(|enabled| enabled.default == "false"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn warnings(text: &str) -> Vec<String> {
+    fn checked(text: &str) -> Checked {
         let mut document = Document::default();
         let Value::Map(entries) = crate::yaml::parse(text).unwrap().value else { panic!("no map") };
         document.lay_over(entries, Path::new("hs.yaml"));
-        check(&document).iter().map(ToString::to_string).collect()
+        check(&document)
+    }
+
+    fn warnings(text: &str) -> Vec<String> {
+        checked(text).warnings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_protects_and_does_not_work_yet_is_refused() {
+        for (text, key) in [
+            ("modules: [{module: a.B}]", "modules"),
+            ("password_providers: [{module: a.B}]", "password_providers"),
+            ("ldap_config: {enabled: true, uri: x}", "ldap_config"),
+            ("spam_checker: {module: a.B}", "spam_checker"),
+            ("third_party_event_rules: {module: a.B}", "third_party_event_rules"),
+            ("presence: {presence_router: {module: a.B}}", "presence.presence_router"),
+            ("matrix_authentication_service: {enabled: true}", "matrix_authentication_service"),
+            ("experimental_features: {msc3861: {enabled: true}}", "experimental_features.msc3861"),
+            ("account_validity: {enabled: true}", "account_validity"),
+            ("limit_usage_by_mau: true", "limit_usage_by_mau"),
+            ("user_consent: {block_events_error: agree}", "user_consent.block_events_error"),
+        ] {
+            let keys: Vec<_> = checked(text).problems.into_iter().map(|wrong| wrong.key).collect();
+            assert_eq!(keys, [key], "{text}");
+        }
+        let off = "modules: []\nmatrix_authentication_service: {secret: x}\nlimit_usage_by_mau: false\n\
+            account_validity: {enabled: false, period: 6w}\nldap_config: {enabled: false, uri: x}\n";
+        assert_eq!(checked(off).problems, []);
     }
 
     #[test]
@@ -232,9 +303,22 @@ mod tests {
             ),
             [
                 "hs.yaml:1: url_preview_enabled: not supported yet: links have no previews",
+                "hs.yaml:3: enable_search: not supported yet: messages cannot be searched",
                 "hs.yaml:4: web_client: has no effect, in Synapse neither",
                 "hs.yaml:5: redis: has no effect: every node does all work; there are no workers to configure",
             ]
+        );
+    }
+
+    #[test]
+    fn what_synapse_does_by_itself_is_told_though_it_is_set_to_the_default() {
+        let told = warnings("redaction_retention_period: 7d\npush: {enabled: true}\n");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(
+            warnings(
+                "redaction_retention_period: null\npush: {enabled: false}\nenable_search: false\n"
+            ),
+            [""; 0]
         );
     }
 

@@ -49,9 +49,12 @@ pub struct Sources {
     pub data_directory: Option<PathBuf>,
     /// Whether secrets may stand in the config itself. Default: true.
     pub secrets_in_config: bool,
-    /// Whether files that are missing and that Synapse would make are made: the signing key and some secrets.
-    /// Default: false.
-    pub create_files: bool,
+    /// Whether the secrets that are missing and that Synapse would make are made: `registration_shared_secret_path`
+    /// and `form_secret_path`. Default: false.
+    pub create_secrets: bool,
+    /// Whether a signing key that is missing is made. It is the server's identity: a new one belongs to a new server,
+    /// so that only who writes a new config asks for it. Default: false.
+    pub create_signing_key: bool,
 }
 
 impl Default for Sources {
@@ -61,7 +64,8 @@ impl Default for Sources {
             config_directory: None,
             data_directory: None,
             secrets_in_config: true,
-            create_files: false,
+            create_secrets: false,
+            create_signing_key: false,
         }
     }
 }
@@ -137,8 +141,10 @@ pub fn load_part(sources: &Sources, keys: &[&str]) -> Result<Loaded, ConfigError
 fn load_if(sources: &Sources, matters: impl Fn(&str) -> bool) -> Result<Loaded, ConfigError> {
     let mut warnings = Vec::new();
     let document = source::read(&sources.paths, &mut warnings)?;
-    warnings.extend(keys::check(&document));
+    let checked = keys::check(&document);
+    warnings.extend(checked.warnings);
     let reader = reader::Reader::new(&document, sources, warnings);
+    reader.problems.borrow_mut().extend(checked.problems);
     let config = read(&reader.root());
     let mut problems = reader.problems.into_inner();
     problems.retain(|problem| matters(&problem.key));
@@ -159,7 +165,7 @@ fn read(root: &reader::Section<'_>) -> Config {
     Config {
         tls: listeners::read_tls(root, &listeners),
         database: database::read(root),
-        log_config: root.path("log_config"),
+        log_config: read_log_config_path(root),
         signing: signing::read(root, &server.server_name),
         registration: registration::read(root),
         sessions: sessions::read(root),
@@ -175,6 +181,16 @@ fn read(root: &reader::Section<'_>) -> Config {
         server,
         listeners,
     }
+}
+
+/// A file that is not there is no reason not to start, and none to say nothing.
+fn read_log_config_path(root: &reader::Section<'_>) -> Option<PathBuf> {
+    let file = root.path("log_config")?;
+    if !file.exists() {
+        let text = format!("{} is not there; logs go to standard error", file.display());
+        root.warn("log_config", text);
+    }
+    Some(file)
 }
 
 #[cfg(test)]

@@ -97,6 +97,13 @@ pub(crate) fn show(node: &Node) -> String {
     text
 }
 
+/// Whether a value at this place may hold a secret, which must not reach a log.
+fn may_be_secret(path: &str) -> bool {
+    const WORDS: &[&str] =
+        &["secret", "token", "pass", "pepper", "key", "headers", "database", "dsn"];
+    WORDS.iter().any(|word| path.contains(word)) && !path.ends_with("_path")
+}
+
 impl<'a> Section<'a> {
     /// The value of a key; an empty value counts as absent.
     pub fn find(&self, key: &str) -> Option<Found<'a>> {
@@ -131,10 +138,15 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports a wrong value, which is shown.
+    /// Reports a wrong value, which is shown unless it may be a secret.
     pub fn wrong(&self, found: &Found<'_>, allowed: &str) {
-        let text =
-            format!("{} is {}; allowed: {allowed}", show(found.node), found.node.value.kind());
+        let kind = found.node.value.kind();
+        let is_plain = matches!(found.node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+        let text = if may_be_secret(&found.path) && !is_plain {
+            format!("is {kind}; allowed: {allowed}")
+        } else {
+            format!("{} is {kind}; allowed: {allowed}", show(found.node))
+        };
         self.wrong_text(found, text);
     }
 
@@ -180,6 +192,7 @@ impl<'a> Section<'a> {
         });
     }
 
+    #[must_use]
     pub fn bool(&self, key: &str, default: bool) -> bool {
         let Some(found) = self.find(key) else { return default };
         match &found.node.value {
@@ -196,6 +209,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
         let found = self.find(key)?;
         match &found.node.value {
@@ -207,6 +221,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    #[must_use]
     pub fn text_or_number(&self, key: &str) -> Option<String> {
         match &self.find(key)?.node.value {
             Value::Int(number) => Some(number.to_string()),
@@ -214,6 +229,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    #[must_use]
     pub fn int(&self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let found = self.find(key)?;
         let number = match &found.node.value {
@@ -236,6 +252,7 @@ impl<'a> Section<'a> {
     }
 
     /// A number, 0 or more.
+    #[must_use]
     pub fn number(&self, key: &str) -> Option<f64> {
         let found = self.find(key)?;
         match &found.node.value {
@@ -249,6 +266,7 @@ impl<'a> Section<'a> {
     }
 
     /// A duration in milliseconds.
+    #[must_use]
     pub fn duration_ms(&self, key: &str) -> Option<u64> {
         let found = self.find(key)?;
         let value = match &found.node.value {
@@ -266,6 +284,7 @@ impl<'a> Section<'a> {
     }
 
     /// A size in bytes.
+    #[must_use]
     pub fn size_bytes(&self, key: &str) -> Option<u64> {
         let found = self.find(key)?;
         let value = match &found.node.value {
@@ -282,6 +301,7 @@ impl<'a> Section<'a> {
         value
     }
 
+    #[must_use]
     pub fn texts(&self, key: &str) -> Option<Vec<String>> {
         let found = self.find(key)?;
         let Value::List(items) = &found.node.value else {
@@ -304,6 +324,7 @@ impl<'a> Section<'a> {
         Some(texts)
     }
 
+    #[must_use]
     pub fn choice<T: Clone>(&self, key: &str, choices: &[(&str, T)], default: T) -> T {
         let Some(found) = self.find(key) else { return default };
         let text = match &found.node.value {
@@ -369,6 +390,7 @@ impl<'a> Section<'a> {
     }
 
     /// An absolute path: relative ones start from the working directory, as in Synapse.
+    #[must_use]
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         self.text(key).filter(|text| !text.is_empty()).map(|text| absolute(Path::new(&text)))
     }

@@ -115,7 +115,7 @@ impl Section<'_> {
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && missing == Missing::Create =>
             {
-                if !self.reader.sources.create_files {
+                if !self.reader.sources.create_secrets {
                     return None;
                 }
                 let text = random_text(GENERATED_LENGTH);

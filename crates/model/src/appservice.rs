@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
+use fancy_regex::{Regex, RegexBuilder};
 use ruma::{OwnedUserId, ServerName, UserId};
 use serde::Deserialize;
+
+/// How many steps back one match of a namespace may take. Look-ahead and back references, which Python's `re` has, make it
+/// possible to write one that would never end.
+const BACKTRACKS_MAX: usize = 100_000;
 
 /// A registration file (application service API, "Registration").
 #[derive(Debug, Clone, Deserialize)]
@@ -52,7 +56,7 @@ pub struct AppserviceNamespace {
     /// Nobody else may have such names.
     #[serde(default)]
     pub exclusive: bool,
-    /// A regular expression that the identifier must match from its start.
+    /// A regular expression as Python's `re` takes it, which the identifier must match from its start.
     pub regex: String,
 }
 
@@ -74,11 +78,11 @@ impl Appservice {
         registration: AppserviceRegistration,
         server_name: &ServerName,
     ) -> Result<Self, String> {
-        let compile = |namespaces: &[AppserviceNamespace]| {
+        let prepare = |namespaces: &[AppserviceNamespace]| {
             namespaces
                 .iter()
                 .map(|namespace| {
-                    Regex::new(&format!("^(?:{})", namespace.regex))
+                    compile(&namespace.regex)
                         .map(|regex| (namespace.exclusive, regex))
                         .map_err(|error| format!("namespace {:?}: {error}", namespace.regex))
                 })
@@ -89,9 +93,9 @@ impl Appservice {
                 .map_err(|error| format!("sender_localpart: {error}"))?;
         Ok(Self {
             sender,
-            users: compile(&registration.namespaces.users)?,
-            aliases: compile(&registration.namespaces.aliases)?,
-            rooms: compile(&registration.namespaces.rooms)?,
+            users: prepare(&registration.namespaces.users)?,
+            aliases: prepare(&registration.namespaces.aliases)?,
+            rooms: prepare(&registration.namespaces.rooms)?,
             registration,
         })
     }
@@ -122,12 +126,30 @@ impl Appservice {
     }
 }
 
-fn is_in(namespaces: &[(bool, Regex)], id: &str) -> bool {
-    namespaces.iter().any(|(_, regex)| regex.is_match(id))
+fn compile(regex: &str) -> Result<Regex, Box<fancy_regex::Error>> {
+    let pattern = format!("^(?:{})", from_python(regex));
+    RegexBuilder::new(&pattern).backtrack_limit(BACKTRACKS_MAX).build().map_err(Box::new)
 }
 
+/// Python's `\Z` is the very end, which is `\z` elsewhere.
+fn from_python(regex: &str) -> String {
+    let mut pattern = String::with_capacity(regex.len());
+    let mut is_escaped = false;
+    for letter in regex.chars() {
+        pattern.push(if is_escaped && letter == 'Z' { 'z' } else { letter });
+        is_escaped = letter == '\\' && !is_escaped;
+    }
+    pattern
+}
+
+/// A match that would take too long gives an application service nothing.
+fn is_in(namespaces: &[(bool, Regex)], id: &str) -> bool {
+    namespaces.iter().any(|(_, regex)| regex.is_match(id).unwrap_or(false))
+}
+
+/// A match that would take too long gives nobody what may be another's.
 fn is_exclusive_in(namespaces: &[(bool, Regex)], id: &str) -> bool {
-    namespaces.iter().any(|(exclusive, regex)| *exclusive && regex.is_match(id))
+    namespaces.iter().any(|(exclusive, regex)| *exclusive && regex.is_match(id).unwrap_or(true))
 }
 
 /// All application services of this server. Cheap to clone.
@@ -191,6 +213,29 @@ mod tests {
             receive_ephemeral: false,
         };
         Appservices::new(vec![Appservice::new(registration, server_name!("h.org")).unwrap()])
+    }
+
+    #[test]
+    fn what_python_takes_is_taken() {
+        for (regex, yes, no) in [
+            ("@(?!admin)[a-z]+:h.org", "@alice:h.org", "@admin:h.org"),
+            (r"@_irc_.*(?<!_bot):h\.org\Z", "@_irc_a:h.org", "@_irc_a_bot:h.org"),
+            ("@(?P<twice>[a-z]+)-(?P=twice):h.org", "@a-a:h.org", "@a-b:h.org"),
+            (r"@(?i:IRC)_\w+", "@irc_x:h.org", "@ir_x:h.org"),
+        ] {
+            let regex = compile(regex).unwrap();
+            assert!(regex.is_match(yes).unwrap(), "{regex:?}");
+            assert!(!regex.is_match(no).unwrap(), "{regex:?}");
+        }
+        assert!(compile("@(unclosed").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_decided_is_nobodys() {
+        let endless = vec![(true, compile(r"@(a|aa|a?a)+(?=x)\1z").unwrap())];
+        let id = format!("@{}:h.org", "a".repeat(200));
+        assert!(!is_in(&endless, &id));
+        assert!(is_exclusive_in(&endless, &id));
     }
 
     #[test]

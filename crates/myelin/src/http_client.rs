@@ -1,6 +1,6 @@
 //! A small HTTP client for the little that is sent out: one request a connection, over TLS if the URL says so.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 
 /// How long the whole exchange may take.
@@ -29,6 +29,24 @@ pub async fn send(request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
     let url = request.uri().to_string();
     let exchange = tokio::time::timeout(TIMEOUT, exchange(request));
     exchange.await.with_context(|| format!("{url} did not answer in time"))?
+}
+
+/// Sends a request to a server on this machine by its unix socket, and gives the whole answer.
+///
+/// # Errors
+///
+/// Why there is no answer, for people to read.
+pub async fn send_to_socket(
+    socket: &Path,
+    mut request: Request<Bytes>,
+) -> anyhow::Result<Response<Bytes>> {
+    let what = || format!("no server answers at {}; is it running?", socket.display());
+    let exchange = async {
+        let stream = UnixStream::connect(socket).await.with_context(what)?;
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+        talk(stream, request.map(Full::new)).await
+    };
+    tokio::time::timeout(TIMEOUT, exchange).await.with_context(what)?
 }
 
 async fn exchange(request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {

@@ -12,7 +12,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use sqlx::PgPool;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{StorageError, migrate::functions};
@@ -27,6 +30,8 @@ const ALIVE_MILLIS: u64 = 3_000;
 #[derive(Debug, Clone)]
 pub struct Leases {
     inner: Arc<Inner>,
+    /// Closed when the leases have been given back.
+    ended: watch::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -62,8 +67,20 @@ impl Leases {
     /// Let the heart of this node beat until `stop`; then its leases are free for others.
     pub fn start(pool: PgPool, stop: CancellationToken) -> Self {
         let inner = Arc::new(Inner::new(pool));
-        tokio::spawn(run(Arc::clone(&inner), stop));
-        Self { inner }
+        let (running, ended) = watch::channel(());
+        let run = run(Arc::clone(&inner), stop);
+        tokio::spawn(async move {
+            run.await;
+            drop(running);
+        });
+        Self { inner, ended }
+    }
+
+    /// Waits until the leases have been given back after a stop: the pool must stay open until then.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // Nothing is ever sent: the error says that the sender is gone.
+        while ended.changed().await.is_ok() {}
     }
 
     /// Wait until this node holds the lease of a name. One task of a node may want it at a time.
@@ -237,13 +254,20 @@ mod tests {
     async fn a_node_that_stops_frees_its_leases(pool: PgPool) {
         let stop = CancellationToken::new();
         let first = Leases::start(pool.clone(), stop.clone());
-        let second = Leases::start(pool, CancellationToken::new());
         let lease = first.hold(NAME).await;
+        assert_eq!(held_count(&pool).await, 1);
 
         stop.cancel();
 
         lease.lost().await;
+        first.ended().await;
+        assert_eq!(held_count(&pool).await, 0, "given back, before the pool is closed");
+        let second = Leases::start(pool, CancellationToken::new());
         tokio::time::timeout(2 * BEAT_INTERVAL, second.hold(NAME)).await.unwrap();
+    }
+
+    async fn held_count(pool: &PgPool) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM leases").fetch_one(pool).await.unwrap()
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]

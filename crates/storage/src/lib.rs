@@ -10,6 +10,7 @@ mod error;
 mod event_cache;
 mod heads;
 mod ignored;
+mod inspect;
 mod leases;
 pub mod log;
 mod migrate;
@@ -31,6 +32,7 @@ pub use self::{
     error::StorageError,
     event_cache::EventCache,
     heads::{Extremity, Heads, RoomHead},
+    inspect::DatabaseContents,
     leases::{Lease, Leases},
     log::{Change, Log, LogEntry, LogSubscriber},
     migrate::MIGRATOR,

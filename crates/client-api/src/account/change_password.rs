@@ -1,12 +1,18 @@
 //! `POST /_matrix/client/v3/account/password` (client-server API, "Password management").
 
 use axum::{Json, extract::State};
-use myelin_accounts::{Accounts, deactivate, password::PASSWORD_LENGTH_CHARS_MAX};
+use myelin_accounts::{
+    Accounts, deactivate,
+    password::{self, PASSWORD_LENGTH_CHARS_MAX},
+};
 use myelin_http::{ApiError, BearerToken, RateLimits, Raw};
 use serde_json::{Value, json};
 
 use super::register::check_policy;
-use crate::{Answer, uia::require_auth};
+use crate::{
+    Answer,
+    uia::{Demand, require_auth},
+};
 
 #[tracing::instrument(name = "client.account.change_password", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(
@@ -16,30 +22,40 @@ pub(crate) async fn handler(
     raw: Raw,
 ) -> Answer {
     let body = raw.json_object(true)?;
-    match body.get("new_password") {
-        None => {}
+    let new_password = match body.get("new_password") {
+        None => None,
         Some(Value::String(new)) if new.chars().count() <= PASSWORD_LENGTH_CHARS_MAX => {
             check_policy(&accounts, new)?;
+            Some(new.clone())
         }
         Some(_) => return Err(ApiError::bad_json("Invalid password")),
-    }
+    };
     let log_out_devices = match body.get("logout_devices") {
         None => None,
         Some(Value::Bool(flag)) => Some(*flag),
         Some(_) => return Err(ApiError::bad_json("logout_devices must be true or false")),
     };
-    let params = require_auth(&accounts, &rate_limits, &raw, body, &token, false).await?;
-    let new_password = params
-        .get("new_password")
-        .and_then(Value::as_str)
-        .ok_or_else(|| ApiError::missing_param("Missing params: password"))?;
-    let log_out_devices =
-        log_out_devices.or(params.get("logout_devices").and_then(Value::as_bool)).unwrap_or(true);
+    let demand = Demand {
+        token: &token,
+        may_skip: false,
+        kept: &["logout_devices"],
+        new_password: new_password.as_deref(),
+    };
+    let proved = require_auth(&accounts, &rate_limits, &raw, body, &demand).await?;
+    let log_out_devices = log_out_devices
+        .or(proved.params.get("logout_devices").and_then(Value::as_bool))
+        .unwrap_or(true);
+    let hash = match new_password {
+        Some(new) => password::hash(&accounts, &new).await.map_err(ApiError::internal)?,
+        None => proved
+            .password_hash
+            .ok_or_else(|| ApiError::missing_param("Missing params: password"))?,
+    };
     let caller = &raw.requester;
-    deactivate::set_password_in_clear(
+    deactivate::set_password(
         &accounts,
         &caller.user_id,
-        new_password,
+        &hash,
         log_out_devices,
         caller.device_id(),
     )
@@ -54,6 +70,39 @@ mod tests {
     use sqlx::PgPool;
 
     use crate::test_server;
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_password_that_waits_for_a_proof_is_not_stored(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let alice = test_server::register(&server, "alice", "old").await;
+        let path = "/_matrix/client/v3/account/password";
+
+        let body = json!({ "new_password": "hunter2", "logout_devices": false });
+        let challenge = server.post(path, Some(&alice), body).await;
+        assert_eq!(challenge.status, 401);
+        let stored: Vec<String> = sqlx::query_scalar("SELECT params || stages FROM uia_sessions")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        assert!(stored.iter().all(|text| !text.contains("hunter2")), "{stored:?}");
+
+        let auth = json!({ "type": "m.login.password", "password": "old", "session": challenge.body["session"],
+            "identifier": { "type": "m.id.user", "user": "alice" } });
+        server.post(path, Some(&alice), json!({ "auth": auth })).await.ok();
+        test_server::log_in(&server, "alice", "hunter2").await;
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn an_empty_password_is_none(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = test_server::register(&server, "alice", "old").await;
+        let body = json!({ "new_password": "" });
+        let refused = server.post("/_matrix/client/v3/account/password", Some(&alice), body).await;
+        assert_eq!(refused.error(), (400, "M_WEAK_PASSWORD"));
+        let login = json!({ "type": "m.login.password", "user": "alice", "password": "" });
+        let refused = server.post("/_matrix/client/v3/login", None, login).await;
+        assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
+    }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn ends_the_other_sessions(pool: PgPool) {

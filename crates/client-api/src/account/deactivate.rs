@@ -6,7 +6,10 @@ use myelin_http::{ApiError, BearerToken, RateLimits, Raw};
 use myelin_rooms::{Rooms, membership};
 use serde_json::{Value, json};
 
-use crate::{Answer, uia::require_auth};
+use crate::{
+    Answer,
+    uia::{Demand, require_auth},
+};
 
 #[tracing::instrument(name = "client.account.deactivate", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(
@@ -24,7 +27,15 @@ pub(crate) async fn handler(
     let params = if raw.requester.appservice_id().is_some() {
         body
     } else {
-        require_auth(&accounts, &rate_limits, &raw, body, &token, false).await?
+        require_auth(
+            &accounts,
+            &rate_limits,
+            &raw,
+            body,
+            &Demand { token: &token, may_skip: false, kept: &["erase"], new_password: None },
+        )
+        .await?
+        .params
     };
     let erase = params.get("erase").and_then(Value::as_bool).unwrap_or_default();
     deactivate::deactivate(&accounts, &raw.requester.user_id, erase).await?;

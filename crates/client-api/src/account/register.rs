@@ -28,6 +28,10 @@ use crate::{
 /// The length of a name that is looked at at all, as Synapse has it.
 const USERNAME_LENGTH_CHARS_MAX: usize = 512;
 
+/// What a session keeps of a request: what is needed when the client sends no more than its last stage.
+const KEPT: &[&str] =
+    &["username", "device_id", "initial_device_display_name", "inhibit_login", "refresh_token"];
+
 #[derive(Deserialize)]
 struct Query {
     kind: Option<String>,
@@ -87,8 +91,6 @@ async fn register_user(
     let auth = take_auth(&mut body)?;
     let new_password = read_text(&body, "password", PASSWORD_LENGTH_CHARS_MAX, "Invalid password")?
         .map(ToOwned::to_owned);
-    // The session keeps the body, and shall not keep the password.
-    body.remove("password");
     if let Some(new_password) = &new_password {
         check_policy(accounts, new_password)?;
     }
@@ -121,6 +123,7 @@ async fn register_user(
         operation: &operation(raw, ""),
         flows: &[flow],
         params: body,
+        kept: KEPT,
         auth,
         user_id: None,
     };
@@ -128,12 +131,10 @@ async fn register_user(
         match uia::authenticate(accounts, request).await.map_err(uia_to_api_error)? {
             UiaProgress::Complete { session_id, params, stages } => (session_id, params, stages),
             UiaProgress::Incomplete { session_id, body, .. } => {
-                if password_hash.is_none()
-                    && let Some(new_password) = &new_password
-                {
-                    let hash =
-                        password::hash(accounts, new_password).await.map_err(ApiError::internal)?;
-                    uia::set_note(accounts, &session_id, uia::PASSWORD_HASH, &hash.into()).await?;
+                if let Some(new_password) = &new_password {
+                    uia::keep_password(accounts, &session_id, new_password)
+                        .await
+                        .map_err(ApiError::internal)?;
                 }
                 return Err(answer_incomplete(body));
             }
@@ -167,27 +168,39 @@ async fn register_user(
         user_id,
         password_hash: Some(password_hash),
         was_guest: guest_token.is_some(),
+        session_id: Some(&session_id),
+        registration_token: stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str),
         ..NewAccount::default()
     };
-    let user_id = add(accounts, rooms, account, &session_id, &stages).await?;
+    let user_id = add(accounts, rooms, account, username.as_deref()).await?;
     answer(accounts, &user_id, &params).await
 }
 
-/// Register a user, and note it in the session, so that a repeated request registers nobody else.
+/// Register a user, or find whom a request of the same session has registered at the same time.
 async fn add(
     accounts: &Accounts,
     rooms: &Rooms,
     account: NewAccount<'_>,
-    session_id: &str,
-    stages: &Map<String, Value>,
+    username: Option<&str>,
 ) -> Result<OwnedUserId, ApiError> {
-    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
-    auto_join(rooms, &user_id, false).await;
-    uia::set_note(accounts, session_id, uia::REGISTERED_USER, &user_id.as_str().into()).await?;
-    if let Some(token) = stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str) {
-        registration::complete_token(accounts, token).await?;
+    let session_id = account.session_id.unwrap_or_default();
+    match registration::register(accounts, account).await {
+        Ok(user_id) => {
+            auto_join(rooms, &user_id, false).await;
+            Ok(user_id)
+        }
+        Err(UsernameError::SessionUsed) => {
+            let session = uia::find(accounts, session_id).await?;
+            let registered = session
+                .and_then(|session| {
+                    let user_id = session.stages.get(uia::REGISTERED_USER)?.as_str()?;
+                    OwnedUserId::try_from(user_id).ok()
+                })
+                .filter(|user_id| username.is_none_or(|username| username == user_id.localpart()));
+            registered.ok_or_else(|| to_api_error(UsernameError::OtherRegistered))
+        }
+        Err(error) => Err(to_api_error(error)),
     }
-    Ok(user_id)
 }
 
 async fn register_guest(
@@ -297,7 +310,7 @@ pub(crate) fn to_api_error(error: UsernameError) -> ApiError {
         UsernameError::InUse => {
             ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::UserInUse, message)
         }
-        UsernameError::OtherRegistered => ApiError::unknown(message),
+        UsernameError::OtherRegistered | UsernameError::SessionUsed => ApiError::unknown(message),
         UsernameError::NotThatGuest => ApiError::forbidden(message),
         UsernameError::Storage(error) => error.into(),
     }
@@ -305,6 +318,7 @@ pub(crate) fn to_api_error(error: UsernameError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use myelin_accounts::AccountsSettings;
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -333,6 +347,58 @@ mod tests {
         assert_eq!(server.post(PATH, None, taken).await.error(), (400, "M_USER_IN_USE"));
         let again = server.post(PATH, None, json!({ "auth": auth })).await.ok();
         assert_eq!(again["user_id"], "@alice:example.org");
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_session_makes_one_account_however_often_at_once(pool: PgPool) {
+        let settings = AccountsSettings {
+            enable_registration: true,
+            registration_requires_token: true,
+            ..AccountsSettings::default()
+        };
+        let server = test_server::open_with(pool.clone(), settings, |_| {}).await;
+        let mut tx = server.parts.db.begin().await.unwrap();
+        tx.registration_tokens().add("once", Some(1), None).await.unwrap();
+        tx.commit().await.unwrap();
+        let challenge = server.post(PATH, None, json!({ "password": "secret" })).await;
+        let auth = json!({ "type": "m.login.registration_token", "token": "once", "session": challenge.body["session"] });
+        let bodies =
+            (0..8).map(|number| json!({ "username": format!("user{number}"), "auth": auth }));
+
+        let answers = bodies.map(|body| server.post(PATH, None, body));
+        let answers = futures_util::future::join_all(answers).await;
+
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        let (pending, completed): (i64, i64) =
+            sqlx::query_as("SELECT pending, completed FROM registration_tokens")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+        assert_eq!((pending, completed), (0, 1));
+        let users: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&pool).await.unwrap();
+        assert_eq!(users, 1);
+        let stored: String =
+            sqlx::query_scalar("SELECT params FROM uia_sessions").fetch_one(&pool).await.unwrap();
+        assert!(!stored.contains("secret"), "{stored}");
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_name_that_stands_in_two_cases_is_taken(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        for name in ["@Bob:example.org", "@BOB:example.org"] {
+            sqlx::query("INSERT INTO users (user_id, created_ts) VALUES ($1, 0)")
+                .bind(name)
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+        let body =
+            json!({ "username": "bob", "password": "x", "auth": { "type": "m.login.dummy" } });
+        assert_eq!(server.post(PATH, None, body).await.error(), (400, "M_USER_IN_USE"));
+        let body =
+            json!({ "username": "carol", "password": "", "auth": { "type": "m.login.dummy" } });
+        assert_eq!(server.post(PATH, None, body).await.error(), (400, "M_WEAK_PASSWORD"));
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

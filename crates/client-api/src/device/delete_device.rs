@@ -5,7 +5,10 @@ use myelin_accounts::{Accounts, devices};
 use myelin_http::{BearerToken, RateLimits, Raw};
 use serde_json::json;
 
-use crate::{Answer, uia::require_auth};
+use crate::{
+    Answer,
+    uia::{Demand, require_auth},
+};
 
 #[tracing::instrument(name = "client.device.delete_device", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(
@@ -17,7 +20,14 @@ pub(crate) async fn handler(
     // Clients send DELETE without a body, or with one that proxies took away.
     let body = raw.json_object(true)?;
     if raw.requester.appservice_id().is_none() {
-        require_auth(&accounts, &rate_limits, &raw, body, &token, true).await?;
+        require_auth(
+            &accounts,
+            &rate_limits,
+            &raw,
+            body,
+            &Demand { token: &token, may_skip: true, kept: &[], new_password: None },
+        )
+        .await?;
     }
     let device_id = raw.path_arg(0)?.into();
     devices::delete(&accounts, &raw.requester.user_id, &[device_id]).await?;

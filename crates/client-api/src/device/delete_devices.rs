@@ -6,7 +6,10 @@ use myelin_http::{ApiError, BearerToken, RateLimits, Raw};
 use ruma::OwnedDeviceId;
 use serde_json::{Value, json};
 
-use crate::{Answer, uia::require_auth};
+use crate::{
+    Answer,
+    uia::{Demand, require_auth},
+};
 
 #[tracing::instrument(name = "client.device.delete_devices", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(
@@ -22,7 +25,15 @@ pub(crate) async fn handler(
     let params = if raw.requester.appservice_id().is_some() {
         body
     } else {
-        require_auth(&accounts, &rate_limits, &raw, body, &token, true).await?
+        require_auth(
+            &accounts,
+            &rate_limits,
+            &raw,
+            body,
+            &Demand { token: &token, may_skip: true, kept: &["devices"], new_password: None },
+        )
+        .await?
+        .params
     };
     let list = params
         .get("devices")

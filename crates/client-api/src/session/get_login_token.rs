@@ -5,7 +5,10 @@ use myelin_accounts::{Accounts, session};
 use myelin_http::{ApiError, BearerToken, RateLimits, Raw};
 use serde_json::json;
 
-use crate::{Answer, uia::require_auth};
+use crate::{
+    Answer,
+    uia::{Demand, require_auth},
+};
 
 #[tracing::instrument(name = "client.session.get_login_token", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(
@@ -20,7 +23,14 @@ pub(crate) async fn handler(
     }
     let body = raw.json_object(true)?;
     if settings.require_ui_auth {
-        require_auth(&accounts, &rate_limits, &raw, body, &token, false).await?;
+        require_auth(
+            &accounts,
+            &rate_limits,
+            &raw,
+            body,
+            &Demand { token: &token, may_skip: false, kept: &[], new_password: None },
+        )
+        .await?;
     }
     rate_limits.login_token.check(raw.requester.user_id.as_str())?;
     let (login_token, expires_in_ms) =

@@ -8,7 +8,7 @@ use myelin_http::RumaRouter;
 use ruma::api::auth_scheme::NoAccessToken;
 
 pub(crate) use self::require::{
-    answer_incomplete, operation, require_auth, take_auth, to_api_error,
+    Demand, answer_incomplete, operation, require_auth, take_auth, to_api_error,
 };
 use crate::ClientApi;
 

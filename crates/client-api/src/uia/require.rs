@@ -10,23 +10,41 @@ use myelin_model::TokenHash;
 use ruma::api::error::ErrorKind;
 use serde_json::{Map, Value};
 
-/// Let the request pass if its caller has authenticated for it again, or lately if `may_skip`. Returns the body, as
-/// sent now or earlier in the session.
+/// What is asked of the caller.
+pub(crate) struct Demand<'a> {
+    /// The caller's access token.
+    pub(crate) token: &'a TokenHash,
+    /// A proof that was given lately is enough.
+    pub(crate) may_skip: bool,
+    /// The names in the body that may be stored until the proof is given. Never those of secrets.
+    pub(crate) kept: &'a [&'static str],
+    /// A new password in the body. Its hash is stored until the proof is given.
+    pub(crate) new_password: Option<&'a str>,
+}
+
+/// What the caller asked for, now that it is proved who it is.
+pub(crate) struct Proved {
+    /// The body as sent now, or what was kept of it earlier in the session.
+    pub(crate) params: Map<String, Value>,
+    /// The hash of the new password that was sent earlier in the session.
+    pub(crate) password_hash: Option<String>,
+}
+
+/// Let the request pass if its caller has authenticated for it again, or lately if that is enough.
 pub(crate) async fn require_auth(
     accounts: &Accounts,
     rate_limits: &RateLimits,
     raw: &Raw,
     mut params: Map<String, Value>,
-    token: &TokenHash,
-    may_skip: bool,
-) -> Result<Map<String, Value>, ApiError> {
+    demand: &Demand<'_>,
+) -> Result<Proved, ApiError> {
     let caller = &raw.requester;
     let auth = take_auth(&mut params)?;
     let timeout_ms = accounts.settings().ui_auth_session_timeout_ms;
-    if may_skip && timeout_ms > 0 {
-        let validated = accounts.db().tokens().find_validated(token).await?;
+    if demand.may_skip && timeout_ms > 0 {
+        let validated = accounts.db().tokens().find_validated(demand.token).await?;
         if validated.is_some_and(|ts| accounts.now_ms().saturating_sub(ts) < timeout_ms) {
-            return Ok(params);
+            return Ok(Proved { params, password_hash: None });
         }
     }
     rate_limits.login_failed_attempts.would_allow(caller.user_id.as_str())?;
@@ -42,22 +60,29 @@ pub(crate) async fn require_auth(
         operation: &operation(raw, caller.user_id.as_str()),
         flows: &flows,
         params,
+        kept: demand.kept,
         auth,
         user_id: Some(&caller.user_id),
     };
     match uia::authenticate(accounts, request).await.map_err(to_api_error)? {
-        UiaProgress::Complete { params, .. } => {
+        UiaProgress::Complete { params, stages, .. } => {
             if timeout_ms > 0 {
                 let mut tx = accounts.db().begin().await?;
-                tx.tokens().set_validated(token, accounts.now_ms()).await?;
+                tx.tokens().set_validated(demand.token, accounts.now_ms()).await?;
                 tx.commit().await?;
             }
-            Ok(params)
+            let hash = stages.get(uia::PASSWORD_HASH).and_then(Value::as_str);
+            Ok(Proved { params, password_hash: hash.map(ToOwned::to_owned) })
         }
-        UiaProgress::Incomplete { body, has_failed, .. } => {
+        UiaProgress::Incomplete { session_id, body, has_failed } => {
             if has_failed {
                 // It has been asked whether this is allowed; now it counts.
                 let _ = rate_limits.login_failed_attempts.check(caller.user_id.as_str());
+            }
+            if let Some(new_password) = demand.new_password {
+                uia::keep_password(accounts, &session_id, new_password)
+                    .await
+                    .map_err(ApiError::internal)?;
             }
             Err(answer_incomplete(body))
         }

@@ -80,6 +80,21 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_is_large_is_kept_and_synced(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let direct: serde_json::Map<String, serde_json::Value> = (0..4000)
+            .map(|number| (format!("@user{number}:example.org"), json!(["!room:example.org"])))
+            .collect();
+        let path = format!("{PATH}/m.direct");
+        server.put(&path, Some(&alice), json!(direct)).await.ok();
+        assert_eq!(server.get(&path, Some(&alice)).await.ok(), json!(direct));
+        let sync = server.get("/_matrix/client/v3/sync", Some(&alice)).await.ok();
+        let entries = sync["account_data"]["events"].as_array().unwrap();
+        assert!(entries.iter().any(|entry| entry["content"] == json!(direct)));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn what_may_not_be_set(pool: PgPool) {
         let server = test_server::open(pool).await;
         let alice = server.user("alice").await;
@@ -92,10 +107,8 @@ mod tests {
             assert_eq!(put(data_type, json!({})).await.error(), (405, "M_BAD_JSON"));
         }
         assert_eq!(put("x", json!([])).await.error(), (400, "M_BAD_JSON"));
-        assert_eq!(
-            put("x", json!({ "x": "x".repeat(70_000) })).await.error(),
-            (413, "M_TOO_LARGE")
-        );
+        let beyond_a_request = json!({ "x": "x".repeat(200 * 65_536) });
+        assert_eq!(put("x", beyond_a_request).await.error(), (413, "M_TOO_LARGE"));
         let other = server.put(&format!("{PATH}/x"), Some(&bob), json!({})).await;
         assert_eq!(other.error(), (403, "M_FORBIDDEN"));
         let room =

@@ -38,10 +38,6 @@ pub struct AppService {
     pub rooms: Vec<Namespace>,
     /// `receive_ephemeral` (or `de.sorunome.msc2409.push_ephemeral`): typing, receipts, presence too. Default: false.
     pub receive_ephemeral: bool,
-    /// `org.matrix.msc3202`: device changes and key counts too. Default: false.
-    pub msc3202: bool,
-    /// `io.element.msc4190`: it may manage devices of its users without a login. Default: false.
-    pub msc4190: bool,
 }
 
 /// A part of the ids that an application service cares for.
@@ -109,6 +105,7 @@ fn read_file(root: &Section<'_>, file: &Path) -> Option<AppService> {
     let reader = Reader::new(&document, &sources, Vec::new());
     let service = read_service(&reader.root(), file);
     root.reader.problems.borrow_mut().append(&mut reader.problems.borrow_mut());
+    root.reader.warnings.borrow_mut().append(&mut reader.warnings.borrow_mut());
     service
 }
 
@@ -143,10 +140,24 @@ fn read_service(section: &Section<'_>, file: &Path) -> Option<AppService> {
             "de.sorunome.msc2409.push_ephemeral",
             "push_ephemeral",
         ]),
-        msc3202: flag(&["org.matrix.msc3202"]),
-        msc4190: flag(&["io.element.msc4190"]),
     };
+    warn_of_missing(section, &service);
     Some(service)
+}
+
+/// Tells what a registration asks for and does not get yet.
+fn warn_of_missing(section: &Section<'_>, service: &AppService) {
+    if service.url.is_some() {
+        section.warn("url", "no events are sent to application services yet".to_owned());
+    }
+    for (key, lost) in [
+        ("org.matrix.msc3202", "changes of devices and counts of keys are not sent yet"),
+        ("io.element.msc4190", "it cannot make devices for its users without a login yet"),
+    ] {
+        if section.bool(key, false) {
+            section.warn(key, format!("not supported yet: {lost}"));
+        }
+    }
 }
 
 fn read_namespaces(namespaces: &Section<'_>, kind: &str) -> Vec<Namespace> {

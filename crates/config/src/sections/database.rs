@@ -1,14 +1,12 @@
 //! `database`: which PostgreSQL holds everything.
 
+use super::database_args;
 use crate::{reader::Section, secret::Secret};
 
 /// Connections kept open when `cp_min` is absent.
 const CONNECTIONS_MIN_DEFAULT: u32 = 5;
 /// Most connections when `cp_max` is absent.
 const CONNECTIONS_MAX_DEFAULT: u32 = 20;
-/// Keys of `args` that only Python's connection pool knows.
-const POOL_KEYS: &[&str] =
-    &["cp_reconnect", "cp_openfun", "cp_noisy", "cp_name", "cp_good_sql", "check_same_thread"];
 
 /// Which database.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +20,8 @@ pub enum Database {
 /// How to reach a PostgreSQL: the `args` of libpq that Synapse's configs use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Postgres {
-    /// `dsn`: a whole connection text, `postgres://...` or `host=... user=...`. The other fields add to it.
+    /// `dsn`, where it is a URL: `postgres://...`. The other fields add to it. The words of one in the form of
+    /// `host=... user=...` are among the other fields already.
     pub dsn: Option<Secret>,
     /// `host`: a name, an address, or the folder of a unix socket. Default: the unix socket of the system.
     pub host: Option<String>,
@@ -34,7 +33,7 @@ pub struct Postgres {
     pub user: Option<String>,
     /// `password`.
     pub password: Option<Secret>,
-    /// `passfile`: a file in libpq's format.
+    /// `passfile`: a file in libpq's format, for when no password is given.
     pub passfile: Option<String>,
     /// `dbname` (or `database`). Default: the user's name.
     pub dbname: Option<String>,
@@ -50,31 +49,11 @@ pub struct Postgres {
     pub application_name: Option<String>,
     /// `options`: settings for each session, `-c name=value ...`.
     pub options: Option<String>,
-    /// `connect_timeout`, in seconds.
-    pub connect_timeout_s: Option<u64>,
     /// `cp_min`: connections kept open. Default: 5.
     pub connections_min: u32,
     /// `cp_max`: most connections at once. Default: 20.
     pub connections_max: u32,
 }
-
-/// Libpq's other keys: known, harmless, and without effect here.
-const IDLE_KEYS: &[&str] = &[
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_count",
-    "tcp_user_timeout",
-    "gssencmode",
-    "target_session_attrs",
-    "client_encoding",
-    "channel_binding",
-    "sslcompression",
-    "sslsni",
-    "krbsrvname",
-    "service",
-    "load_balance_hosts",
-];
 
 pub(crate) fn read(root: &Section<'_>) -> Database {
     if root.find("databases").is_some() {
@@ -104,60 +83,70 @@ pub(crate) fn read(root: &Section<'_>) -> Database {
 }
 
 fn read_args(args: &Section<'_>) -> Postgres {
-    warn_unknown(args);
+    let dsn = args.inline_secret("dsn");
+    let is_url = dsn.as_ref().is_some_and(|dsn| dsn.expose().contains("://"));
+    let words = dsn
+        .as_ref()
+        .map(|dsn| database_args::parse_dsn(dsn.expose()))
+        .unwrap_or_else(|| Some(Vec::new()));
+    if words.is_none() {
+        args.wrong_key(
+            "dsn",
+            "allowed: a URL (postgres://...), or words of the form key=value".to_owned(),
+        );
+    }
+    let words = words.unwrap_or_default();
+    let names: Vec<&str> = words.iter().map(|(name, _)| name.as_str()).collect();
+    for name in args.keys().into_iter().chain(names) {
+        database_args::check(args, name);
+    }
+    // What stands in a URL is read from the URL, where it is not said again.
+    let word = |key: &str| {
+        let mut words = words.iter().filter(|(name, _)| name == key && !is_url);
+        words.next_back().map(|(_, value)| value.clone())
+    };
+    let text = |key: &str| args.text_or_number(key).or_else(|| word(key));
     let connections = |key: &str, default: u32| {
         args.int(key, 1..=1000).and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
     };
     let connections_max = connections("cp_max", CONNECTIONS_MAX_DEFAULT);
     let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
     let modes: Vec<(&str, Option<&str>)> = modes.iter().map(|mode| (*mode, Some(*mode))).collect();
-    Postgres {
-        dsn: args.inline_secret("dsn"),
-        host: args.text("host"),
-        hostaddr: args.text("hostaddr"),
-        port: args.int("port", 1..=65535).and_then(|port| u16::try_from(port).ok()),
-        user: args.text_or_number("user"),
-        password: args.inline_secret("password"),
-        passfile: args.text("passfile"),
-        dbname: args.text_or_number("dbname").or_else(|| args.text_or_number("database")),
-        sslmode: args.choice("sslmode", &modes, None).map(str::to_owned),
-        sslrootcert: args.text("sslrootcert"),
-        sslcert: args.text("sslcert"),
-        sslkey: args.text("sslkey"),
-        application_name: args.text("application_name"),
-        options: args.text("options"),
-        connect_timeout_s: args
-            .int("connect_timeout", 0..=3600)
-            .and_then(|seconds| u64::try_from(seconds).ok()),
+    let postgres = Postgres {
+        host: text("host"),
+        hostaddr: text("hostaddr"),
+        port: args
+            .int("port", 1..=65535)
+            .and_then(|port| u16::try_from(port).ok())
+            .or_else(|| word("port")?.parse().ok()),
+        user: text("user"),
+        password: args.inline_secret("password").or_else(|| word("password").map(Secret::new)),
+        passfile: text("passfile"),
+        dbname: text("dbname").or_else(|| args.text_or_number("database")),
+        sslmode: args
+            .choice("sslmode", &modes, None)
+            .map(str::to_owned)
+            .or_else(|| word("sslmode")),
+        sslrootcert: text("sslrootcert"),
+        sslcert: text("sslcert"),
+        sslkey: text("sslkey"),
+        application_name: text("application_name"),
+        options: text("options"),
         connections_min: connections("cp_min", CONNECTIONS_MIN_DEFAULT).min(connections_max),
         connections_max,
-    }
+        dsn: dsn.filter(|_| is_url),
+    };
+    check_args(args, &postgres);
+    postgres
 }
 
-fn warn_unknown(args: &Section<'_>) {
-    const USED: &[&str] = &[
-        "dsn",
-        "host",
-        "hostaddr",
-        "port",
-        "user",
-        "password",
-        "passfile",
-        "dbname",
-        "database",
-        "sslmode",
-        "sslrootcert",
-        "sslcert",
-        "sslkey",
-        "application_name",
-        "options",
-        "connect_timeout",
-        "cp_min",
-        "cp_max",
-    ];
-    for key in args.keys() {
-        if !USED.contains(&key) && !IDLE_KEYS.contains(&key) && !POOL_KEYS.contains(&key) {
-            args.warn(key, crate::keys::unknown_text(key, USED.iter().copied()));
+fn check_args(args: &Section<'_>, postgres: &Postgres) {
+    for (key, value) in [("host", &postgres.host), ("hostaddr", &postgres.hostaddr)] {
+        if value.as_ref().is_some_and(|value| value.contains(',')) {
+            args.wrong_key(key, "several servers are not possible; name one".to_owned());
         }
+    }
+    if postgres.sslcert.is_some() != postgres.sslkey.is_some() {
+        args.wrong_key("sslcert", "needs sslkey, and sslkey needs sslcert".to_owned());
     }
 }

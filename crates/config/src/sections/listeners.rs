@@ -23,10 +23,12 @@ pub struct Listener {
     pub x_forwarded: bool,
     /// `request_id_header`: a header whose value becomes the request's id in the logs. Default: none.
     pub request_id_header: Option<String>,
-    /// `tag`: a name for the listener in logs and metrics. Default: the port or path.
+    /// `tag`: a name for the listener in logs. Default: the port or path.
     pub tag: Option<String>,
     /// `resources`: what is served. Default: nothing but `/health`.
     pub resources: Vec<Resource>,
+    /// `resources[].compress`: whether answers are compressed for clients that take gzip. Default: false.
+    pub compress: bool,
 }
 
 /// Where a listener listens.
@@ -110,18 +112,30 @@ impl Listener {
         self.resources.contains(&resource)
     }
 
-    /// What it is called in messages: `port 8008` or the path of its socket.
+    /// What it is called in messages: its tag, or `port 8008`, or the path of its socket.
     pub fn name(&self) -> String {
-        match &self.address {
-            ListenAddress::Tcp { port, .. } => format!("port {port}"),
-            ListenAddress::Unix { path, .. } => path.display().to_string(),
+        match (&self.tag, &self.address) {
+            (Some(tag), _) => tag.clone(),
+            (None, ListenAddress::Tcp { port, .. }) => format!("port {port}"),
+            (None, ListenAddress::Unix { path, .. }) => path.display().to_string(),
         }
     }
 }
 
 pub(crate) fn read(root: &Section<'_>) -> Vec<Listener> {
+    let no_tls = root.bool("no_tls", false);
     match root.sections("listeners") {
-        Some(sections) => sections.iter().filter_map(read_listener).collect(),
+        Some(sections) => {
+            let listeners = sections.iter().filter_map(|section| {
+                let is_left_out = no_tls && section.bool("tls", false);
+                if is_left_out {
+                    section.warn("tls", "this listener is left out, because of no_tls".to_owned());
+                    return None;
+                }
+                read_listener(section)
+            });
+            listeners.collect()
+        }
         None => vec![Listener {
             address: ListenAddress::Tcp {
                 port: PORT_DEFAULT,
@@ -133,6 +147,7 @@ pub(crate) fn read(root: &Section<'_>) -> Vec<Listener> {
             request_id_header: None,
             tag: None,
             resources: vec![Resource::Client, Resource::Federation],
+            compress: false,
         }],
     }
 }
@@ -163,13 +178,17 @@ fn read_listener(section: &Section<'_>) -> Option<Listener> {
             "Python resources cannot be served; they are left out".to_owned(),
         );
     }
+    let resource_sections = section.sections("resources").unwrap_or_default();
+    let compress = resource_sections.iter().map(|part| part.bool("compress", false));
     Some(Listener {
         kind,
+        // Every part is read, so that each wrong value is told.
+        compress: compress.fold(false, |any, one| any | one),
         tls: section.bool("tls", false),
         x_forwarded: section.bool("x_forwarded", is_unix),
         request_id_header: read_header(section),
         tag: section.text("tag"),
-        resources: read_resources(section),
+        resources: read_resources(&resource_sections),
         address,
     })
 }
@@ -223,13 +242,32 @@ fn read_address(section: &Section<'_>) -> Option<ListenAddress> {
     }
 }
 
-fn read_resources(section: &Section<'_>) -> Vec<Resource> {
+/// What is missing where a resource that is named is not there yet.
+fn what_is_lost(resource: Resource) -> Option<&'static str> {
+    match resource {
+        Resource::Client | Resource::Metrics | Resource::Static | Resource::Health => None,
+        Resource::Federation => {
+            Some("federation is off, other servers are neither heard nor spoken to")
+        }
+        Resource::Keys => Some("the server's keys are not told to others"),
+        Resource::Media => Some("there are no media"),
+        Resource::OpenId => Some("OpenID tokens are issued, but nobody can check them"),
+        Resource::Consent => Some("there are no consent pages"),
+        Resource::Replication => Some("every node does all work; there are no workers"),
+    }
+}
+
+fn read_resources(sections: &[Section<'_>]) -> Vec<Resource> {
     let mut resources = Vec::new();
-    for part in section.sections("resources").unwrap_or_default() {
-        part.bool("compress", false);
+    for part in sections {
         for name in part.texts("names").unwrap_or_default() {
             match RESOURCES.iter().find(|(known, _)| *known == name) {
-                Some((_, resource)) => resources.push(*resource),
+                Some((_, resource)) => {
+                    if let Some(lost) = what_is_lost(*resource) {
+                        part.warn("names", format!("{name} is not served yet: {lost}"));
+                    }
+                    resources.push(*resource);
+                }
                 None => {
                     let known: Vec<&str> = RESOURCES.iter().map(|(known, _)| *known).collect();
                     part.wrong_key(

@@ -199,6 +199,11 @@ fn file_target(handler: &Node, class: &str, file: &str) -> LogTarget {
         Rotation::Never
     };
     let keep = u32::try_from(number("backupCount")).unwrap_or(0);
+    // As in Python: with nothing to move it to, a file grows on.
+    let rotation = match rotation {
+        Rotation::SizeBytes(_) if keep == 0 => Rotation::Never,
+        rotation => rotation,
+    };
     LogTarget::File { path: crate::reader::absolute(std::path::Path::new(file)), rotation, keep }
 }
 

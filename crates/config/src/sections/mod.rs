@@ -2,6 +2,7 @@
 
 pub mod appservices;
 pub mod database;
+mod database_args;
 pub mod listeners;
 pub mod logging;
 pub mod media;

@@ -8,7 +8,7 @@ use crate::{
 /// Who may make an account, and what new accounts get.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// `enable_registration`. Default: false. Needs a captcha, an e-mail address, a token, or the next key.
+    /// `enable_registration`. Default: false. Needs a token, or the next key.
     pub enabled: bool,
     /// `enable_registration_without_verification`: anyone may register, robots too. Default: false.
     pub without_verification: bool,
@@ -104,18 +104,46 @@ fn check_auto_join(root: &Section<'_>, registration: &Registration) {
     }
 }
 
+/// Protections of registration that are not there yet. Without them it would be open wider than its admin wants, so that
+/// the start is refused.
+fn list_missing_protections(root: &Section<'_>) -> Vec<(&'static str, &'static str)> {
+    let has_captcha = root.bool("enable_registration_captcha", false);
+    let has_threepid = root.find("registrations_require_3pid").is_some_and(
+        |found| !matches!(&found.node.value, crate::yaml::Value::List(items) if items.is_empty()),
+    );
+    let has_consent = root.section("user_consent").bool("require_at_registration", false);
+    let approval = root.section("experimental_features").section("msc3866");
+    let has_approval = approval.bool("enabled", false)
+        && approval.bool("require_approval_for_new_accounts", false);
+    [
+        (has_captcha, "enable_registration_captcha", "new users cannot be asked for a captcha yet"),
+        (
+            has_threepid,
+            "registrations_require_3pid",
+            "e-mail addresses and phone numbers cannot be verified yet",
+        ),
+        (has_consent, "user_consent", "new users cannot be asked for their consent yet"),
+        (has_approval, "experimental_features", "new accounts cannot wait for an approval yet"),
+    ]
+    .into_iter()
+    .filter_map(|(is_wanted, key, lost)| is_wanted.then_some((key, lost)))
+    .collect()
+}
+
 /// Open registration without any check invites robots: the admin has to ask for it in so many words.
 fn check_open(root: &Section<'_>, registration: &Registration) {
-    let has_captcha = root.bool("enable_registration_captcha", false);
-    let has_third_party = root.find("registrations_require_3pid").is_some_and(
-        |found| matches!(&found.node.value, crate::yaml::Value::List(items) if !items.is_empty()),
-    );
-    if registration.enabled
-        && !registration.without_verification
-        && !registration.requires_token
-        && !has_captcha
-        && !has_third_party
-    {
+    let missing = list_missing_protections(root);
+    if !registration.enabled {
+        return;
+    }
+    for (key, lost) in &missing {
+        let text = format!(
+            "{lost}, and registration is open: it would be open to all whom this keeps out. Set registration_requires_token: \
+             true and remove {key}, or turn registration off (enable_registration: false)"
+        );
+        root.wrong_key(key, text);
+    }
+    if missing.is_empty() && !registration.without_verification && !registration.requires_token {
         root.wrong_key(
             "enable_registration",
             "registration is open to anyone without any check, which robots use for spam. Set \

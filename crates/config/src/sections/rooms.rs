@@ -40,10 +40,6 @@ pub struct Rooms {
     pub exclude_rooms_from_sync: Vec<String>,
     /// `filter_timeline_limit`: most events of a room in one `/sync`; none for no limit (-1). Default: 100.
     pub filter_timeline_limit: Option<u64>,
-    /// `redaction_retention_period`: how long the content of redacted events is kept, in ms. Default: 7d.
-    pub redaction_retention_period_ms: Option<u64>,
-    /// `forgotten_room_retention_period`: how long rooms that all have forgotten are kept, in ms. Default: for ever.
-    pub forgotten_room_retention_period_ms: Option<u64>,
 }
 
 /// Which new rooms are encrypted when their maker does not say.
@@ -91,7 +87,6 @@ pub struct PrejoinState {
 }
 
 pub(crate) fn read(root: &Section<'_>) -> Rooms {
-    const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
     let encryption = [
         ("off", EncryptionByDefault::Off),
         ("invite", EncryptionByDefault::Invite),
@@ -136,11 +131,6 @@ pub(crate) fn read(root: &Section<'_>) -> Rooms {
             None => Some(100),
             Some(limit) => u64::try_from(limit).ok(),
         },
-        redaction_retention_period_ms: match root.find_nullable("redaction_retention_period") {
-            None => Some(WEEK_MS),
-            Some(_) => root.duration_ms("redaction_retention_period"),
-        },
-        forgotten_room_retention_period_ms: root.duration_ms("forgotten_room_retention_period"),
     }
 }
 
@@ -174,6 +164,19 @@ fn read_rules(root: &Section<'_>, key: &str, default: bool) -> Vec<DirectoryRule
 }
 
 fn read_prejoin(root: &Section<'_>) -> PrejoinState {
+    // The old key names all types that are shown, and no others are.
+    if let Some(types) = root.texts("room_invite_state_types") {
+        if root.find("room_prejoin_state").is_some() {
+            root.wrong_key(
+                "room_invite_state_types",
+                "given together with room_prejoin_state; allowed: one of the two".to_owned(),
+            );
+        }
+        return PrejoinState {
+            disable_default_event_types: true,
+            additional_event_types: types.into_iter().map(|kind| (kind, None)).collect(),
+        };
+    }
     let section = root.section("room_prejoin_state");
     let mut additional = Vec::new();
     if let Some(found) = section.find("additional_event_types") {

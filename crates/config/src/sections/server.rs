@@ -19,7 +19,7 @@ pub struct Server {
     pub pid_file: Option<PathBuf>,
     /// `web_client_location`: where `/` redirects to. Default: the landing page.
     pub web_client_location: Option<String>,
-    /// `admin_contact`: how users reach the admin, a URI. Used in errors and in the support document.
+    /// `admin_contact`: how users reach the admin, a URI. Told to users of a server that is blocked.
     pub admin_contact: Option<String>,
     /// `report_stats`: accepted and without effect; Myelin reports nothing to anyone.
     pub report_stats: bool,

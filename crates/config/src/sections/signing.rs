@@ -144,27 +144,19 @@ fn read_key_file(
                 Vec::new()
             }
         },
-        // As in Synapse a first start makes the key. Without a name there is nothing to make it for.
+        // Without a name there is nothing to have a key for, and its default path is not known.
         Err(error)
             if error.kind() == std::io::ErrorKind::NotFound
-                && root.find("server_name").is_some() =>
+                && root.find("server_name").is_none() =>
         {
-            if !root.reader.sources.create_files {
-                return Vec::new();
+            Vec::new()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if root.reader.sources.create_signing_key {
+                return create_key(root, file, created);
             }
-            let key = SigningKey::generate();
-            match crate::secret::write_private_file(file, &key.to_line()) {
-                Ok(()) => *created = Some(file.to_owned()),
-                Err(error) => root.wrong_key(
-                    "signing_key_path",
-                    format!(
-                        "{} is not there and cannot be created ({error}). Restore it from a backup, or make one with \
-                         `myelin generate-signing-key -o FILE`",
-                        file.display()
-                    ),
-                ),
-            }
-            vec![key]
+            root.wrong_key("signing_key_path", missing_text(file));
+            Vec::new()
         }
         Err(error) => {
             root.wrong_key(
@@ -174,6 +166,28 @@ fn read_key_file(
             Vec::new()
         }
     }
+}
+
+/// A server that started with another key would be another server: its name is known by the old one.
+fn missing_text(file: &Path) -> String {
+    format!(
+        "{file} is not there. It is the identity of this server: correct the path, or restore the file from a backup. For \
+         a new server `myelin generate -c FILE --report-stats no` makes what is missing, and \
+         `myelin generate-signing-key -o {file}` the key alone",
+        file = file.display()
+    )
+}
+
+fn create_key(root: &Section<'_>, file: &Path, created: &mut Option<PathBuf>) -> Vec<SigningKey> {
+    let key = SigningKey::generate();
+    match crate::secret::write_private_file(file, &key.to_line()) {
+        Ok(()) => *created = Some(file.to_owned()),
+        Err(error) => root.wrong_key(
+            "signing_key_path",
+            format!("{} is not there and cannot be created ({error})", file.display()),
+        ),
+    }
+    vec![key]
 }
 
 fn read_old_keys(root: &Section<'_>) -> Vec<OldSigningKey> {

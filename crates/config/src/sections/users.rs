@@ -22,7 +22,7 @@ pub struct Users {
 /// `presence`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Presence {
-    /// `enabled`. Default: true. `untracked` shares what clients say and tracks nothing itself.
+    /// `enabled`. Default: true.
     pub mode: PresenceMode,
     /// `include_offline_users_on_sync`: whether a first sync names users who are offline. Default: false.
     pub include_offline_users_on_sync: bool,
@@ -39,7 +39,7 @@ pub struct Presence {
 pub enum PresenceMode {
     /// On.
     Enabled,
-    /// Only what clients set themselves is passed on.
+    /// `untracked`: only modules of Synapse set it. There are none here, so that it is off.
     Untracked,
     /// Off.
     Disabled,

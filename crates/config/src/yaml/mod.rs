@@ -107,19 +107,31 @@ impl From<ScanError> for YamlError {
     }
 }
 
-/// Reads the first document of a YAML text. An empty text is [`Value::Null`].
+/// Reads the one document of a YAML text. An empty text is [`Value::Null`].
+///
+/// # Errors
+///
+/// It is not YAML; it holds a second document, which would be lost; or a tag that is not known (`!ENV`), whose value
+/// would be taken for a text.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader =
         Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut document = None;
+    let mut has_begun = false;
     loop {
         let (event, span) = reader.next()?;
         match event {
-            Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
-            Event::StreamEnd | Event::DocumentEnd => {
-                return Ok(Node { value: Value::Null, line: 1 });
+            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+            Event::StreamEnd => {
+                return Ok(document.unwrap_or(Node { value: Value::Null, line: 1 }));
             }
-            event => return reader.node(event, span, 0),
+            Event::DocumentStart(_) if has_begun => {
+                let text = "a second document (`---`) begins here, which Synapse refuses too; a file holds one";
+                return Err(error_at(span, text.to_owned()));
+            }
+            Event::DocumentStart(_) => has_begun = true,
+            event => document = Some(reader.node(event, span, 0)?),
         }
     }
 }
@@ -148,10 +160,17 @@ impl<'a> Reader<'a> {
         self.count(1, span)?;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar_value(&text, style, tag.as_deref()), anchor)
+                let kind = tag.as_deref().map(|tag| read_tag(tag, span)).transpose()?;
+                (scalar_value(&text, style, kind, span)?, anchor)
             }
-            Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
-            Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
+            Event::SequenceStart(anchor, tag) => {
+                check_tag(tag.as_deref(), Kind::Seq, span)?;
+                (self.list(depth)?, anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                check_tag(tag.as_deref(), Kind::Map, span)?;
+                (self.map(depth)?, anchor)
+            }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
                     return Err(error_at(span, "unknown alias".to_owned()));
@@ -217,7 +236,10 @@ impl<'a> Reader<'a> {
     /// Keys are kept as written: nothing in the config has a key that is not a text.
     fn key(&mut self, event: Event<'a>, span: Span) -> Result<String, YamlError> {
         match event {
-            Event::Scalar(text, ..) => Ok(text.into_owned()),
+            Event::Scalar(text, _, _, tag) => {
+                tag.as_deref().map(|tag| read_tag(tag, span)).transpose()?;
+                Ok(text.into_owned())
+            }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some((Node { value: Value::String(text), .. }, _)) => Ok(text.clone()),
                 _ => Err(error_at(span, "a key must be a text".to_owned())),
@@ -246,18 +268,69 @@ fn merge(into: &mut Vec<(String, Node)>, from: Node, span: Span) -> Result<(), Y
     }
 }
 
-fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
-    let core = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
-    if core == Some("str") || (core.is_none() && style != ScalarStyle::Plain) {
-        return Value::String(text.to_owned());
+/// A tag that says of which kind a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Str,
+    Null,
+    Bool,
+    Int,
+    Float,
+    Seq,
+    Map,
+}
+
+/// The kind that a tag names. A tag that is not understood must not be passed over: its value means something else than
+/// what is written there.
+fn read_tag(tag: &Tag, span: Span) -> Result<Kind, YamlError> {
+    let known = match tag.suffix.as_str() {
+        _ if !tag.is_yaml_core_schema() => None,
+        "str" => Some(Kind::Str),
+        "null" => Some(Kind::Null),
+        "bool" => Some(Kind::Bool),
+        "int" => Some(Kind::Int),
+        "float" => Some(Kind::Float),
+        "seq" => Some(Kind::Seq),
+        "map" => Some(Kind::Map),
+        _ => None,
+    };
+    known.ok_or_else(|| {
+        let text = format!(
+            "the tag {tag} is not known, in Synapse neither (values of the environment are not filled in); write the value \
+             itself, or name a file with `<key>_path` where there is such a key"
+        );
+        error_at(span, text)
+    })
+}
+
+fn check_tag(tag: Option<&Tag>, kind: Kind, span: Span) -> Result<(), YamlError> {
+    match tag.map(|tag| read_tag(tag, span)).transpose()? {
+        Some(named) if named != kind => Err(mismatch(span)),
+        _ => Ok(()),
     }
-    match resolve(text) {
-        Scalar::Null => Value::Null,
-        Scalar::Bool(value) => Value::Bool(value),
-        Scalar::Int(value) if core == Some("float") => Value::Float(value as f64),
-        Scalar::Int(value) => Value::Int(value),
-        Scalar::Float(value) => Value::Float(value),
-        Scalar::Text => Value::String(text.to_owned()),
+}
+
+fn mismatch(span: Span) -> YamlError {
+    error_at(span, "the value is not of the kind that its tag names".to_owned())
+}
+
+fn scalar_value(
+    text: &str,
+    style: ScalarStyle,
+    kind: Option<Kind>,
+    span: Span,
+) -> Result<Value, YamlError> {
+    if kind == Some(Kind::Str) || (kind.is_none() && style != ScalarStyle::Plain) {
+        return Ok(Value::String(text.to_owned()));
+    }
+    match (resolve(text), kind) {
+        (Scalar::Null, None | Some(Kind::Null)) => Ok(Value::Null),
+        (Scalar::Bool(value), None | Some(Kind::Bool)) => Ok(Value::Bool(value)),
+        (Scalar::Int(value), None | Some(Kind::Int)) => Ok(Value::Int(value)),
+        (Scalar::Int(value), Some(Kind::Float)) => Ok(Value::Float(value as f64)),
+        (Scalar::Float(value), None | Some(Kind::Float)) => Ok(Value::Float(value)),
+        (Scalar::Text, None) => Ok(Value::String(text.to_owned())),
+        _ => Err(mismatch(span)),
     }
 }
 
@@ -290,6 +363,27 @@ mod tests {
             got,
             serde_json::json!({"base": {"x": 1, "y": 2}, "a": 2, "m": {"y": 3, "x": 1}})
         );
+    }
+
+    #[test]
+    fn what_would_be_lost_is_refused() {
+        for (text, place, want) in [
+            ("a: 1\nb: !ENV ${SECRET}\n", 2, "the tag !ENV is not known"),
+            ("a: !secret b", 1, "the tag !secret is not known"),
+            ("a: !vault |\n  x\n", 1, "the tag !vault is not known"),
+            ("a: !join [x, y]\n", 1, "the tag !join is not known"),
+            ("!include x: 1\n", 1, "the tag !include is not known"),
+            ("a: !!python/object:os.system {x: 1}\n", 1, "is not known"),
+            ("a: !!binary aGk=\n", 1, "is not known"),
+            ("a: !!int many\n", 1, "not of the kind that its tag names"),
+            ("a: !!map [x]\n", 1, "not of the kind that its tag names"),
+            ("a: 1\n---\nb: 2\n", 2, "a second document"),
+            ("---\n---\na: 1\n", 2, "a second document"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.text.contains(want) && error.line == place, "{text}: {error}");
+        }
+        assert_eq!(json("---\na: !!int '12'\n...\n"), serde_json::json!({"a": 12}));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use myelin_config::{Config, ConfigError, Sources, load};
+use myelin_config::{Config, ConfigError, Sources, Weight, load, sections::database::Database};
 
 const BASE: &str = "server_name: a.example\nsigning_key: ed25519 a_t AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
 
@@ -44,8 +44,11 @@ fn a_missing_secret_file_is_made_once() {
     fs::write(folder.path().join("hs.yaml"), text).unwrap();
     assert_eq!(load_folder(folder.path()).unwrap().registration.shared_secret, None);
     assert!(!secret.exists(), "reading alone makes nothing");
-    let sources =
-        Sources { paths: vec![folder.path().to_owned()], create_files: true, ..Sources::default() };
+    let sources = Sources {
+        paths: vec![folder.path().to_owned()],
+        create_secrets: true,
+        ..Sources::default()
+    };
     let first = load(&sources).unwrap().config.registration.shared_secret.unwrap();
     let second = load_folder(folder.path()).unwrap().registration.shared_secret.unwrap();
     assert_eq!(first.expose(), fs::read_to_string(&secret).unwrap());
@@ -92,10 +95,15 @@ fn a_signing_key_is_made_only_if_asked() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("hs.yaml"), "server_name: a.example\n").unwrap();
     let key = folder.path().join("a.example.signing.key");
-    assert!(load_folder(folder.path()).unwrap().signing.keys.is_empty());
-    assert!(!key.exists());
-    let sources =
-        Sources { paths: vec![folder.path().to_owned()], create_files: true, ..Sources::default() };
+    let started = Sources {
+        paths: vec![folder.path().to_owned()],
+        create_secrets: true,
+        ..Sources::default()
+    };
+    let error = load(&started).unwrap_err().to_string();
+    assert!(error.contains("a.example.signing.key is not there. It is the identity"), "{error}");
+    assert!(!key.exists(), "a start alone makes no identity");
+    let sources = Sources { create_signing_key: true, ..started };
     let made = load(&sources).unwrap().config.signing;
     assert_eq!(made.created.as_deref(), Some(key.as_path()));
     assert_eq!(load(&sources).unwrap().config.signing.keys, made.keys);
@@ -109,6 +117,85 @@ fn open_registration_has_to_be_asked_for_twice() {
         load_text("enable_registration: true\nenable_registration_without_verification: true\n")
             .is_ok()
     );
+}
+
+#[test]
+fn registration_meant_closed_does_not_open() {
+    let open = "enable_registration: true\nregistration_requires_token: true\n";
+    for (protection, key) in [
+        ("enable_registration_captcha: true\n", "enable_registration_captcha"),
+        ("registrations_require_3pid: [email]\n", "registrations_require_3pid"),
+        ("user_consent: {require_at_registration: true}\n", "user_consent"),
+        (
+            "experimental_features: {msc3866: {enabled: true, require_approval_for_new_accounts: true}}\n",
+            "experimental_features",
+        ),
+    ] {
+        for more in ["", "enable_registration_without_verification: true\n"] {
+            let error = load_text(&format!("{open}{more}{protection}")).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key}: ")), "{error}");
+            assert!(error.contains("turn registration off"), "it says what to do: {error}");
+        }
+        load_text(protection).unwrap();
+    }
+    load_text(open).unwrap();
+}
+
+#[test]
+fn old_keys_that_synapse_heeds_are_heeded() {
+    let tls = "listeners:\n  - {port: 1, type: http, tls: true}\n  - {port: 2, type: http}\n";
+    let config = load_text(&format!("{tls}no_tls: true\n")).unwrap();
+    assert_eq!(config.listeners.len(), 1);
+    assert!(load_text("bind_port: 8448\n").unwrap_err().to_string().contains("Write `listeners`"));
+    let shown = load_text("room_invite_state_types: [m.room.name]\n").unwrap().rooms.prejoin_state;
+    assert!(shown.disable_default_event_types);
+    assert_eq!(shown.additional_event_types, [("m.room.name".to_owned(), None)]);
+}
+
+#[test]
+fn every_argument_of_the_database_works_or_is_told() {
+    let database = |args: &str| format!("database: {{name: psycopg2, args: {{{args}}}}}\n");
+    for (args, key) in [
+        ("channel_binding: require", "channel_binding"),
+        ("sslcrl: /crl.pem", "sslcrl"),
+        ("service: main", "service"),
+        ("host: 'a,b'", "host"),
+        ("sslcert: /cert.pem", "sslcert"),
+        ("dsn: 'host=a channel_binding=require'", "channel_binding"),
+        ("dsn: 'postgres://a/b?sslcrl=/crl.pem'", "sslcrl"),
+        ("dsn: nothing", "dsn"),
+    ] {
+        let error = load_text(&database(args)).unwrap_err().to_string();
+        assert!(error.contains(&format!("database.args.{key}: ")), "{args}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let args = "dsn: 'host=a user=b password=c', port: 5433, keepalives_idle: 10, hots: x, channel_binding: prefer";
+    fs::write(folder.path().join("hs.yaml"), format!("{BASE}{}", database(args))).unwrap();
+    let loaded =
+        load(&Sources { paths: vec![folder.path().to_owned()], ..Sources::default() }).unwrap();
+    let told: Vec<_> = loaded.warnings.iter().map(|warning| warning.problem.key.as_str()).collect();
+    assert_eq!(told, ["database.args.keepalives_idle", "database.args.hots"]);
+    let Database::Postgres(postgres) = loaded.config.database else { panic!("embedded") };
+    assert_eq!(
+        (postgres.host.as_deref(), postgres.port, postgres.dsn),
+        (Some("a"), Some(5433), None)
+    );
+}
+
+#[test]
+fn secrets_stay_out_of_messages() {
+    for text in [
+        "database: 'postgres://user:hunter2@host/db'\n",
+        "database: {args: 'host=db password=hunter2'}\n",
+        "database: {args: {password: [hunter2]}}\n",
+        "turn_shared_secret: [hunter2]\n",
+        "password_config: hunter2\n",
+        "signing_key: [hunter2]\n",
+        "myelin: {otlp: {endpoint: 'http://c', headers: 'authorization: hunter2'}}\n",
+    ] {
+        let error = load_text(text).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]
@@ -149,10 +236,19 @@ fn a_generated_config_is_right() {
     fs::write(folder.path().join("homeserver.yaml"), &text).unwrap();
     fs::write(folder.path().join("example.org.log.config"), myelin_config::generate_log_config())
         .unwrap();
-    let sources =
-        Sources { paths: vec![folder.path().to_owned()], create_files: true, ..Sources::default() };
+    let sources = Sources {
+        paths: vec![folder.path().to_owned()],
+        create_signing_key: true,
+        ..Sources::default()
+    };
     let loaded = load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    assert_eq!(loaded.warnings, []);
+    let warned: Vec<_> = loaded
+        .warnings
+        .iter()
+        .filter(|warning| warning.weight == Weight::Warn)
+        .map(|warning| warning.problem.key.as_str())
+        .collect();
+    assert_eq!(warned, ["listeners[0].resources[0].names"], "federation is off");
     assert_eq!(loaded.config.listeners.len(), 2);
     assert_eq!(loaded.config.own.data_directory, folder.path());
     let log = myelin_config::sections::logging::read_log_config(&loaded.config.log_config.unwrap())

@@ -2,7 +2,9 @@
 
 use anyhow::anyhow;
 use clap::Args;
-use myelin_config::{Weight, sections::logging::read_log_config};
+use myelin_config::Weight;
+
+use crate::serve::Prepared;
 
 /// Arguments of `check-config`.
 #[derive(Debug, Args)]
@@ -21,9 +23,7 @@ pub fn run(args: &CheckConfigArgs) -> anyhow::Result<()> {
         let word = if warning.weight == Weight::Warn { "warning" } else { "note" };
         println!("{word}: {warning}");
     }
-    if let Some(file) = loaded.config.log_config.filter(|file| file.exists()) {
-        read_log_config(&file)?;
-    }
+    Prepared::new(&loaded.config)?;
     for file in &loaded.files {
         println!("read {}", file.display());
     }

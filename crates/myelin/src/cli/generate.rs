@@ -82,7 +82,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let sources = Sources {
         paths: vec![config.clone()],
         config_directory: Some(config_directory),
-        create_files: true,
+        create_secrets: true,
+        create_signing_key: true,
         ..Sources::default()
     };
     write_missing_log_config(&sources)?;
@@ -135,7 +136,7 @@ fn write_config(
 
 /// Writes the log config that the config names, if it is not there.
 pub fn write_missing_log_config(sources: &Sources) -> anyhow::Result<()> {
-    let loaded = myelin_config::load(&Sources { create_files: false, ..sources.clone() })?;
+    let loaded = myelin_config::load_part(sources, &["log_config"])?;
     let Some(file) = loaded.config.log_config else { return Ok(()) };
     if file.exists() {
         return Ok(());

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use argon2::{Argon2, PasswordHasher};
 use clap::Parser;
+use myelin_accounts::password;
 
 /// Print the hash of a password: argon2id, as Myelin stores it. Called by the name hash_password, or with
 /// --bcrypt, it prints the bcrypt hash that Synapse would, with the pepper and rounds of the config. Myelin
@@ -29,6 +29,9 @@ pub fn run(args: &HashPasswordArgs, is_synapse: bool) -> anyhow::Result<()> {
         Some(password) => password.clone(),
         None => ask()?,
     };
+    if password.is_empty() {
+        bail!("Password cannot be blank.");
+    }
     let (pepper, rounds) = if args.config.is_empty() {
         (String::new(), 12)
     } else {
@@ -41,25 +44,18 @@ pub fn run(args: &HashPasswordArgs, is_synapse: bool) -> anyhow::Result<()> {
         let pepper = config.password.pepper.map(|pepper| pepper.expose().to_owned());
         (pepper.unwrap_or_default(), config.password.bcrypt_rounds)
     };
-    let peppered = format!("{password}{pepper}");
-    if is_synapse || args.bcrypt {
-        println!("{}", bcrypt::hash(peppered, rounds)?);
+    let hash = if is_synapse || args.bcrypt {
+        password::bcrypt_with_pepper(&password, &pepper, rounds)
     } else {
-        let hash = Argon2::default().hash_password(peppered.as_bytes());
-        println!(
-            "{}",
-            hash.map_err(|error| anyhow::anyhow!("the password cannot be hashed: {error}"))?
-        );
-    }
+        password::hash_with_pepper(&password, &pepper)
+    };
+    println!("{}", hash?);
     Ok(())
 }
 
 fn ask() -> anyhow::Result<String> {
     let password =
         rpassword::prompt_password("Password: ").context("no terminal to ask for the password")?;
-    if password.is_empty() {
-        bail!("Password cannot be blank.");
-    }
     if rpassword::prompt_password("Confirm password: ")? != password {
         bail!("Passwords do not match");
     }

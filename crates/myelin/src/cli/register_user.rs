@@ -63,6 +63,14 @@ pub struct RegisterUserArgs {
     server_url: Option<String>,
 }
 
+/// Where the server is.
+enum Place {
+    /// By its URL, without a slash at its end.
+    Url(String),
+    /// By its unix socket.
+    Socket(PathBuf),
+}
+
 /// Makes the account.
 pub fn run(args: &RegisterUserArgs) -> anyhow::Result<()> {
     let config = match args.config.as_slice() {
@@ -79,7 +87,7 @@ pub fn run(args: &RegisterUserArgs) -> anyhow::Result<()> {
         Some(secret) => secret.clone(),
         None => read_secret(config.as_ref())?,
     };
-    let url = find_url(args, config.as_ref());
+    let place = find_place(args, config.as_ref());
     let user = match &args.user {
         Some(user) if !user.is_empty() => user.clone(),
         _ => ask_user()?,
@@ -90,7 +98,7 @@ pub fn run(args: &RegisterUserArgs) -> anyhow::Result<()> {
         (admin, _) => admin,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(register(args, &url, &secret, &user, &password, admin))
+    runtime.block_on(register(args, &place, &secret, &user, &password, admin))
 }
 
 fn read_secret(config: Option<&Config>) -> anyhow::Result<String> {
@@ -101,41 +109,47 @@ fn read_secret(config: Option<&Config>) -> anyhow::Result<String> {
     Ok(secret.expose().to_owned())
 }
 
-fn find_url(args: &RegisterUserArgs, config: Option<&Config>) -> String {
+fn find_place(args: &RegisterUserArgs, config: Option<&Config>) -> Place {
     if let Some(url) = &args.server_url {
-        return url.trim_end_matches('/').to_owned();
+        return Place::Url(url.trim_end_matches('/').to_owned());
     }
     let Some(config) = config else {
         eprintln!("No server url or configuration file given. Defaulting to {SERVER_URL_DEFAULT}.");
-        return SERVER_URL_DEFAULT.to_owned();
+        return Place::Url(SERVER_URL_DEFAULT.to_owned());
     };
-    config.listeners.iter().find_map(local_url).unwrap_or_else(|| {
+    let clients = || config.listeners.iter().filter(|listener| is_for_clients(listener));
+    let port = clients().find_map(|listener| match &listener.address {
+        ListenAddress::Tcp { port, .. } => Some(Place::Url(format!("http://localhost:{port}"))),
+        ListenAddress::Unix { .. } => None,
+    });
+    let socket = || {
+        clients().find_map(|listener| match &listener.address {
+            ListenAddress::Unix { path, .. } => Some(Place::Socket(path.clone())),
+            ListenAddress::Tcp { .. } => None,
+        })
+    };
+    port.or_else(socket).unwrap_or_else(|| {
         eprintln!(
             "Unable to find a suitable HTTP listener in the configuration file. Trying {SERVER_URL_DEFAULT} as a last \
              resort."
         );
-        SERVER_URL_DEFAULT.to_owned()
+        Place::Url(SERVER_URL_DEFAULT.to_owned())
     })
 }
 
-fn local_url(listener: &Listener) -> Option<String> {
-    match &listener.address {
-        ListenAddress::Tcp { port, .. }
-            if listener.kind == ListenerKind::Http
-                && !listener.tls
-                && listener.serves(Resource::Client) =>
-        {
-            Some(format!("http://localhost:{port}"))
-        }
-        _ => None,
-    }
+fn is_for_clients(listener: &Listener) -> bool {
+    listener.kind == ListenerKind::Http && !listener.tls && listener.serves(Resource::Client)
 }
 
 fn read_password(args: &RegisterUserArgs) -> anyhow::Result<String> {
     if let Some(file) = &args.password_file {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("{} cannot be read", file.display()))?;
-        return Ok(text.trim().to_owned());
+        let password = text.trim();
+        if password.is_empty() {
+            bail!("{} holds no password.", file.display());
+        }
+        return Ok(password.to_owned());
     }
     match &args.password {
         Some(password) if !password.is_empty() => Ok(password.clone()),
@@ -177,14 +191,13 @@ fn ask(prompt: &str) -> anyhow::Result<String> {
 
 async fn register(
     args: &RegisterUserArgs,
-    url: &str,
+    place: &Place,
     secret: &str,
     user: &str,
     password: &str,
     admin: bool,
 ) -> anyhow::Result<()> {
-    let url = format!("{url}/_synapse/admin/v1/register");
-    let answer = send(Method::GET, &url, "").await?;
+    let answer = send(Method::GET, place, "").await?;
     if answer.status != StatusCode::OK {
         return Err(refused(&answer));
     }
@@ -203,7 +216,7 @@ async fn register(
         "user_type": args.user_type,
     });
     println!("Sending registration request...");
-    let answer = send(Method::POST, &url, &body.to_string()).await?;
+    let answer = send(Method::POST, place, &body.to_string()).await?;
     if answer.status == StatusCode::OK {
         println!("Success!");
         return Ok(());
@@ -223,14 +236,22 @@ struct Answer {
     body: Value,
 }
 
-async fn send(method: Method, url: &str, body: &str) -> anyhow::Result<Answer> {
+async fn send(method: Method, place: &Place, body: &str) -> anyhow::Result<Answer> {
+    const PATH: &str = "/_synapse/admin/v1/register";
+    let uri = match place {
+        Place::Url(url) => format!("{url}{PATH}"),
+        Place::Socket(_) => PATH.to_owned(),
+    };
     let request = Request::builder()
         .method(method)
-        .uri(url)
+        .uri(&uri)
         .header(header::CONTENT_TYPE, "application/json")
         .body(body.to_owned().into())
-        .with_context(|| format!("{url:?} is no URL"))?;
-    let response = http_client::send(request).await?;
+        .with_context(|| format!("{uri:?} is no URL"))?;
+    let response = match place {
+        Place::Url(_) => http_client::send(request).await?,
+        Place::Socket(socket) => http_client::send_to_socket(socket, request).await?,
+    };
     let body = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
     Ok(Answer { status: response.status(), body })
 }

@@ -23,7 +23,7 @@ pub struct SynapseArgs {
     /// Write other files that are missing (log config, signing key), then exit.
     #[arg(long, alias = "generate-keys", conflicts_with = "generate_missing_and_run")]
     generate_missing_configs: bool,
-    /// Write other files that are missing, then run. This is what happens anyway.
+    /// Write other files that are missing (log config, signing key), then run.
     #[arg(long)]
     generate_missing_and_run: bool,
     /// The server name to write a config for.
@@ -118,7 +118,8 @@ pub fn run(args: &SynapseArgs) -> anyhow::Result<()> {
         config_directory: args.config_directory.clone(),
         data_directory: args.data_directory.clone(),
         secrets_in_config: !args.no_secrets_in_config,
-        create_files: true,
+        create_secrets: true,
+        create_signing_key: args.generate_missing_configs || args.generate_missing_and_run,
     };
     generate::write_missing_log_config(&sources)?;
     if args.generate_missing_configs {

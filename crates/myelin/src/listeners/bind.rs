@@ -74,7 +74,7 @@ pub fn bind(listener: &Listener) -> anyhow::Result<Vec<Socket>> {
             let mut missing = Vec::new();
             for name in bind_addresses {
                 for address in resolve(name, *port)? {
-                    match bind_tcp(address) {
+                    match bind_tcp(address, only_v6(address, bind_addresses)) {
                         Ok(socket) => sockets.push(Socket::Tcp(socket)),
                         Err(error) if is_missing(&error) => missing.push((address, error)),
                         Err(error) => return Err(explain(address, error)),
@@ -104,13 +104,19 @@ fn resolve(name: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
         .collect())
 }
 
-fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// `::` alone stands for IPv4, too, as in Synapse, whatever the system's default is. Where `0.0.0.0` is listed beside it, each
+/// has a socket of its own.
+fn only_v6(address: SocketAddr, bind_addresses: &[String]) -> bool {
+    let has_all_v4 = bind_addresses.iter().any(|name| name == "0.0.0.0");
+    has_all_v4 || !address.ip().is_unspecified()
+}
+
+fn bind_tcp(address: SocketAddr, only_v6: bool) -> std::io::Result<TcpListener> {
     let socket =
         socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // `::` and `0.0.0.0` may both be asked for.
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(only_v6)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -155,4 +161,44 @@ fn bind_unix(path: &Path, mode: u32) -> anyhow::Result<Socket> {
     let listener = UnixListener::bind(path).with_context(what)?;
     std::fs::set_permissions(path, Permissions::from_mode(mode)).with_context(what)?;
     Ok(Socket::Unix(listener, SocketFile(path.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use myelin_config::sections::listeners::ListenerKind;
+
+    use super::*;
+
+    fn bound(bind_addresses: &[&str], port: u16) -> Vec<Socket> {
+        let bind_addresses = bind_addresses.iter().map(|name| (*name).to_owned()).collect();
+        bind(&Listener {
+            address: ListenAddress::Tcp { port, bind_addresses },
+            kind: ListenerKind::Http,
+            tls: false,
+            x_forwarded: false,
+            request_id_header: None,
+            tag: None,
+            resources: Vec::new(),
+            compress: false,
+        })
+        .unwrap()
+    }
+
+    fn port(socket: &Socket) -> u16 {
+        let Socket::Tcp(listener) = socket else { panic!("no TCP") };
+        listener.local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn all_addresses_of_ipv6_are_those_of_ipv4_too() {
+        let sockets = bound(&["::"], 0);
+        assert_eq!(sockets.len(), 1);
+        assert!(TcpStream::connect(("127.0.0.1", port(&sockets[0]))).is_ok());
+        assert!(TcpStream::connect(("::1", port(&sockets[0]))).is_ok());
+        let port = port(&sockets[0]);
+        drop(sockets);
+        assert_eq!(bound(&["0.0.0.0", "::"], port).len(), 2, "both may be listed");
+    }
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Json, Response},
     routing::get,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What the documents say; each is served only if the config asks for it.
 #[derive(Clone, Debug, Default)]
@@ -38,27 +38,9 @@ impl WellKnownDocuments {
     }
 }
 
+/// How to reach the admin (`admin_contact`) is told to those whom the server blocks, as in Synapse, and not published.
 fn support(config: &myelin_config::Config) -> Option<Value> {
-    let mut document = Map::new();
-    if let Some(contact) = &config.server.admin_contact {
-        let field = match contact.strip_prefix("mailto:") {
-            Some(address) => ("email_address", address),
-            None if contact.starts_with('@') => ("matrix_id", contact.as_str()),
-            None if contact.contains('@') => ("email_address", contact.as_str()),
-            None => {
-                document.insert("support_page".to_owned(), json!(contact));
-                ("", "")
-            }
-        };
-        if !field.0.is_empty() {
-            document
-                .insert("contacts".to_owned(), json!([{"role": "m.role.admin", field.0: field.1}]));
-        }
-    }
-    if let Some(page) = &config.well_known.support_page {
-        document.insert("support_page".to_owned(), json!(page));
-    }
-    (!document.is_empty()).then_some(Value::Object(document))
+    config.well_known.support_page.as_ref().map(|page| json!({"support_page": page}))
 }
 
 /// The documents at their places, readable from any web page.

@@ -1,6 +1,6 @@
 //! The database: the embedded one or the one that the config names.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use myelin_config::{
@@ -12,6 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
+use super::passfile;
 use crate::embedded_postgres::EmbeddedPostgres;
 
 /// How long a request waits for a connection.
@@ -71,6 +72,18 @@ pub async fn open(config: &Config) -> anyhow::Result<Database> {
     }
 }
 
+/// Checks the settings of the database without opening it.
+///
+/// # Errors
+///
+/// What is wrong, for an admin to read.
+pub fn check(settings: &database::Database) -> anyhow::Result<()> {
+    match settings {
+        database::Database::Embedded => Ok(()),
+        database::Database::Postgres(settings) => connect_options(settings).map(drop),
+    }
+}
+
 impl Database {
     /// For messages.
     pub fn description(&self) -> &str {
@@ -115,7 +128,7 @@ async fn wait_for(pool: &PgPool) -> Result<(), sqlx::Error> {
 
 fn connect_options(settings: &Postgres) -> anyhow::Result<PgConnectOptions> {
     let mut options = match &settings.dsn {
-        Some(dsn) => parse_dsn(dsn.expose())?,
+        Some(dsn) => dsn.expose().parse().context("database.args.dsn is no URL of a PostgreSQL")?,
         None => PgConnectOptions::new(),
     };
     options = options.application_name(settings.application_name.as_deref().unwrap_or("myelin"));
@@ -130,14 +143,11 @@ fn connect_options(settings: &Postgres) -> anyhow::Result<PgConnectOptions> {
     if let Some(user) = &settings.user {
         options = options.username(user);
     }
-    if let Some(password) = &settings.password {
-        options = options.password(password.expose());
-    }
     if let Some(dbname) = &settings.dbname {
         options = options.database(dbname);
     }
     if let Some(mode) = &settings.sslmode {
-        options = options.ssl_mode(mode.parse::<PgSslMode>()?);
+        options = options.ssl_mode(mode.parse::<PgSslMode>().context("database.args.sslmode")?);
     }
     if let Some(file) = &settings.sslrootcert {
         options = options.ssl_root_cert(file);
@@ -145,31 +155,48 @@ fn connect_options(settings: &Postgres) -> anyhow::Result<PgConnectOptions> {
     if let (Some(certificate), Some(key)) = (&settings.sslcert, &settings.sslkey) {
         options = options.ssl_client_cert(certificate).ssl_client_key(key);
     }
-    Ok(options)
+    if let Some(text) = &settings.options {
+        options = options.options(parse_options(text)?);
+    }
+    let password = match (&settings.password, &settings.passfile) {
+        (Some(password), _) => Some(password.expose().to_owned()),
+        (None, Some(file)) => passfile::find_password(Path::new(file), &options)?,
+        (None, None) => None,
+    };
+    Ok(match password {
+        Some(password) => options.password(&password),
+        None => options,
+    })
 }
 
-/// A URL, or libpq's `key=value` words.
-fn parse_dsn(dsn: &str) -> anyhow::Result<PgConnectOptions> {
-    if dsn.contains("://") {
-        return dsn.parse().context("database.args.dsn is no URL of a PostgreSQL");
-    }
-    let mut options = PgConnectOptions::new();
-    for word in dsn.split_whitespace() {
-        let (key, value) = word
-            .split_once('=')
-            .context("database.args.dsn: allowed: a URL, or key=value words")?;
-        let value = value.trim_matches('\'');
-        options = match key {
-            "host" if value.starts_with('/') => options.socket(value),
-            "host" | "hostaddr" => options.host(value),
-            "port" => options.port(value.parse().context("database.args.dsn: port is no number")?),
-            "user" => options.username(value),
-            "password" => options.password(value),
-            "dbname" => options.database(value),
-            "sslmode" => options.ssl_mode(value.parse()?),
-            "sslrootcert" => options.ssl_root_cert(value),
-            _ => options,
+/// The settings of `-c name=value`, `-cname=value` and `--name=value`.
+fn parse_options(text: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let mut settings = Vec::new();
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let setting = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
+            Some("") => words.next(),
+            setting => setting,
         };
+        let (name, value) = setting
+            .and_then(|setting| setting.split_once('='))
+            .context("database.args.options: allowed: settings of the form -c name=value")?;
+        settings.push((name.to_owned(), value.to_owned()));
     }
-    Ok(options)
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_sessions() {
+        let expected = [("search_path", "matrix,public"), ("work_mem", "4MB"), ("jit", "off")];
+        let got = parse_options("-c search_path=matrix,public -cwork_mem=4MB --jit=off").unwrap();
+        let got: Vec<(&str, &str)> =
+            got.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(got, expected);
+        assert!(parse_options("-x").is_err() && parse_options("-c").is_err());
+    }
 }

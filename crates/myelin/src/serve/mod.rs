@@ -2,6 +2,8 @@
 
 mod database;
 mod parts;
+mod passfile;
+mod prepared;
 mod routers;
 mod settings;
 mod signals;
@@ -16,8 +18,10 @@ use myelin_config::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::prepared::Prepared;
+
 use crate::{
-    listeners::{self, Socket, TlsFiles, TlsReloader},
+    listeners::{self, Socket, TlsReloader},
     telemetry::{logs, metrics::Metrics, traces::Traces},
 };
 
@@ -30,22 +34,23 @@ const METRICS_TIDY_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// Why it could not start, for an admin to read.
 pub fn serve(sources: &Sources) -> anyhow::Result<()> {
-    let sources = Sources { create_files: true, ..sources.clone() };
+    let sources = Sources { create_secrets: true, ..sources.clone() };
     let loaded = myelin_config::load(&sources)
         .map_err(|error| anyhow!("the config is not right:\n{error}"))?;
+    let prepared = Prepared::new(&loaded.config)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("myelin");
     if let Some(threads) = loaded.config.own.worker_threads {
         runtime.worker_threads(threads);
     }
     let runtime = runtime.build().context("the async runtime does not start")?;
-    let result = runtime.block_on(run(sources, loaded));
+    let result = runtime.block_on(run(sources, loaded, prepared));
     // Whatever still runs after the drain must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn run(sources: Sources, loaded: Loaded) -> anyhow::Result<()> {
+async fn run(sources: Sources, loaded: Loaded, mut prepared: Prepared) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config.clone());
     let traces = config.own.otlp.as_ref().map(Traces::start).transpose()?;
     let log_handle = logs::start(&config, traces.as_ref().map(Traces::layer))?;
@@ -53,7 +58,7 @@ async fn run(sources: Sources, loaded: Loaded) -> anyhow::Result<()> {
     raise_file_limit();
     let mut signals = signals::Signals::listen()?;
     let metrics = Metrics::start(&config.server.server_name)?;
-    let tls = read_tls(&config)?;
+    let tls = prepared.tls.take();
     let bound = bind(&config)?;
     let pid_file = write_pid_file(&config);
 
@@ -63,7 +68,7 @@ async fn run(sources: Sources, loaded: Loaded) -> anyhow::Result<()> {
         // A stop during a long recovery must not wait for its end.
         () = signals.wait_stop() => return Ok(()),
     };
-    let parts = match parts::Parts::start(&config, &database, &stop).await {
+    let parts = match parts::Parts::start(&config, prepared, &database, &stop).await {
         Ok(parts) => parts,
         Err(error) => {
             database.close().await;
@@ -118,7 +123,7 @@ fn tell_config(loaded: &Loaded) {
     if let Some(file) = &loaded.config.signing.created {
         tracing::warn!(
             file = %file.display(),
-            "there was no signing key; a new one was made. Back it up: it is the identity of this server"
+            "a new signing key was made, as asked for. Back it up: it is the identity of this server"
         );
     }
 }
@@ -145,20 +150,6 @@ fn client_url(listener: &Listener) -> Option<String> {
     }
 }
 
-fn read_tls(config: &Config) -> anyhow::Result<Option<TlsReloader>> {
-    let is_needed = config.listeners.iter().any(|listener| listener.tls);
-    match &config.tls {
-        Some(tls) if is_needed => {
-            let files = TlsFiles {
-                certificate: tls.certificate_path.clone(),
-                key: tls.private_key_path.clone(),
-            };
-            Ok(Some(TlsReloader::load(files)?))
-        }
-        _ => Ok(None),
-    }
-}
-
 fn bind(config: &Config) -> anyhow::Result<Vec<(Listener, Vec<Socket>)>> {
     let mut bound = Vec::new();
     for listener in &config.listeners {
@@ -168,17 +159,19 @@ fn bind(config: &Config) -> anyhow::Result<Vec<(Listener, Vec<Socket>)>> {
         }
         let sockets = listeners::bind(listener)?;
         for socket in &sockets {
-            tracing::info!(address = %socket.address(), tls = listener.tls, "listening");
+            tracing::info!(listener = %listener.name(), address = %socket.address(), tls = listener.tls, "listening");
         }
         bound.push((listener.clone(), sockets));
     }
     Ok(bound)
 }
 
-/// Writes the pid file; a folder that cannot be written is no reason not to start.
+/// Writes the pid file, in a folder that a first start may have to make. A folder that cannot be written is no reason not to
+/// start.
 fn write_pid_file(config: &Config) -> Option<PathBuf> {
     let file = config.server.pid_file.clone()?;
-    match std::fs::write(&file, format!("{}\n", std::process::id())) {
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    match made.and_then(|()| std::fs::write(&file, format!("{}\n", std::process::id()))) {
         Ok(()) => Some(file),
         Err(error) => {
             tracing::warn!(file = %file.display(), %error, "pid_file cannot be written");

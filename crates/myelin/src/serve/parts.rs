@@ -1,8 +1,8 @@
 //! The parts of the server, made from the config: each gets its own small settings.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use myelin_accounts::Accounts;
 use myelin_admin_api::AdminApi;
 use myelin_client_api::ClientApi;
@@ -11,11 +11,17 @@ use myelin_engine::Engine;
 use myelin_http::RateLimits;
 use myelin_model::{Clock, SystemClock};
 use myelin_rooms::Rooms;
-use myelin_storage::{Db, upkeep::start_upkeep};
+use myelin_storage::{DatabaseContents, Db, Leases, upkeep::start_upkeep};
 use myelin_sync::Sync;
 use tokio_util::sync::CancellationToken;
 
-use super::{database::Database, settings};
+use super::{Prepared, database::Database, settings};
+
+/// How many tables of another program are named.
+const TABLES_NAMED_MAX: usize = 5;
+
+/// How long a stop waits for the leases to be given back.
+const LEASES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All parts that serve requests.
 pub struct Parts {
@@ -23,6 +29,7 @@ pub struct Parts {
     pub client_api: ClientApi,
     /// What the admin API works with.
     pub admin_api: AdminApi,
+    leases: Leases,
     storage_stop: CancellationToken,
 }
 
@@ -30,14 +37,14 @@ impl Parts {
     /// Brings the schema up to date and starts the parts. `stop` ends what waits for news.
     pub async fn start(
         config: &Config,
+        prepared: Prepared,
         database: &Database,
         stop: &CancellationToken,
     ) -> anyhow::Result<Parts> {
-        let server_name = settings::server_name(config)?;
-        let key = settings::signing_key(config)?;
-        let appservices = settings::appservices(config, &server_name)?;
+        let server_name = prepared.server_name;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
+        check_contents(database).await?;
         Db::migrate(&database.pool)
             .await
             .context("the database's schema could not be brought up to date")?;
@@ -49,27 +56,56 @@ impl Parts {
                 .await
                 .context("the database cannot be opened")?;
         let leases = db.start_leases(storage_stop.clone());
-        start_upkeep(&db, leases, settings::upkeep(config, &clock), stop.clone());
+        start_upkeep(&db, leases.clone(), settings::upkeep(config, &clock), stop.clone());
         let accounts = Accounts::new(
             db.clone(),
             clock.clone(),
             server_name.clone(),
             settings::accounts(config),
-            appservices,
+            prepared.appservices,
         );
-        let sync = Sync::start(db.clone(), clock.clone(), settings::sync(config)?, stop.clone());
-        let engine = Engine::new(db.clone(), clock, server_name.clone(), key);
-        let room_settings = settings::rooms(config, &server_name)?;
-        let rooms = Rooms::new(engine, room_settings);
+        let sync = Sync::start(db.clone(), clock.clone(), prepared.sync, stop.clone());
+        let engine = Engine::new(db.clone(), clock, server_name, prepared.signing_key);
+        let rooms = Rooms::new(engine, prepared.rooms);
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
-        let admin_api = AdminApi::new(accounts.clone());
+        let admin_api = AdminApi::new(accounts.clone(), rooms.clone());
         let client_api = ClientApi { db, accounts, rooms, sync, rate_limits, settings };
-        Ok(Parts { client_api, admin_api, storage_stop })
+        Ok(Parts { client_api, admin_api, leases, storage_stop })
     }
 
-    /// Stops what runs in the background.
+    /// Stops what runs in the background, and gives back what this node does for all, so that another goes on at once. The
+    /// database must be open until then.
     pub async fn stop(self) {
         self.storage_stop.cancel();
+        if tokio::time::timeout(LEASES_TIMEOUT, self.leases.ended()).await.is_err() {
+            tracing::warn!("leases were not given back in time; they are free in a few seconds");
+        }
+    }
+}
+
+/// Refuses a database that is somebody else's, before anything is written to it.
+async fn check_contents(database: &Database) -> anyhow::Result<()> {
+    const ADVICE: &str = "Nothing in it was touched. Myelin needs a database of its own: make an empty one (`createdb \
+                          myelin`) and name it in database.args.dbname, or remove `database` from the config, so that \
+                          Myelin runs a PostgreSQL of its own";
+    let found = Db::inspect(&database.pool)
+        .await
+        .with_context(|| format!("{} cannot be read", database.description()))?;
+    match found {
+        DatabaseContents::Empty | DatabaseContents::Myelin => Ok(()),
+        DatabaseContents::Synapse { schema_version } => {
+            let version = schema_version.map_or_else(String::new, |version| format!(" {version}"));
+            bail!(
+                "{} holds the data of a Synapse (schema version{version}). They cannot be taken over yet. {ADVICE}",
+                database.description()
+            )
+        }
+        DatabaseContents::Other { tables } => bail!(
+            "{} holds {} tables of another program ({}). {ADVICE}",
+            database.description(),
+            tables.len(),
+            tables.iter().take(TABLES_NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ")
+        ),
     }
 }

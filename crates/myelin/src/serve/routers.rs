@@ -8,6 +8,7 @@ use myelin_config::{
     sections::listeners::{Listener, ListenerKind, Resource},
 };
 use myelin_http::RumaRouter;
+use tower_http::compression::CompressionLayer;
 
 use super::parts::Parts;
 use crate::{
@@ -42,5 +43,5 @@ pub fn for_listener(
     if listener.serves(Resource::Metrics) && config.server.enable_metrics {
         router = router.merge(metrics_routes(metrics));
     }
-    router
+    if listener.compress { router.layer(CompressionLayer::new().gzip(true)) } else { router }
 }

@@ -38,7 +38,7 @@ pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
 }
 
 fn presence(presence: &Presence) -> Option<PresenceTimers> {
-    (presence.mode != PresenceMode::Disabled).then_some(PresenceTimers {
+    (presence.mode == PresenceMode::Enabled).then_some(PresenceTimers {
         active_millis: presence.last_active_granularity_ms,
         idle_millis: presence.idle_timeout_ms,
         offline_millis: presence.sync_online_timeout_ms,

@@ -76,7 +76,8 @@ fn a_wrong_config_lists_all_problems() {
     let output = myelin().arg("check-config").arg("-c").arg(&config).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = text(&output);
-    assert!(text.contains("2 problems in the config:"), "{text}");
+    assert!(text.contains("3 problems in the config:"), "{text}");
+    assert!(text.contains("a.example.signing.key is not there"), "{text}");
     assert!(text.contains("hs.yaml:3: max_upload_size: \"5MB\""), "{text}");
 }
 
@@ -90,6 +91,7 @@ fn hashes_and_keys() {
         text(&command.args(args).output().unwrap())
     };
     assert!(hash(None, &["hash-password", "-p", "secret"]).starts_with("$argon2id$"));
+    assert!(hash(None, &["hash-password", "-p", ""]).contains("cannot be blank"));
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("hs.yaml");
     fs::write(&config, "server_name: a\nbcrypt_rounds: 4\npassword_config: {pepper: p}\n").unwrap();
@@ -99,4 +101,41 @@ fn hashes_and_keys() {
     let output = myelin().args(["generate-signing-key", "-o"]).arg(&key).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert!(fs::read_to_string(&key).unwrap().starts_with("ed25519 a_"));
+}
+
+#[test]
+fn check_config_refuses_what_a_start_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let check = |more: &str| {
+        let base = "server_name: a.example\nsigning_key: ed25519 a_t AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+        fs::write(path("hs.yaml"), format!("{base}{more}")).unwrap();
+        myelin().arg("check-config").arg("-c").arg(path("hs.yaml")).output().unwrap()
+    };
+    let registration = |regex: &str| {
+        format!(
+            "id: b\nas_token: a\nhs_token: h\nsender_localpart: b\nnamespaces: {{users: [{{regex: '{regex}'}}]}}\n"
+        )
+    };
+    let bridge = format!("app_service_config_files: [{}]\n", path("bridge.yaml").display());
+
+    fs::write(path("bridge.yaml"), registration("@(?!admin)x_.*")).unwrap();
+    let output = check(&bridge);
+    assert!(output.status.success(), "valid in Python: {}", text(&output));
+    fs::write(path("bridge.yaml"), registration("@(x_.*")).unwrap();
+    for (more, want) in [
+        (bridge.as_str(), "bridge.yaml: namespace"),
+        (
+            "listeners: [{port: 1, type: http, tls: true}]\ntls_certificate_path: /nowhere.crt\n\
+          tls_private_key_path: /nowhere.key\n",
+            "/nowhere.crt",
+        ),
+        ("myelin: {log: {filter: 'myelin=loud'}}\n", "myelin.log.filter"),
+        ("exclude_rooms_from_sync: [lobby]\n", "exclude_rooms_from_sync"),
+        ("database: {args: {dsn: host}}\n", "database.args.dsn"),
+    ] {
+        let output = check(more);
+        assert!(!output.status.success(), "{more}");
+        assert!(text(&output).contains(want), "{more}: {}", text(&output));
+    }
 }

@@ -133,6 +133,27 @@ fn unix_sockets_metrics_and_resources() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("OK"), "{answer}");
 
+    // A config with this listener alone: commands find the server by its socket.
+    let alone = server.path("alone.yaml");
+    fs::write(
+        &alone,
+        format!(
+            "listeners: [{{path: {}, type: http, resources: [{{names: [client]}}]}}]\n",
+            socket.display()
+        ),
+    )
+    .unwrap();
+    let args = ["register-user", "--no-admin", "-u", "alice", "-p", "a good password"];
+    let output = crate::server::myelin()
+        .args(args)
+        .arg("-c")
+        .arg(server.path("homeserver.yaml"))
+        .arg("-c")
+        .arg(&alone)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
     let mine = server.port;
     for (port, path) in
         [(metrics_port, "/metrics"), (metrics_port, "/anything"), (mine, "/_synapse/metrics")]

@@ -15,6 +15,10 @@ fn kill(signal: &str, id: &str) {
 #[test]
 fn it_starts_stops_and_finds_its_data_again() {
     let mut server = Server::prepare("public_baseurl: https://hs.test\n");
+    let pid_file = server.path("not-there-yet/homeserver.pid");
+    let more = std::fs::read_to_string(server.path("more.yaml")).unwrap();
+    std::fs::write(server.path("more.yaml"), format!("{more}pid_file: {}\n", pid_file.display()))
+        .unwrap();
     server.start();
     assert!(server.get("/health").unwrap().starts_with("HTTP/1.1 200"));
     assert!(
@@ -27,7 +31,7 @@ fn it_starts_stops_and_finds_its_data_again() {
     assert!(server.get("/").unwrap().contains("location: /_matrix/static/"));
     assert!(server.get("/_matrix/static/").unwrap().contains("It works!"));
     assert!(server.get("/nothing").unwrap().contains("M_UNRECOGNIZED"));
-    assert!(server.path("homeserver.pid").exists());
+    assert!(pid_file.exists());
     let data = std::fs::metadata(server.path("postgres")).unwrap();
     let own = std::fs::metadata(server.path("homeserver.yaml")).unwrap();
     assert_eq!(own.uid() == 0, data.uid() != own.uid(), "only root gives the data to another user");
@@ -35,7 +39,8 @@ fn it_starts_stops_and_finds_its_data_again() {
 
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0), "{}", server.log());
-    assert!(!server.path("homeserver.pid").exists());
+    assert!(!pid_file.exists());
+    assert!(!server.log().contains("could not give leases back"), "{}", server.log());
     assert!(!server.path("postgres/postmaster.pid").exists(), "the database was stopped too");
 
     server.start();

@@ -81,6 +81,18 @@ impl RegistrationTokensTx<'_> {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Give back a use that was set aside.
+    #[tracing::instrument(name = "db.registration_tokens.give_back", skip_all, err)]
+    pub async fn give_back(&mut self, token: &str) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE registration_tokens SET pending = greatest(pending - 1, 0) WHERE token = $1",
+            token
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(())
+    }
+
     /// A registration is complete.
     #[tracing::instrument(name = "db.registration_tokens.complete", skip_all, err)]
     pub async fn complete(&mut self, token: &str) -> Result<(), StorageError> {

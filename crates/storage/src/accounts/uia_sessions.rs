@@ -163,4 +163,40 @@ impl UiaSessionsTx<'_> {
         .await?;
         Ok(())
     }
+
+    /// Take a note that is taken once. False if it stands there already, or if there is no such session.
+    #[tracing::instrument(name = "db.uia_sessions.add_note", skip_all, err)]
+    pub async fn add_note(
+        &mut self,
+        session_id: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "UPDATE uia_sessions SET stages = (stages::jsonb || jsonb_build_object($2::text, $3::text))::text
+             WHERE session_id = $1 AND NOT stages::jsonb ? $2",
+            session_id,
+            name,
+            value
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Find a session, and keep others from changing it until the end of the transaction.
+    #[tracing::instrument(name = "db.uia_sessions.find_locked", skip_all, err)]
+    pub async fn find_locked(
+        &mut self,
+        session_id: &str,
+    ) -> Result<Option<UiaSession>, StorageError> {
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT * FROM uia_sessions WHERE session_id = $1 FOR UPDATE",
+            session_id
+        )
+        .fetch_optional(&mut *self.tx.inner)
+        .await?;
+        row.map(TryInto::try_into).transpose()
+    }
 }

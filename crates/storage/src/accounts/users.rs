@@ -134,6 +134,17 @@ impl Users<'_> {
         rows.pop().map(TryInto::try_into).transpose()
     }
 
+    /// Whether somebody has the ID, whatever the case of its letters. Several may, from before the rule of lower case.
+    #[tracing::instrument(name = "db.users.is_taken", skip_all, fields(user.id = %user_id), err)]
+    pub async fn is_taken(&self, user_id: &UserId) -> Result<bool, StorageError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM users WHERE lower(user_id) = lower($1)) AS "taken!""#,
+            user_id.as_str()
+        )
+        .fetch_one(self.db.pool())
+        .await?)
+    }
+
     /// A number for a user without a name of its own.
     pub async fn next_number(&self) -> Result<i64, StorageError> {
         Ok(sqlx::query_scalar!(r#"SELECT nextval('user_numbers') AS "number!""#)
@@ -195,6 +206,25 @@ impl UsersTx<'_> {
         .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Replace the hash of a password by another of the same password. Does nothing if the password is another by now.
+    #[tracing::instrument(name = "db.users.replace_password_hash", skip_all, fields(user.id = %user_id), err)]
+    pub async fn replace_password_hash(
+        &mut self,
+        user_id: &UserId,
+        old: &str,
+        new: &str,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "UPDATE users SET password_hash = $3 WHERE user_id = $1 AND password_hash = $2",
+            user_id.as_str(),
+            old,
+            new
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(())
     }
 
     /// Set or remove the password.

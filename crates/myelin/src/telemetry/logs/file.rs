@@ -66,7 +66,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Deletes the oldest daily files beyond `keep`.
+    /// Deletes the oldest daily files beyond `keep`. Other files that begin with its name are not ours.
     fn delete_old(&self) {
         let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return;
@@ -76,7 +76,8 @@ impl LogFile {
         let mut old: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .filter(|path| {
-                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start))
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+                name.is_some_and(|name| name.strip_prefix(&start).is_some_and(is_date))
             })
             .collect();
         old.sort();
@@ -142,6 +143,15 @@ fn today() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / DAY_S
 }
 
+/// Whether a text has the form of [`date`].
+fn is_date(text: &str) -> bool {
+    text.len() == "2026-11-22".len()
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
 /// The date of a day since 1970 as `2026-11-22` (algorithm of Howard Hinnant, days to civil).
 fn date(day: u64) -> String {
     let shifted = day + 719_468;
@@ -169,6 +179,28 @@ mod tests {
         ] {
             assert_eq!(date(day), want);
         }
+    }
+
+    #[test]
+    fn only_its_own_old_files_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let others = [
+            "hs.log.config",
+            "hs.log.2026-11-20.gz",
+            "hs.log.1",
+            "hs.log.old",
+            "hs.log.20261120xx",
+        ];
+        for name in
+            others.iter().chain(&["hs.log.2026-11-19", "hs.log.2026-11-20", "hs.log.2026-11-21"])
+        {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let file = LogFile::open(folder.path().join("hs.log"), Rotation::Daily, 2).unwrap();
+        file.delete_old();
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
+        assert!(!folder.path().join("hs.log.2026-11-19").exists());
+        assert!(folder.path().join("hs.log.2026-11-20").exists());
     }
 
     #[test]

@@ -63,6 +63,15 @@ pub fn start(config: &Config, traces: Option<BoxedLayer<Filtered>>) -> anyhow::R
     Ok(LogHandle { filter: handle, files })
 }
 
+/// Checks the settings of logs without opening a file.
+///
+/// # Errors
+///
+/// The log config cannot be read, or a filter cannot be understood.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    filter(config, &read(config)?).map(drop)
+}
+
 impl LogHandle {
     /// Takes over the levels of a config that was read again, and opens log files anew.
     ///
