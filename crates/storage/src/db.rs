@@ -5,7 +5,10 @@ use std::sync::Arc;
 use myelin_model::{Clock, SystemClock};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use crate::{
     Ephemeral, Leases, PresenceTimers, StorageError, Tx, Writer,
@@ -61,6 +64,8 @@ struct Inner {
     ignored_users: Arc<IgnoredUsers>,
     erased_users: Arc<ErasedUsers>,
     user_ips: Arc<UserIps>,
+    /// The tasks that write a last time after a stop.
+    last_writes: TaskTracker,
     /// Ends the tasks when the last handle goes.
     _stop: DropGuard,
 }
@@ -82,6 +87,7 @@ impl Db {
         stop: CancellationToken,
     ) -> Result<Self, StorageError> {
         let stop = stop.child_token();
+        let last_writes = TaskTracker::new();
         let event_cache = Arc::new(EventCache::new(settings.event_cache_size_bytes_max));
         let (ephemeral_heard, ephemeral_news) = mpsc::unbounded_channel();
         let log = Log::start(
@@ -99,6 +105,7 @@ impl Db {
             Arc::clone(&settings.clock),
             settings.presence,
             ephemeral_news,
+            &last_writes,
             stop.clone(),
         )
         .await?;
@@ -108,7 +115,7 @@ impl Db {
         let erased_users = Arc::<ErasedUsers>::default();
         log.subscribe(Arc::clone(&erased_users) as Arc<dyn LogSubscriber>);
         let user_ips = Arc::new(UserIps::new(pool.clone()));
-        tokio::spawn(write_user_ips(Arc::clone(&user_ips), stop.clone()));
+        last_writes.spawn(write_user_ips(Arc::clone(&user_ips), stop.clone()));
         let writer = Writer::start(pool.clone(), log.clone(), Arc::clone(&heads), stop.clone());
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         let db = Self {
@@ -125,6 +132,7 @@ impl Db {
                 ignored_users,
                 erased_users,
                 user_ips,
+                last_writes,
                 _stop: stop.drop_guard(),
             }),
         };
@@ -206,6 +214,13 @@ impl Db {
         }
         let chains = state::read_chains(self.pool(), state_nids).await?;
         Ok(chains.into_iter().map(|(nid, (state, _))| (nid, state)).collect())
+    }
+
+    /// Waits until what was kept in memory has been written a last time after a stop: presence, and from where users called.
+    /// The pool must stay open until then.
+    pub async fn written(&self) {
+        self.inner.last_writes.close();
+        self.inner.last_writes.wait().await;
     }
 
     /// What this node does for all, until `stop`.

@@ -20,8 +20,8 @@ use super::{Prepared, database::Database, settings};
 /// How many tables of another program are named.
 const TABLES_NAMED_MAX: usize = 5;
 
-/// How long a stop waits for the leases to be given back.
-const LEASES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a stop waits for the last writes.
+const LAST_WRITES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All parts that serve requests.
 pub struct Parts {
@@ -74,12 +74,16 @@ impl Parts {
         Ok(Parts { client_api, admin_api, leases, storage_stop })
     }
 
-    /// Stops what runs in the background, and gives back what this node does for all, so that another goes on at once. The
-    /// database must be open until then.
+    /// Stops what runs in the background: writes what was kept in memory, and gives back what this node does for all, so that
+    /// another goes on at once. The database must be open until then.
     pub async fn stop(self) {
         self.storage_stop.cancel();
-        if tokio::time::timeout(LEASES_TIMEOUT, self.leases.ended()).await.is_err() {
-            tracing::warn!("leases were not given back in time; they are free in a few seconds");
+        let ended = async {
+            self.client_api.db.written().await;
+            self.leases.ended().await;
+        };
+        if tokio::time::timeout(LAST_WRITES_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("the last writes did not end in time");
         }
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use ruma::{OwnedUserId, UserId};
 use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     presence::{Presence, PresenceState, PresenceTimers, Presences, Syncing},
@@ -116,6 +116,7 @@ impl Ephemeral {
         clock: Arc<dyn Clock>,
         presence: Option<PresenceTimers>,
         incoming: mpsc::UnboundedReceiver<String>,
+        last_writes: &TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, StorageError> {
         let (outgoing, to_send) = mpsc::unbounded_channel();
@@ -135,7 +136,7 @@ impl Ephemeral {
         if presence.is_some() {
             inner.restore(super::store::read(&pool).await?);
         }
-        tasks::start(&inner, pool, incoming, to_send, stop);
+        tasks::start(&inner, pool, last_writes, incoming, to_send, stop);
         Ok(Self { inner })
     }
 

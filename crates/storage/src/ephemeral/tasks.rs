@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{hub::Inner, store, wire};
 
@@ -23,10 +23,11 @@ const SEND_MILLIS: u64 = 20;
 /// How many changes one statement sends to other nodes.
 const SEND_NEWS_MAX: usize = 512;
 
-/// Start the tasks. They end by `stop`, or when the hub is gone.
+/// Start the tasks. They end by `stop`, or when the hub is gone. The one that writes a last time is among `last_writes`.
 pub(super) fn start(
     hub: &Arc<Inner>,
     pool: PgPool,
+    last_writes: &TaskTracker,
     incoming: mpsc::UnboundedReceiver<String>,
     to_send: mpsc::UnboundedReceiver<wire::News>,
     stop: CancellationToken,
@@ -35,7 +36,7 @@ pub(super) fn start(
     tokio::spawn(receive(weak.clone(), incoming, stop.clone()));
     tokio::spawn(send(node, pool.clone(), to_send, stop.clone()));
     tokio::spawn(expire(Arc::clone(hub), stop.clone()));
-    tokio::spawn(write_down(weak, pool, stop));
+    last_writes.spawn(write_down(weak, pool, stop));
 }
 
 async fn receive(
