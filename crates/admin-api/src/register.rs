@@ -205,7 +205,12 @@ mod tests {
         TestServer::open(pool, |parts| {
             let alias = "#welcome:example.org".try_into().unwrap();
             let settings = RoomSettings {
-                auto_join: AutoJoin { aliases: vec![alias], create: true, ..AutoJoin::default() },
+                auto_join: AutoJoin {
+                    aliases: vec![alias],
+                    create: true,
+                    preset: "public_chat".to_owned(),
+                    ..AutoJoin::default()
+                },
                 ..RoomSettings::default()
             };
             let key = Arc::new(SigningKey::from_seed(&[7; 32], "test"));
