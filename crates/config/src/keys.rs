@@ -324,12 +324,10 @@ mod tests {
 
     #[test]
     fn names_the_admin_chooses_are_not_unknown() {
-        assert_eq!(
-            warnings(
-                "old_signing_keys:\n  'ed25519:x': {key: a, expired_ts: 1}\nextra_well_known_client_content: {a: 1}"
-            ),
-            [""; 0]
+        let told = warnings(
+            "old_signing_keys:\n  'ed25519:x': {key: a, expired_ts: 1}\nextra_well_known_client_content: {a: 1}",
         );
+        assert!(told.iter().all(|line| !line.contains("not a known key")), "{told:?}");
     }
 
     #[test]

@@ -70,12 +70,12 @@ fn a_playbooks_config() {
     assert_eq!(
         warnings(&loaded, Weight::Warn),
         [
-            "playbook.yaml:33: redaction_retention_period: not supported yet: the content of redacted events is kept in the \
+            "playbook.yaml:35: redaction_retention_period: not supported yet: the content of redacted events is kept in the \
              database for good",
-            "playbook.yaml:87: push: not supported yet: no push notifications are sent",
-            "playbook.yaml:27: listeners[2].resources[0].names: federation is not served yet: federation is off, other \
+            "playbook.yaml:85: push: not supported yet: no push notifications are sent",
+            "playbook.yaml:30: listeners[2].resources[0].names: federation is not served yet: federation is off, other \
              servers are neither heard nor spoken to",
-            "playbook.yaml:45: log_config: /data/example.org.log.config is not there; logs go to standard error",
+            "playbook.yaml:47: log_config: /data/example.org.log.config is not there; logs go to standard error",
         ]
     );
     assert!(!format!("{config:?}").contains("turn secret"), "secrets do not show in debug output");
