@@ -13,8 +13,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::Accounts;
 
-/// The type of the account data.
-pub const PUSH_RULES: &str = "m.push_rules";
+pub use myelin_events::account_data::PUSH_RULES;
 
 /// The kinds of rule, in the order in which they are tried.
 pub const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underride"];

@@ -1,16 +1,19 @@
 //! The handle of the engine.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use myelin_events::{RoomVersion, SigningKey};
 use myelin_model::Clock;
-use myelin_storage::{Db, RoomHead, StorageError};
-use ruma::{OwnedServerName, RoomId, ServerName, UserId};
+use myelin_storage::{Db, LogSubscriber, RoomHead, StorageError};
+use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
-use crate::{Draft, EventError, tips::Tips, transactions::Outcomes};
+use crate::{Draft, EventError, ignored::IgnoredUsers, tips::Tips, transactions::Outcomes};
 
 /// The room engine of a node. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ struct Inner {
     key: Arc<SigningKey>,
     tips: Tips,
     outcomes: Outcomes,
+    ignored_users: Arc<IgnoredUsers>,
     last_create_ms: AtomicU64,
 }
 
@@ -38,8 +42,11 @@ impl Engine {
         key: Arc<SigningKey>,
     ) -> Self {
         let (tips, outcomes) = (Tips::default(), Outcomes::default());
+        let ignored_users = Arc::<IgnoredUsers>::default();
+        db.log().subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
         let last_create_ms = AtomicU64::new(0);
-        let inner = Inner { db, clock, server_name, key, tips, outcomes, last_create_ms };
+        let inner =
+            Inner { db, clock, server_name, key, tips, outcomes, ignored_users, last_create_ms };
         Self { inner: Arc::new(inner) }
     }
 
@@ -97,6 +104,14 @@ impl Engine {
         let last =
             self.inner.last_create_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         last.map_or(now, |last| now.max(last.saturating_add(1)))
+    }
+
+    /// Whom a user ignores. At most one query, none while the list is in memory.
+    pub(crate) async fn ignored_users(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
+        self.inner.ignored_users.get(self.db(), user_id).await
     }
 
     pub(crate) fn key(&self) -> &SigningKey {

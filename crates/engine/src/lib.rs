@@ -12,6 +12,7 @@ mod attempts;
 mod draft;
 mod engine;
 mod error;
+mod ignored;
 mod intent;
 mod joined;
 mod known;

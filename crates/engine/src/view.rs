@@ -64,7 +64,7 @@ impl RoomView {
     ) -> Result<Self, StorageError> {
         let version = engine.version_of(&head)?;
         let history = engine.db().visibility_histories().get(&head, user_id).await?;
-        let ignored = engine.db().ignored_users(user_id).await?;
+        let ignored = engine.ignored_users(user_id).await?;
         let erased = engine.db().users().list_erased().await?;
         let sight = Sight::new(
             user_id,

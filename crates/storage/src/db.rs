@@ -15,7 +15,6 @@ use crate::{
     accounts::{ErasedUsers, UserIps, write_user_ips},
     event_cache::EventCache,
     heads::Heads,
-    ignored::IgnoredUsers,
     log::{Log, LogSubscriber},
     migrate,
     nids::Nids,
@@ -61,7 +60,6 @@ struct Inner {
     nids: Nids,
     ephemeral: Ephemeral,
     visibility_histories: KnownHistories,
-    ignored_users: Arc<IgnoredUsers>,
     erased_users: Arc<ErasedUsers>,
     user_ips: Arc<UserIps>,
     /// The tasks that write a last time after a stop.
@@ -110,8 +108,6 @@ impl Db {
         )
         .await?;
         log.subscribe(ephemeral.log_subscriber());
-        let ignored_users = Arc::<IgnoredUsers>::default();
-        log.subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
         let erased_users = Arc::<ErasedUsers>::default();
         log.subscribe(Arc::clone(&erased_users) as Arc<dyn LogSubscriber>);
         let user_ips = Arc::new(UserIps::new(pool.clone()));
@@ -129,7 +125,6 @@ impl Db {
                 nids,
                 ephemeral,
                 visibility_histories: KnownHistories::default(),
-                ignored_users,
                 erased_users,
                 user_ips,
                 last_writes,
@@ -162,10 +157,6 @@ impl Db {
     /// From where users call.
     pub fn user_ips(&self) -> &UserIps {
         &self.inner.user_ips
-    }
-
-    pub(crate) fn known_ignored_users(&self) -> &IgnoredUsers {
-        &self.inner.ignored_users
     }
 
     pub(crate) fn known_visibility_histories(&self) -> &KnownHistories {

@@ -9,7 +9,6 @@ mod ephemeral;
 mod error;
 mod event_cache;
 mod heads;
-mod ignored;
 mod inspect;
 mod leases;
 pub mod log;

@@ -5,14 +5,20 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use myelin_events::{
+    account_data::{
+        IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG, PUSH_RULES, blocks_invites, ignored_users,
+        push_rules,
+    },
+    push::{are_default, default_rules},
+};
 use myelin_model::{Clock, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
     Db, EphemeralSubscriber, LogSubscriber, MemberSummary, StateKey, StorageError,
     accounts::StoredAccountData,
 };
 use quick_cache::sync::Cache;
-use ruma::{OwnedRoomId, OwnedUserId, UserId, push::Ruleset};
-use serde::Deserialize;
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -239,10 +245,15 @@ impl Sync {
                         .find(|row| row.room_nid.is_none() && &*row.data_type == wanted)
                         .map(|row| &*row.content)
                 };
-                let mut personal =
-                    read_personal(user_id, content("m.ignored_user_list"), content("m.push_rules"));
-                personal.blocks_invites =
-                    content("m.invite_permission_config").is_some_and(blocks_invites);
+                let ignored = content(IGNORED_USER_LIST).map(ignored_users).unwrap_or_default();
+                let rules = content(PUSH_RULES)
+                    .map_or_else(|| default_rules(user_id), |content| push_rules(content, user_id));
+                let personal = Personal {
+                    ignored,
+                    rules_are_default: are_default(&rules, user_id),
+                    rules,
+                    blocks_invites: content(INVITE_PERMISSION_CONFIG).is_some_and(blocks_invites),
+                };
                 let personal = Arc::new(personal);
                 self.view().set_personal(user_id, version, &personal);
                 Ok((personal, Some(rows)))
@@ -281,35 +292,6 @@ async fn known_keys(db: &Db) -> Result<KnownKeys, StorageError> {
         history_visibility: get("m.room.history_visibility")?,
         power_levels: get("m.room.power_levels")?,
     })
-}
-
-/// Whether a user takes no invites (client-server API, "Invite permission").
-fn blocks_invites(config: &str) -> bool {
-    let content: Option<serde_json::Value> = serde_json::from_str(config).ok();
-    content.is_some_and(|content| content.get("default_action") == Some(&"block".into()))
-}
-
-/// Read a user's account data; what is malformed counts as absent.
-pub(crate) fn read_personal(
-    user_id: &UserId,
-    ignored: Option<&str>,
-    push_rules: Option<&str>,
-) -> Personal {
-    #[derive(Deserialize)]
-    struct Ignored {
-        ignored_users: std::collections::HashMap<OwnedUserId, serde::de::IgnoredAny>,
-    }
-    #[derive(Deserialize)]
-    struct PushRules {
-        global: Ruleset,
-    }
-    let ignored = ignored.and_then(|json| serde_json::from_str::<Ignored>(json).ok());
-    let ignored = ignored.map(|list| list.ignored_users.into_keys().collect()).unwrap_or_default();
-    let rules = push_rules
-        .and_then(|json| serde_json::from_str::<PushRules>(json).ok())
-        .map_or_else(|| myelin_events::push::default_rules(user_id), |content| content.global);
-    let rules_are_default = myelin_events::push::are_default(&rules, user_id);
-    Personal { ignored, rules, rules_are_default, blocks_invites: false }
 }
 
 /// Read the rooms of users whose presence changed and who do not sync on this node, to wake who shares a room with them.

@@ -72,14 +72,17 @@ impl Directory<'_> {
         };
         let rows = sqlx::query!(
             r#"
-            SELECT d.room_nid AS "room_nid!", count(m.user_id) AS "joined_members!"
+            SELECT d.room_nid AS "room_nid!", m.joined AS "joined_members!"
             FROM (
                 SELECT DISTINCT room_nid FROM room_directory
                 WHERE $1 OR (appservice_id = $2 AND network_id = $3)
             ) AS d
-            JOIN memberships m ON m.room_nid = d.room_nid AND m.membership = $4
-            GROUP BY d.room_nid
-            ORDER BY count(m.user_id) DESC, d.room_nid
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS joined FROM memberships WHERE room_nid = d.room_nid AND membership = $4
+                OFFSET 0 -- a look into the index a room, never a join with all memberships
+            ) AS m
+            WHERE m.joined > 0
+            ORDER BY m.joined DESC, d.room_nid
             "#,
             all,
             list.appservice_id,

@@ -1,6 +1,10 @@
-//! Plans that must not depend on what the planner believes of rooms.
+//! Plans that must not depend on what the planner believes of rooms, nor on the values that a statement is run with: after
+//! some executions PostgreSQL plans once for all values.
 
-use sqlx::PgPool;
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// Ten busy rooms: by their statistics the planner believes that every room has a tenth of the log, quiet ones, too.
 const ROOMS: &str = "
@@ -9,6 +13,44 @@ const ROOMS: &str = "
     SELECT n, 1 + n % 10, n, 1, n, 0, 8, '$' || n, 't', '@a:b', '{}'
     FROM generate_series(1, 20000) n;
     ANALYZE events;";
+
+/// Every table that grows with the server.
+const LARGE_SERVER: &str = include_str!("large_server.sql");
+
+/// The tables that are never read whole.
+const LARGE: [&str; 21] = [
+    "access_tokens",
+    "account_data",
+    "auth_chain_links",
+    "auth_chains",
+    "devices",
+    "event_relations",
+    "events",
+    "filters",
+    "log",
+    "memberships",
+    "profiles",
+    "pushers",
+    "receipts",
+    "refresh_tokens",
+    "rooms",
+    "state_keys",
+    "state_snapshots",
+    "threepids",
+    "transactions",
+    "user_ips",
+    "users",
+];
+
+/// Statements that read a large table whole, by what they contain, and why they may.
+const EXEMPT: [(&str, &str); 3] = [
+    ("SELECT user_id FROM users WHERE erased", "the index has the erased alone"),
+    (
+        "NOT EXISTS (SELECT 1 FROM refresh_tokens old",
+        "the upkeep walks over old tokens now and then",
+    ),
+    ("unnest($2::text[]) AS w (word)", "a search for users looks for words in all names"),
+];
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn the_newest_events_of_a_quiet_room_are_found_by_the_room(pool: PgPool) {
@@ -19,7 +61,7 @@ async fn the_newest_events_of_a_quiet_room_are_found_by_the_room(pool: PgPool) {
              ORDER BY {order} LIMIT 11"
         );
         let plan: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
+            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
         assert!(plan.iter().any(|line| line.contains("events_room_pos")), "{plan:#?}");
     }
 }
@@ -30,4 +72,77 @@ async fn the_log_is_read_in_its_order(pool: PgPool) {
     let sql = "EXPLAIN SELECT event_nid FROM events WHERE pos + 0 > 19990 AND pos + 0 <= 20000";
     let plan: Vec<String> = sqlx::query_scalar(sql).fetch_all(&pool).await.unwrap();
     assert!(plan.iter().any(|line| line.contains("events_log_order")), "{plan:#?}");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn no_statement_reads_a_large_table_whole_whatever_its_values(pool: PgPool) {
+    sqlx::raw_sql(LARGE_SERVER).execute(&pool).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *conn).await.unwrap();
+    let (mut faults, mut exempt_seen) = (Vec::new(), 0);
+    for (sql, parameters) in statements() {
+        let plan = explain(&mut conn, &sql, parameters).await;
+        let whole = read_whole(&plan);
+        if EXEMPT.iter().any(|(part, _)| sql.contains(part)) {
+            exempt_seen += 1;
+        } else if !whole.is_empty() {
+            faults.push(format!("{whole:?}\n{sql}\n{}", plan.join("\n")));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    assert_eq!(exempt_seen, EXEMPT.len(), "an exemption has no statement any more");
+}
+
+/// Every described statement with the number of its parameters: `.sqlx/` has all that the crate runs, and a check of its own
+/// holds that.
+fn statements() -> Vec<(String, usize)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.sqlx");
+    let mut statements = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let description: Value = serde_json::from_str(&text).unwrap();
+        let parameters = description["describe"]["parameters"]["Left"].as_array().unwrap().len();
+        let sql = description["query"].as_str().unwrap().to_owned();
+        let first = sql.split_whitespace().next().unwrap();
+        if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&first) {
+            statements.push((sql, parameters));
+        }
+    }
+    assert!(statements.len() > 100);
+    statements
+}
+
+/// The plan for all values: without values.
+async fn explain(conn: &mut PgConnection, sql: &str, parameters: usize) -> Vec<String> {
+    sqlx::raw_sql(AssertSqlSafe(format!("PREPARE explained AS {sql}")))
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let values = vec!["NULL"; parameters].join(", ");
+    let values = if parameters > 0 { format!("({values})") } else { values };
+    let plan = sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN EXECUTE explained{values}")))
+        .persistent(false)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    sqlx::raw_sql("DEALLOCATE explained").execute(&mut *conn).await.unwrap();
+    plan
+}
+
+/// The large tables of which a plan reads every row: by a scan of the table, or of an index without a condition.
+fn read_whole(plan: &[String]) -> Vec<&str> {
+    let mut whole = Vec::new();
+    for (at, line) in plan.iter().enumerate() {
+        let Some((scan, rest)) = line.split_once(" on ") else { continue };
+        let table = rest.split_whitespace().next().unwrap();
+        let details = plan[at + 1..].iter().take_while(|line| !line.contains("->"));
+        let reads_all = scan.ends_with("Seq Scan")
+            || scan.contains("Index") && !scan.contains("Bitmap") && {
+                !details.into_iter().any(|line| line.contains("Index Cond"))
+            };
+        if reads_all && LARGE.contains(&table) {
+            whole.push(table);
+        }
+    }
+    whole
 }

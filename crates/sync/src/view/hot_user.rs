@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use myelin_events::account_data::{IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG, PUSH_RULES};
 use myelin_model::{Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry, MembershipRow};
 use ruma::{OwnedUserId, UserId, push::Ruleset};
@@ -108,7 +109,7 @@ impl HotUser {
             Change::AccountData { room_nid: None, data_type, .. } => {
                 if matches!(
                     &**data_type,
-                    "m.ignored_user_list" | "m.push_rules" | "m.invite_permission_config"
+                    IGNORED_USER_LIST | PUSH_RULES | INVITE_PERMISSION_CONFIG
                 ) {
                     self.personal = None;
                     self.personal_version += 1;

@@ -126,7 +126,7 @@ async fn the_ignored_are_not_heard(pool: PgPool) {
     let (alice, bob) = (&story.alice, &story.bob);
     let room = story.shared().await;
     let path = format!("/_matrix/client/v3/user/{}/account_data/m.ignored_user_list", bob.user_id);
-    let list = json!({"ignored_users": {alice.user_id.as_str(): {}}});
+    let list = json!({"ignored_users": {alice.user_id.as_str(): {}, "junk": {}}});
     story.server.put(&path, Some(bob), list).await.ok();
     let since = story.now(bob).await;
     story.say(alice, &room, "noise").await;

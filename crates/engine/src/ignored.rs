@@ -1,4 +1,4 @@
-//! Whom users ignore (client-server API, "Ignoring users").
+//! Whom users ignore (client-server API, "Ignoring users"), in memory.
 
 use std::{
     collections::HashSet,
@@ -8,21 +8,15 @@ use std::{
     },
 };
 
+use myelin_events::account_data::{IGNORED_USER_LIST, ignored_users};
+use myelin_storage::{Change, Db, LogEntry, LogSubscriber, StorageError};
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId};
-use serde::Deserialize;
-
-use crate::{
-    Db, StorageError,
-    log::{Change, LogEntry, LogSubscriber},
-};
 
 /// How many users' lists are remembered.
 const LISTS_MAX: usize = 50_000;
 
-const DATA_TYPE: &str = "m.ignored_user_list";
-
-/// Lists in memory, kept true by the log.
+/// The lists that were read, kept true by the log.
 pub(crate) struct IgnoredUsers {
     lists: Cache<OwnedUserId, Arc<HashSet<OwnedUserId>>>,
     /// Counts changes: what was read from the database before one may be stale.
@@ -55,7 +49,7 @@ impl LogSubscriber for IgnoredUsers {
         for entry in entries {
             match &entry.change {
                 Change::AccountData { user_id, room_nid: None, data_type, .. } => {
-                    if &**data_type == DATA_TYPE {
+                    if &**data_type == IGNORED_USER_LIST {
                         self.forget(user_id);
                     }
                 }
@@ -79,57 +73,25 @@ impl LogSubscriber for IgnoredUsers {
     }
 }
 
-impl Db {
+impl IgnoredUsers {
     /// Whom a user ignores. At most one query, none while the list is in memory.
-    #[tracing::instrument(name = "db.ignored_users.get", skip_all, err)]
-    pub async fn ignored_users(
+    pub(crate) async fn get(
         &self,
+        db: &Db,
         user_id: &UserId,
     ) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
-        let known = self.known_ignored_users();
-        if let Some(list) = known.lists.get(user_id) {
+        if let Some(list) = self.lists.get(user_id) {
             return Ok(list);
         }
-        let changes = known.changes.load(Ordering::Acquire);
-        let content = sqlx::query_scalar!(
-            "SELECT content FROM account_data WHERE user_id = $1 AND room_nid = 0 AND data_type = $2",
-            user_id.as_str(),
-            DATA_TYPE
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        let list = match content {
-            Some(content) => Arc::new(parse(&content)),
-            None => Arc::clone(&known.nobody),
+        let changes = self.changes.load(Ordering::Acquire);
+        let list = match db.account_data().find(user_id, None, IGNORED_USER_LIST).await? {
+            Some(content) => Arc::new(ignored_users(content.get())),
+            None => Arc::clone(&self.nobody),
         };
-        known.lists.insert(user_id.to_owned(), Arc::clone(&list));
-        if known.changes.load(Ordering::Acquire) != changes {
-            known.lists.remove(user_id);
+        self.lists.insert(user_id.to_owned(), Arc::clone(&list));
+        if self.changes.load(Ordering::Acquire) != changes {
+            self.lists.remove(user_id);
         }
         Ok(list)
-    }
-}
-
-/// Read the content of `m.ignored_user_list`. What is no user ID ignores nobody.
-fn parse(content: &str) -> HashSet<OwnedUserId> {
-    #[derive(Deserialize, Default)]
-    struct Content {
-        #[serde(default)]
-        ignored_users: serde_json::Map<String, serde_json::Value>,
-    }
-    let content: Content = serde_json::from_str(content).unwrap_or_default();
-    content.ignored_users.keys().filter_map(|user| OwnedUserId::try_from(&**user).ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_read() {
-        let list = parse(r#"{"ignored_users":{"@bad:h":{},"nonsense":{}}}"#);
-        assert_eq!(list.len(), 1);
-        assert!(parse(r#"{"ignored_users":[]}"#).is_empty());
-        assert!(parse("{}").is_empty());
     }
 }

@@ -1,0 +1,126 @@
+//! What users keep about themselves and the server reads (client-server API, "Client Config").
+//!
+//! Clients wrote it, in whatever form. Each part is read by itself: one that is malformed has no effect, and the others keep
+//! theirs.
+
+use std::collections::HashSet;
+
+use ruma::{
+    OwnedUserId, UserId,
+    push::{ConditionalPushRule, PatternedPushRule, Ruleset, SimplePushRule},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::push::default_rules;
+
+/// The type of [`ignored_users`].
+pub const IGNORED_USER_LIST: &str = "m.ignored_user_list";
+/// The type of [`push_rules`].
+pub const PUSH_RULES: &str = "m.push_rules";
+/// The type of [`blocks_invites`].
+pub const INVITE_PERMISSION_CONFIG: &str = "m.invite_permission_config";
+
+/// Whom the user ignores, by the content of `m.ignored_user_list`. What is no user ID ignores nobody.
+pub fn ignored_users(content: &str) -> HashSet<OwnedUserId> {
+    let content: Value = serde_json::from_str(content).unwrap_or_default();
+    let users = content.get("ignored_users").and_then(Value::as_object);
+    users
+        .into_iter()
+        .flat_map(|users| users.keys())
+        .filter_map(|user_id| UserId::parse(user_id).ok())
+        .collect()
+}
+
+/// Whether the user takes no invites, by the content of `m.invite_permission_config`.
+pub fn blocks_invites(content: &str) -> bool {
+    let content: Value = serde_json::from_str(content).unwrap_or_default();
+    content.get("default_action").and_then(Value::as_str) == Some("block")
+}
+
+/// The user's push rules, by the content of `m.push_rules`. Where there is no set of rules, the default ones hold; a rule that
+/// cannot be read notifies of nothing.
+pub fn push_rules(content: &str, user_id: &UserId) -> Ruleset {
+    let content: Value = serde_json::from_str(content).unwrap_or_default();
+    let Some(global) = content.get("global").and_then(Value::as_object) else {
+        return default_rules(user_id);
+    };
+    let mut rules = Ruleset::new();
+    rules.override_.extend(rules_of::<ConditionalPushRule>(global.get("override")));
+    rules.content.extend(rules_of::<PatternedPushRule>(global.get("content")));
+    rules.room.extend(rules_of::<SimplePushRule<_>>(global.get("room")));
+    rules.sender.extend(rules_of::<SimplePushRule<_>>(global.get("sender")));
+    rules.underride.extend(rules_of::<ConditionalPushRule>(global.get("underride")));
+    rules
+}
+
+fn rules_of<R: DeserializeOwned>(rules: Option<&Value>) -> impl Iterator<Item = R> {
+    let rules = rules.and_then(Value::as_array).into_iter().flatten();
+    rules.filter_map(|rule| R::deserialize(rule).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::{push::RuleKind, user_id};
+    use serde_json::json;
+
+    use super::*;
+    use crate::push::are_default;
+
+    #[test]
+    fn what_is_no_user_id_ignores_nobody_and_the_others_stay_ignored() {
+        for (content, expect) in [
+            (r#"{"ignored_users":{"@bad:h":{}}}"#, 1),
+            (r#"{"ignored_users":{"@bad:h":{},"junk":{}}}"#, 1),
+            (r#"{"ignored_users":{"":{},"@":1,"@bad:h":null,"@worse:h":[]}}"#, 2),
+            (r#"{"ignored_users":{"@bad:h":{}},"more":[1]}"#, 1),
+            (r#"{"ignored_users":[]}"#, 0),
+            (r#"{"ignored_users":["@bad:h"]}"#, 0),
+            ("{}", 0),
+            ("[]", 0),
+            ("", 0),
+        ] {
+            assert_eq!(ignored_users(content).len(), expect, "{content}");
+        }
+    }
+
+    #[test]
+    fn invites_are_blocked_by_one_word_alone() {
+        for (content, expect) in [
+            (r#"{"default_action":"block"}"#, true),
+            (r#"{"default_action":"block","junk":[{}]}"#, true),
+            (r#"{"default_action":"allow"}"#, false),
+            (r#"{"default_action":["block"]}"#, false),
+            ("{}", false),
+            ("7", false),
+        ] {
+            assert_eq!(blocks_invites(content), expect, "{content}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_push_rule_leaves_the_others_in_force() {
+        let alice = user_id!("@alice:h");
+        let mut content = json!({ "global": default_rules(alice) });
+        assert!(are_default(&push_rules(&content.to_string(), alice), alice));
+        let own = json!({
+            "rule_id": "!room:h", "actions": [], "default": false, "enabled": true,
+        });
+        content["global"]["room"] = json!([{"rule_id": 7}, own, "junk"]);
+        content["global"]["sender"] = json!("junk");
+        content["global"]["unknown"] = json!({});
+        let rules = push_rules(&content.to_string(), alice);
+        assert!(rules.get(RuleKind::Room, "!room:h").is_some());
+        assert!(rules.get(RuleKind::Override, ".m.rule.master").is_some());
+        assert_eq!(rules.room.len(), 1);
+        assert!(rules.sender.is_empty());
+    }
+
+    #[test]
+    fn without_a_set_of_rules_the_default_ones_hold() {
+        let alice = user_id!("@alice:h");
+        for content in ["{}", r#"{"global":[]}"#, r#"{"global":null}"#, "junk"] {
+            assert!(are_default(&push_rules(content, alice), alice), "{content}");
+        }
+    }
+}
