@@ -107,10 +107,8 @@ impl HotUser {
                 }
             }
             Change::AccountData { room_nid: None, data_type, .. } => {
-                if matches!(
-                    &**data_type,
-                    IGNORED_USER_LIST | PUSH_RULES | INVITE_PERMISSION_CONFIG
-                ) {
+                if matches!(&**data_type, IGNORED_USER_LIST | PUSH_RULES | INVITE_PERMISSION_CONFIG)
+                {
                     self.personal = None;
                     self.personal_version += 1;
                 }
