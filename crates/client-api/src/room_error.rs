@@ -29,7 +29,9 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
         EventError::RedactedNotFound => ApiError::not_found(text),
         EventError::RedactionForbidden(_) => ApiError::forbidden(text),
         EventError::RedactedElsewhere => ApiError::unknown(text),
-        EventError::Busy | EventError::Storage(_) => ApiError::internal(error),
+        EventError::Busy | EventError::NotLoaded | EventError::Storage(_) => {
+            ApiError::internal(error)
+        }
     }
 }
 

@@ -27,7 +27,7 @@ impl Draft {
         let mut tip = self.tip.take();
         let (mut places, mut links) = (Vec::new(), Vec::new());
         if let Some(tip) = tip.as_mut() {
-            for (nid, auth_nids) in &self.entitled {
+            for (nid, auth_nids) in &self.auth_events {
                 let covered = tip.chains.add(*nid, auth_nids);
                 places.push(covered.place);
                 links.extend(covered.links);
@@ -52,6 +52,7 @@ impl Draft {
         let generation = tip.as_ref().map_or(0, |tip| tip.generation);
         if let Some(tip) = tip.as_mut() {
             tip.known.merge(std::mem::take(&mut self.set));
+            tip.redactions.append(&mut self.redactions);
             tip.advance(self.head, versions.into_iter());
         }
         let size_bytes = tip.as_ref().map(Tip::size_bytes);

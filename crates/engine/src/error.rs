@@ -32,6 +32,9 @@ pub enum EventError {
     /// Others wrote into the room again and again.
     #[error("the room is too busy")]
     Busy,
+    /// A part of the state that decides is not known: nothing is decided without it.
+    #[error("a part of the room's state could not be read")]
+    NotLoaded,
     /// The database failed.
     #[error("could not read or write the room")]
     Storage(#[source] Arc<StorageError>),

@@ -1,12 +1,12 @@
-//! What is known of a room's state in memory: the events that entitle others, parsed.
+//! What is known of a room's state in memory: the events that decisions ask for, parsed.
 
 use std::{collections::HashMap, sync::Arc};
 
-use myelin_events::Pdu;
-use myelin_model::{EventNid, Membership, StateKeyNid};
-use myelin_storage::StateMap;
+use myelin_events::{Pdu, RoomVersion, redact::redact_event};
+use myelin_model::{Event, EventNid, Membership, StateKeyNid};
+use myelin_storage::{StateMap, StorageError};
 
-/// A state event, parsed.
+/// A state event as it is now: what a redaction took away is not in it.
 #[derive(Debug)]
 pub struct StateEvent {
     /// Its number.
@@ -17,21 +17,68 @@ pub struct StateEvent {
     pub membership: Option<Membership>,
 }
 
+impl StateEvent {
+    /// Read a stored event. It is redacted where the log says so, and where `is_redacted` says that a redaction is on its way.
+    pub(crate) fn read(
+        event: &Event,
+        version: RoomVersion,
+        is_redacted: bool,
+    ) -> Result<Self, StorageError> {
+        let json = if is_redacted || event.redacted_by.is_some() {
+            redact_event(&event.json, version)
+                .map_err(StorageError::foreign("events.json"))?
+                .into_boxed_str()
+        } else {
+            event.json.clone()
+        };
+        let pdu = Pdu::from_stored(event.event_id.clone(), json, version)
+            .map_err(StorageError::foreign("events.json"))?;
+        Ok(Self { nid: event.nid, pdu, membership: event.membership })
+    }
+}
+
 /// What a parsed event takes besides its text, and what an entry of [`Known`] takes besides its event, in bytes.
 const STATE_EVENT_SIZE_BYTES: usize = 1_200;
 const SLOT_SIZE_BYTES: usize = 300;
 
+/// What is known of one key of a state. A key without a slot is not known, which is another thing than that the state has
+/// no such event.
 #[derive(Debug, Clone)]
-pub(crate) struct Slot {
-    /// The number of the state key. `None` if no event of any room had it when it was looked up.
-    pub(crate) key: Option<StateKeyNid>,
-    /// The event. `None`: the state has none.
-    pub(crate) event: Option<Arc<StateEvent>>,
+pub(crate) enum Slot {
+    /// The state has no such event.
+    Absent {
+        /// The number of the state key. `None` if no event of any room had it when it was looked up.
+        key: Option<StateKeyNid>,
+    },
+    /// The state has this event.
+    Event {
+        /// The number of the state key.
+        key: StateKeyNid,
+        /// The event.
+        event: Arc<StateEvent>,
+    },
 }
 
 impl Slot {
+    /// The event that the state has.
+    pub(crate) fn event(&self) -> Option<&Arc<StateEvent>> {
+        match self {
+            Self::Absent { .. } => None,
+            Self::Event { event, .. } => Some(event),
+        }
+    }
+
+    /// Whether a state is known to say the same.
+    fn holds_in(&self, state: &StateMap) -> bool {
+        match self {
+            Self::Absent { key: Some(key) } => !state.contains_key(key),
+            Self::Absent { key: None } => false,
+            Self::Event { key, event } => state.get(key) == Some(&event.nid),
+        }
+    }
+
     fn size_bytes(&self) -> usize {
-        let event = self.event.as_ref();
+        let event = self.event();
         SLOT_SIZE_BYTES + event.map_or(0, |event| STATE_EVENT_SIZE_BYTES + event.pdu.json().len())
     }
 }
@@ -45,6 +92,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// What is known of a key. `None`: nothing.
     pub(crate) fn find(&self, event_type: &str, state_key: &str) -> Option<&Slot> {
         self.types.get(event_type)?.get(state_key)
     }
@@ -72,10 +120,6 @@ impl Known {
         self.size_bytes
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// Take over what another part says; it wins.
     pub(crate) fn merge(&mut self, other: Self) {
         for (event_type, keys) in other.types {
@@ -86,12 +130,18 @@ impl Known {
     }
 
     /// Forget what is not so in this state.
-    pub(crate) fn retain(&mut self, state: &StateMap) {
+    pub(crate) fn retain_state(&mut self, state: &StateMap) {
+        self.retain(|slot| slot.holds_in(state));
+    }
+
+    /// Forget all but these events.
+    pub(crate) fn retain_events(&mut self, is_kept: impl Fn(EventNid) -> bool) {
+        self.retain(|slot| slot.event().is_some_and(|event| is_kept(event.nid)));
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(&Slot) -> bool) {
         for keys in self.types.values_mut() {
-            keys.retain(|_, slot| match slot.key {
-                Some(key) => state.get(&key) == slot.event.as_ref().map(|event| &event.nid),
-                None => false,
-            });
+            keys.retain(|_, slot| is_kept(slot));
         }
         self.types.retain(|_, keys| !keys.is_empty());
         let slots = self.types.values().flat_map(HashMap::values);

@@ -7,6 +7,7 @@
 //! so that the room has one more forward extremity, which the next event follows, too. Anything else, and what would be judged
 //! by another state now, is refused with all that was built upon it, and each use case begins anew from the stored head.
 
+mod add;
 mod append;
 mod attempts;
 mod draft;
@@ -19,6 +20,7 @@ mod known;
 mod notify;
 mod redactions;
 mod state;
+mod state_before;
 mod tip;
 mod tips;
 mod transactions;

@@ -1,7 +1,9 @@
 //! What a redaction of a local user may redact.
 
+use std::sync::Arc;
+
 use myelin_events::Pdu;
-use myelin_model::EventNid;
+use myelin_model::Event;
 
 use crate::{Draft, EventError};
 
@@ -12,7 +14,7 @@ impl Draft {
     pub(crate) async fn check_redaction(
         &mut self,
         pdu: &Pdu,
-    ) -> Result<Option<EventNid>, EventError> {
+    ) -> Result<Option<Arc<Event>>, EventError> {
         if &*pdu.event_type != "m.room.redaction" || pdu.state_key.is_some() {
             return Ok(None);
         }
@@ -39,7 +41,7 @@ impl Draft {
             _ => {}
         }
         if is_powerful || redacted.sender == pdu.sender {
-            return Ok(Some(redacted.nid));
+            return Ok(Some(redacted));
         }
         Err(EventError::RedactionForbidden("You don't have permission to redact events"))
     }

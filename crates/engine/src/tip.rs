@@ -6,27 +6,40 @@ use myelin_events::auth::{Create, PowerLevels};
 use myelin_model::EventNid;
 use myelin_storage::{ChainCover, RoomHead};
 
-use crate::known::Known;
+use crate::known::{Known, StateEvent};
 
-/// How many state events a tip keeps parsed.
-const KNOWN_EVENTS_MAX: usize = 1_024;
+/// How many state keys a tip keeps what it knows of.
+const KNOWN_KEYS_MAX: usize = 1_024;
 
 /// What a tip takes besides the parsed events, in bytes.
 const TIP_SIZE_BYTES: usize = 4_096;
+
+/// A redaction of a state event that this node has queued.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueuedRedaction {
+    /// The redaction.
+    pub(crate) redaction: EventNid,
+    /// What it redacts.
+    pub(crate) redacted: EventNid,
+}
 
 /// The tip of a room.
 #[derive(Debug)]
 pub(crate) struct Tip {
     /// The head after all that was queued.
     pub(crate) head: RoomHead,
-    /// The versions from the last one seen stored up to the head's.
+    /// The versions from the last one seen stored up to the head's: but for the first, the numbers of the events that are queued.
     lineage: VecDeque<i64>,
     /// The parts of the head's state that were looked up.
     pub(crate) known: Known,
     /// The parsed create event.
     pub(crate) create: Option<Arc<Create>>,
     /// The parsed power levels, and the event that they are of.
-    pub(crate) levels: Option<(Option<EventNid>, Arc<PowerLevels>)>,
+    pub(crate) levels: Option<(Option<Arc<StateEvent>>, Arc<PowerLevels>)>,
+    /// The redactions of state that are queued: what the database holds is not redacted by them yet.
+    pub(crate) redactions: Vec<QueuedRedaction>,
+    /// How many redactions the log had brought when the oldest of what is known was read.
+    redactions_seen: u64,
     /// Where state events stand in the chain cover.
     pub(crate) chains: ChainCover,
     /// Tells tips apart: what was built upon one that is gone must not throw away its successor.
@@ -34,13 +47,15 @@ pub(crate) struct Tip {
 }
 
 impl Tip {
-    pub(crate) fn new(head: RoomHead, generation: u64) -> Self {
+    pub(crate) fn new(head: RoomHead, redactions_seen: u64, generation: u64) -> Self {
         Self {
             lineage: VecDeque::from([head.version]),
             head,
             known: Known::default(),
             create: None,
             levels: None,
+            redactions: Vec::new(),
+            redactions_seen,
             chains: ChainCover::default(),
             generation,
         }
@@ -51,8 +66,15 @@ impl Tip {
         TIP_SIZE_BYTES + self.known.size_bytes()
     }
 
-    /// Bring the tip in line with the stored head, which another node may have moved. `generation` is for the tip that it becomes then.
-    pub(crate) fn follow(&mut self, stored: &RoomHead, generation: impl FnOnce() -> u64) {
+    /// Bring the tip in line with the stored head, which another node may have moved, and with the redactions of state events
+    /// that the log has brought: `redactions_seen`, counted after the head was looked at. `generation` is for the tip that it
+    /// becomes if another node has moved the head.
+    pub(crate) fn follow(
+        &mut self,
+        stored: &RoomHead,
+        redactions_seen: u64,
+        generation: impl FnOnce() -> u64,
+    ) {
         match self.lineage.iter().position(|version| *version == stored.version) {
             Some(at) => {
                 drop(self.lineage.drain(..at));
@@ -63,19 +85,39 @@ impl Tip {
             }
             None => {
                 self.lineage = VecDeque::from([stored.version]);
-                self.known.retain(&stored.state);
+                self.known.retain_state(&stored.state);
+                // What this node has queued may be refused, and its redactions with it.
+                if !self.redactions.is_empty() {
+                    self.forget_stored();
+                }
                 self.chains = ChainCover::default();
                 self.head = stored.clone();
                 self.generation = generation();
             }
         }
-        if self.known.len() > KNOWN_EVENTS_MAX {
-            self.known.clear();
+        let queued = self.lineage.iter().skip(1);
+        self.redactions.retain(|one| queued.clone().any(|version| *version == one.redaction.0));
+        if self.known.len() > KNOWN_KEYS_MAX || redactions_seen != self.redactions_seen {
+            self.forget_stored();
+            self.redactions_seen = redactions_seen;
         }
         // What is queued is not in the database, so it must not be forgotten.
         if self.lineage.len() == 1 {
             self.chains.bound();
         }
+    }
+
+    /// Forget what can be read again from the database. Events that are queued cannot.
+    fn forget_stored(&mut self) {
+        let queued = self.lineage.iter().skip(1);
+        self.known.retain_events(|nid| queued.clone().any(|version| *version == nid.0));
+        self.create = None;
+        self.levels = None;
+    }
+
+    /// Whether a redaction of the event is queued.
+    pub(crate) fn is_redacted(&self, nid: EventNid) -> bool {
+        self.redactions.iter().any(|one| one.redacted == nid)
     }
 
     /// Events were queued: the versions that the stored head will go through.

@@ -35,6 +35,8 @@ pub struct EventCache {
     ids: Cache<OwnedEventId, EventNid>,
     /// Counts redactions: what was read from the database before one may be stale.
     redactions: AtomicU64,
+    /// Counts those of events that may be state: who keeps state in memory asks.
+    state_redactions: AtomicU64,
 }
 
 impl std::fmt::Debug for EventCache {
@@ -55,12 +57,19 @@ impl EventCache {
             events: Cache::with_weighter(expected, size_bytes_max, BySize),
             ids: Cache::new(IDS_MAX),
             redactions: AtomicU64::new(0),
+            state_redactions: AtomicU64::new(0),
         }
     }
 
     /// The event, if it is in memory.
     pub fn find(&self, nid: EventNid) -> Option<Arc<Event>> {
         self.events.get(&nid)
+    }
+
+    /// How many redactions of events that may be state the log has brought. It rises before the room's head moves, so that who
+    /// looks at the head first knows of every redaction up to it.
+    pub fn state_redactions(&self) -> u64 {
+        self.state_redactions.load(Ordering::Acquire)
     }
 
     /// Those in memory, and the numbers of the others.
@@ -118,7 +127,10 @@ impl EventCache {
                 self.insert(event);
                 if let Some(redacted) = event.redacts {
                     self.redactions.fetch_add(1, Ordering::AcqRel);
-                    self.events.remove(&redacted);
+                    let cached = self.events.remove(&redacted);
+                    if cached.is_none_or(|(_, event)| event.is_state()) {
+                        self.state_redactions.fetch_add(1, Ordering::AcqRel);
+                    }
                 }
             }
         }

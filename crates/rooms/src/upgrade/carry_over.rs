@@ -15,7 +15,7 @@ use myelin_storage::StorageError;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::Rooms;
+use crate::{EventError, Rooms};
 
 /// How many users are read, and written in one transaction.
 const USERS_MAX: usize = 100;
@@ -31,7 +31,7 @@ pub(crate) async fn carry_over_for_all(rooms: &Rooms, old: &RoomId, new: &RoomId
     }
 }
 
-async fn carry_over_members(rooms: &Rooms, old: &RoomId, new: &RoomId) -> Result<(), StorageError> {
+async fn carry_over_members(rooms: &Rooms, old: &RoomId, new: &RoomId) -> Result<(), EventError> {
     let Some(pair) = Pair::find(rooms, old, new).await? else { return Ok(()) };
     let mut members =
         rooms.db().memberships().list_user_ids(pair.old_nid, &[Membership::Join]).await?;
@@ -65,7 +65,7 @@ pub(crate) async fn carry_over_for(
 }
 
 /// The room that a room's create event names as the one it replaces.
-pub(crate) async fn predecessor_of(draft: &mut Draft) -> Result<Option<OwnedRoomId>, StorageError> {
+pub(crate) async fn predecessor_of(draft: &mut Draft) -> Result<Option<OwnedRoomId>, EventError> {
     let create = draft.find_state("m.room.create", "").await?;
     let content: Option<Value> = create.and_then(|event| event.pdu.content_as().ok());
     let named = content.as_ref().and_then(|content| content.get("predecessor")?.get("room_id"));
@@ -86,7 +86,7 @@ impl<'a> Pair<'a> {
         rooms: &Rooms,
         old: &'a RoomId,
         new: &'a RoomId,
-    ) -> Result<Option<Self>, StorageError> {
+    ) -> Result<Option<Self>, EventError> {
         // Never two drafts at once: each holds its room's lock.
         let Some(mut draft) = rooms.engine().find_draft(new).await? else { return Ok(None) };
         let new_nid = draft.room_nid();
@@ -125,7 +125,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-async fn copy(rooms: &Rooms, pair: &Pair<'_>, users: &[OwnedUserId]) -> Result<(), StorageError> {
+async fn copy(rooms: &Rooms, pair: &Pair<'_>, users: &[OwnedUserId]) -> Result<(), EventError> {
     let mut entries = rooms.db().account_data().list_about_room(users, pair.old_nid).await?;
     // Most say nothing of this room, and need no lock.
     entries.retain(|(_, entry)| pair.merge(&entry.data_type, &entry.content, None).is_some());

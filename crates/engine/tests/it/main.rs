@@ -1,0 +1,5 @@
+//! Stories of the engine on a real database.
+
+mod fixture;
+mod redacted;
+mod unknown;
