@@ -3,6 +3,7 @@
 use myelin_model::Actor;
 use myelin_storage::{StorageError, accounts::Pusher};
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::Accounts;
 
@@ -12,6 +13,9 @@ const PUSHKEY_LENGTH_BYTES_MAX: usize = 512;
 const APP_ID_LENGTH_CHARS_MAX: usize = 64;
 /// The size of a pusher.
 const PUSHER_SIZE_BYTES_MAX: usize = 65_536;
+
+/// The path of every push gateway.
+const GATEWAY_PATH: &str = "/_matrix/push/v1/notify";
 
 /// Why a pusher is not set.
 #[derive(Debug, thiserror::Error)]
@@ -101,9 +105,35 @@ fn check_url(url: Option<&Value>) -> Result<(), SetPusherError> {
     let url = url
         .and_then(Value::as_str)
         .ok_or(SetPusherError::Invalid("'url' required in data for HTTP pusher"))?;
-    let is_http = url.starts_with("https://") || url.starts_with("http://");
-    if !is_http || !url.ends_with("/_matrix/push/v1/notify") {
+    let is_gateway = Url::parse(url).is_ok_and(|url| {
+        matches!(url.scheme(), "https" | "http") && url.has_host() && url.path() == GATEWAY_PATH
+    });
+    if !is_gateway {
         return Err(SetPusherError::Invalid("'url' must have a path of '/_matrix/push/v1/notify'"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_known_by_its_path() {
+        let cases = [
+            ("https://push.example.org/_matrix/push/v1/notify", true),
+            ("http://10.0.0.1:8080/_matrix/push/v1/notify?tenant=7", true),
+            ("https://push.example.org/foo?x=/_matrix/push/v1/notify", false),
+            ("https://push.example.org/foo#/_matrix/push/v1/notify", false),
+            ("https://push.example.org/x/_matrix/push/v1/notify", false),
+            ("https://push.example.org/_matrix/push/v1/notify/", false),
+            ("ftp://push.example.org/_matrix/push/v1/notify", false),
+            ("https:///_matrix/push/v1/notify", false),
+            ("/_matrix/push/v1/notify", false),
+            ("", false),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(check_url(Some(&url.into())).is_ok(), expected, "{url}");
+        }
+    }
 }

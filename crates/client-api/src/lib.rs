@@ -13,6 +13,8 @@ mod device;
 mod directory;
 #[cfg(test)]
 mod every_route;
+#[cfg(test)]
+mod hostile_requests;
 mod membership;
 mod message;
 mod presence;

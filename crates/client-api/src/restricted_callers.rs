@@ -46,6 +46,8 @@ const SUSPENDED_MAY: &[&str] = &[
     "PUT config::set_room_account_data",
     "PUT device::update_device",
     "PUT presence::set_presence",
+    "PUT push::set_pushrule",
+    "PUT push::set_pushrule_attribute",
     "PUT redact::redact_event",
     "PUT tag::create_tag",
     "PUT typing::create_typing_event",

@@ -29,9 +29,8 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
         EventError::RedactedNotFound => ApiError::not_found(text),
         EventError::RedactionForbidden(_) => ApiError::forbidden(text),
         EventError::RedactedElsewhere => ApiError::unknown(text),
-        EventError::Busy | EventError::NotLoaded | EventError::Storage(_) => {
-            ApiError::internal(error)
-        }
+        EventError::Storage(error) => error.into(),
+        EventError::Busy | EventError::NotLoaded => ApiError::internal(error),
     }
 }
 

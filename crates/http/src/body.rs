@@ -1,21 +1,34 @@
 //! Reading a request's body, and saying what is wrong with it as Synapse does.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::{BodyExt as _, Limited};
-use ruma::api::error::{DeserializationError, FromHttpRequestError};
+use ruma::api::error::{DeserializationError, ErrorKind, FromHttpRequestError};
 
 use crate::ApiError;
 
 /// The size of a request's body: as much as Synapse takes.
 pub(crate) const BODY_SIZE_BYTES_MAX: usize = 200 * 65_536;
 
+/// How long a body may take to come, all of it: a client that stalls must not hold a connection for ever.
+const BODY_READ_MAX: Duration = Duration::from_secs(120);
+
 pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let read = Limited::new(body, BODY_SIZE_BYTES_MAX)
-        .collect()
-        .await
-        .map_err(|_| ApiError::too_large("Request content is too large"))?;
+    let read = Limited::new(body, BODY_SIZE_BYTES_MAX).collect();
+    let read = tokio::time::timeout(BODY_READ_MAX, read).await.map_err(|_| too_slow())?;
+    let read = read.map_err(|_| ApiError::too_large("Request content is too large"))?;
     Ok(read.to_bytes())
+}
+
+fn too_slow() -> ApiError {
+    ApiError::client(
+        StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::Unknown,
+        "The body took too long to come",
+    )
 }
 
 impl From<FromHttpRequestError> for ApiError {
@@ -53,5 +66,20 @@ impl From<serde_json::Error> for ApiError {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stalled_body_ends() {
+        let stalled = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let begun = tokio::time::Instant::now();
+        let error = read(stalled).await.unwrap_err();
+        assert_eq!((error.status(), begun.elapsed()), (StatusCode::REQUEST_TIMEOUT, BODY_READ_MAX));
     }
 }

@@ -1,6 +1,6 @@
 //! The error a handler answers with (client-server API, "Standard error response").
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
@@ -79,6 +79,12 @@ impl ApiError {
     /// 404 `M_UNRECOGNIZED`: no such endpoint.
     pub fn unrecognized() -> Self {
         Self::client(StatusCode::NOT_FOUND, ErrorKind::Unrecognized, "Unrecognized request")
+    }
+
+    /// 405 `M_UNRECOGNIZED`: the endpoint has no such method.
+    pub fn method_not_allowed() -> Self {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Self::client(status, ErrorKind::Unrecognized, "Unrecognized request")
     }
 
     /// 400 `M_BAD_JSON`: JSON, but not what the endpoint takes.
@@ -163,6 +169,15 @@ impl From<Suspended> for ApiError {
 
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<StorageError>> for ApiError {
+    fn from(error: Arc<StorageError>) -> Self {
+        if error.is_unstorable_text() {
+            return Self::invalid_param("Text must not contain NUL characters");
+        }
         Self::internal(error)
     }
 }

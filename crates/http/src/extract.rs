@@ -117,10 +117,21 @@ where
         let path = RawPathParams::from_request_parts(&mut parts, state)
             .await
             .map_err(|error| ApiError::invalid_param(error.body_text()))?;
-        let path = path.iter().map(|(_, value)| value.to_owned()).collect();
+        let path: Vec<String> = path.iter().map(|(_, value)| value.to_owned()).collect();
+        check_no_nul(&path, &parts)?;
         let body = body::read(body).await?;
         Ok(Self { requester, path, body, parts, address })
     }
+}
+
+/// No name in a path or a query has a NUL character: the database takes none, and Matrix has no name with one.
+fn check_no_nul(path: &[String], parts: &Parts) -> Result<(), ApiError> {
+    // A query is percent-encoded, which has one spelling for it.
+    let in_query = parts.uri.query().is_some_and(|query| query.contains("%00"));
+    if in_query || path.iter().any(|value| value.contains('\0')) {
+        return Err(ApiError::invalid_param("Parameters must not contain NUL characters"));
+    }
+    Ok(())
 }
 
 /// A ruma response as an axum response.

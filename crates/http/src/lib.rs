@@ -8,6 +8,7 @@ mod credentials;
 mod disabled;
 mod error;
 mod extract;
+mod page;
 mod rate_limits;
 mod restricted;
 mod router;
@@ -19,6 +20,7 @@ pub use self::{
     disabled::check_not_disabled,
     error::ApiError,
     extract::{Raw, Ruma, RumaResponse},
+    page::Page,
     rate_limits::{RateLimit, RateLimitSettings, RateLimits},
     router::{AuthKind, Route, RumaRouter},
 };

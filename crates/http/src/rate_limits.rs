@@ -4,7 +4,7 @@
 //! can take the place of the configured one. Each node counts for itself.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,8 +14,11 @@ use parking_lot::Mutex;
 
 use crate::ApiError;
 
-/// How many keys a limit remembers before it forgets those that have nothing left to forget.
+/// How many keys a limit remembers.
 const KEYS_MAX: usize = 50_000;
+
+/// How many keys are looked at for each new one: more than one, so that what is empty goes faster than new keys come.
+const KEYS_LOOKED_AT: usize = 2;
 
 /// How often, and how many at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,6 +112,8 @@ rate_limits! {
     user_directory = 0.016, 200.0;
     /// `rc_profile`: by user.
     profile = 1.0, 500.0;
+    /// Asking whether names are free, by address. No key, in Synapse neither.
+    username_availability = 1.0, 10.0;
     /// Tokens to log in another device, by user. No key, in Synapse neither.
     login_token = 0.016_666_666_666_666_666, 1.0;
     /// Reading the rooms of a space, by user. No key, in Synapse neither.
@@ -141,11 +146,55 @@ struct Bucket {
     since: Instant,
 }
 
+impl Bucket {
+    /// What is left in it.
+    fn actions_at(&self, now: Instant, limit: RateLimit) -> f64 {
+        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
+        (self.actions - seconds * limit.per_second).max(0.0)
+    }
+}
+
+/// The buckets of one limit. Strangers may bring any number of keys, so there are at most `KEYS_MAX`, and no look at them takes
+/// longer the more there are.
+#[derive(Debug, Default)]
+struct Buckets {
+    by_key: HashMap<Arc<str>, Bucket>,
+    /// All keys, in the order in which they are looked at to be forgotten.
+    order: VecDeque<Arc<str>>,
+}
+
+impl Buckets {
+    fn set(&mut self, key: &str, bucket: Bucket, limit: RateLimit) {
+        if let Some(known) = self.by_key.get_mut(key) {
+            *known = bucket;
+            return;
+        }
+        self.forget_some(bucket.since, limit);
+        let key: Arc<str> = key.into();
+        self.order.push_back(Arc::clone(&key));
+        self.by_key.insert(key, bucket);
+    }
+
+    /// Forget the next buckets in turn if they are empty; if there are too many, forget them all the same.
+    fn forget_some(&mut self, now: Instant, limit: RateLimit) {
+        for _ in 0..KEYS_LOOKED_AT {
+            let Some(key) = self.order.pop_front() else { return };
+            let is_empty =
+                self.by_key.get(&key).is_none_or(|bucket| bucket.actions_at(now, limit) <= 0.0);
+            if is_empty || self.by_key.len() >= KEYS_MAX {
+                self.by_key.remove(&key);
+            } else {
+                self.order.push_back(key);
+            }
+        }
+    }
+}
+
 /// One limit and its buckets.
 #[derive(Debug)]
 pub struct Limiter {
     limit: RateLimit,
-    buckets: Mutex<HashMap<Box<str>, Bucket>>,
+    buckets: Mutex<Buckets>,
 }
 
 impl Limiter {
@@ -195,20 +244,15 @@ impl Limiter {
             return Ok(());
         }
         let mut buckets = self.buckets.lock();
-        let leaked = |bucket: &Bucket| {
-            let seconds = now.saturating_duration_since(bucket.since).as_secs_f64();
-            (bucket.actions - seconds * limit.per_second).max(0.0)
-        };
-        let actions = buckets.get(key).map_or(0.0, leaked);
+        let bucket = buckets.by_key.get(key);
+        let actions = bucket.map_or(0.0, |bucket| bucket.actions_at(now, limit));
         if actions + 1.0 > limit.burst_count + 1e-9 {
             let wait_s = (actions + 1.0 - limit.burst_count) / limit.per_second.max(1e-9);
             return Err(ApiError::limit_exceeded(Duration::from_secs_f64(wait_s.min(86_400.0))));
         }
         if count {
-            if buckets.len() >= KEYS_MAX {
-                buckets.retain(|_, bucket| leaked(bucket) > 0.0);
-            }
-            buckets.insert(key.into(), Bucket { actions: actions + 1.0, since: now });
+            let bucket = Bucket { actions: actions + 1.0, since: now };
+            buckets.set(key, bucket, self.limit);
         }
         Ok(())
     }
@@ -229,5 +273,22 @@ mod tests {
         assert_eq!([check(None, 1), check(None, 1)], [true, false]);
         assert!(check(Some(RateLimitOverride::UNLIMITED), 1));
         assert!(check(Some(RateLimitOverride { messages_per_second: 1, burst_count: 9 }), 1));
+    }
+    #[test]
+    fn keys_are_forgotten_when_they_are_empty_or_too_many() {
+        let limiter = Limiter::new(RateLimit::new(1.0, 2.0));
+        let start = Instant::now();
+        let keys = || limiter.buckets.lock().by_key.len();
+        for number in 0..KEYS_MAX + 100 {
+            limiter.check_at(&number.to_string(), None, true, start).unwrap();
+        }
+        assert!(keys() <= KEYS_MAX, "{}", keys());
+        let later = start + Duration::from_secs(10);
+        for number in 0..KEYS_MAX {
+            limiter.check_at(&format!("late {}", number % 100), None, true, later).ok();
+            limiter.check_at(&format!("late {number}"), None, true, later).unwrap();
+        }
+        let limiter_order = limiter.buckets.lock().order.len();
+        assert_eq!(limiter_order, keys());
     }
 }

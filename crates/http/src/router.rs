@@ -145,13 +145,7 @@ impl RumaRouter<()> {
             .collect();
         self.router
             .fallback(async || ApiError::unrecognized())
-            .method_not_allowed_fallback(async || {
-                ApiError::client(
-                    http::StatusCode::METHOD_NOT_ALLOWED,
-                    ruma::api::error::ErrorKind::Unrecognized,
-                    "Unrecognized request",
-                )
-            })
+            .method_not_allowed_fallback(async || ApiError::method_not_allowed())
             .layer(middleware::from_fn_with_state(Arc::new(names), wrap::wrap))
     }
 }

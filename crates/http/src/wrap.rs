@@ -20,6 +20,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The length of a request id that is taken over.
 const REQUEST_ID_LENGTH_BYTES_MAX: usize = 64;
 
+/// The methods that endpoints have. A request with any other is refused at the door: strangers invent methods at will, and each
+/// would be a name of its own in metrics.
+const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
+
 /// What an unknown path is called in metrics: its own name would let strangers fill them.
 const UNKNOWN: &str = "unrecognized";
 
@@ -34,18 +38,23 @@ pub(crate) async fn wrap(
         allow_other_origins(response.headers_mut());
         return response;
     }
+    let Some(method) = METHODS.into_iter().find(|known| method == *known) else {
+        let mut response = ApiError::method_not_allowed().into_response();
+        allow_other_origins(response.headers_mut());
+        return response;
+    };
     let name = find_name(&names, &request);
     let (parts, body) = request.into_parts();
     let address = ClientAddress::of(&parts);
     let id = request_id(&parts.headers);
     let span = tracing::info_span!(
-        "http.request", otel.name = name, http.method = %method, http.route = name, request.id = id,
+        "http.request", otel.name = name, http.method = method, http.route = name, request.id = id,
         client.address = %address, http.status = tracing::field::Empty
     );
     let request = Request::from_parts(parts, body);
 
-    let labels = [("method", method.to_string()), ("servlet", name.to_owned())];
-    metrics::counter!("synapse_http_server_requests_received_total", &labels).increment(1);
+    metrics::counter!("synapse_http_server_requests_received_total", "method" => method, "servlet" => name)
+        .increment(1);
     let in_flight = InFlight::enter();
     let start = Instant::now();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -62,11 +71,17 @@ pub(crate) async fn wrap(
     drop(in_flight);
 
     let code = response.status().as_u16().to_string();
-    let [by_method, by_servlet] = labels;
-    let labels = [by_method, by_servlet, ("code", code), ("tag", String::new())];
-    metrics::histogram!("synapse_http_server_response_time_seconds", &labels)
-        .record(start.elapsed().as_secs_f64());
+    metrics::histogram!(
+        "synapse_http_server_response_time_seconds",
+        "method" => method, "servlet" => name, "code" => code, "tag" => ""
+    )
+    .record(start.elapsed().as_secs_f64());
     allow_other_origins(response.headers_mut());
+    // Nobody keeps an answer that does not say that it may be kept.
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

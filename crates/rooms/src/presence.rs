@@ -18,6 +18,9 @@ pub enum PresenceError {
     /// The status is too long.
     #[error("status_msg is longer than {STATUS_LENGTH_BYTES_MAX} bytes")]
     StatusTooLong,
+    /// The status has a NUL character in it, which cannot be stored.
+    #[error("status_msg must not contain NUL characters")]
+    StatusUnstorable,
     /// The database failed.
     #[error("could not read rooms")]
     Storage(#[from] StorageError),
@@ -48,6 +51,10 @@ pub fn set_presence(
 ) -> Result<(), PresenceError> {
     if status_msg.as_ref().is_some_and(|status| status.len() > STATUS_LENGTH_BYTES_MAX) {
         return Err(PresenceError::StatusTooLong);
+    }
+    // Presence is written for many users at once: what cannot be stored would keep all of it from being written.
+    if status_msg.as_ref().is_some_and(|status| status.contains('\0')) {
+        return Err(PresenceError::StatusUnstorable);
     }
     let status_msg = status_msg.filter(|status| !status.is_empty());
     rooms.db().ephemeral().set_presence(user_id, state, status_msg);

@@ -1,5 +1,8 @@
 //! What can go wrong below.
 
+/// What PostgreSQL says of a NUL character, in text and in JSON (`character_not_in_repertoire`, `untranslatable_character`).
+const UNSTORABLE_TEXT_CODES: [&str; 2] = ["22021", "22P05"];
+
 /// The database failed, or held something it must not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -53,6 +56,18 @@ impl StorageError {
     pub(crate) fn is_lock_timeout(&self) -> bool {
         match self {
             Self::Driver(error) => is_lock_timeout(error),
+            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+        }
+    }
+
+    /// Whether the statement was given text that PostgreSQL does not take: text with a NUL character in it. Nothing else is
+    /// unstorable, as Rust's text is always UTF-8.
+    pub fn is_unstorable_text(&self) -> bool {
+        match self {
+            Self::Driver(error) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                code.is_some_and(|code| UNSTORABLE_TEXT_CODES.contains(&&*code))
+            }
             Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
         }
     }

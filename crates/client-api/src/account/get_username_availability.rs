@@ -26,7 +26,7 @@ pub(crate) async fn handler(
     if !accounts.settings().enable_registration {
         return Err(ApiError::forbidden("Registration has been disabled"));
     }
-    rate_limits.registration.would_allow(&raw.address.to_string())?;
+    rate_limits.username_availability.check(&raw.address.to_string())?;
     let username = raw.query::<Query>()?.username;
     let rules = UsernameRules {
         inhibit_in_use: accounts.settings().inhibit_user_in_use_error,

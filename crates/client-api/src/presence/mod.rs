@@ -19,6 +19,7 @@ fn to_api_error(error: PresenceError) -> ApiError {
     match error {
         PresenceError::NotShared => ApiError::forbidden(error.to_string()),
         PresenceError::StatusTooLong => ApiError::too_large(error.to_string()),
+        PresenceError::StatusUnstorable => ApiError::invalid_param(error.to_string()),
         PresenceError::Storage(error) => error.into(),
     }
 }

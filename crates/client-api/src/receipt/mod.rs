@@ -18,6 +18,6 @@ pub(crate) fn to_api_error(error: ReceiptError) -> ApiError {
         ReceiptError::NotInRoom(_) => ApiError::forbidden(error.to_string()),
         ReceiptError::UnknownEvent => ApiError::not_found(error.to_string()),
         ReceiptError::OtherThread { .. } => ApiError::invalid_param(error.to_string()),
-        ReceiptError::Storage(error) => ApiError::internal(error),
+        ReceiptError::Storage(error) => error.into(),
     }
 }

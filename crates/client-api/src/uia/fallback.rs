@@ -1,14 +1,11 @@
 //! `GET` and `POST /_matrix/client/v3/auth/{stage}/fallback/web` (client-server API, "Fallback").
 
-use axum::{
-    extract::State,
-    response::{Html, IntoResponse as _, Response},
-};
+use axum::extract::State;
 use myelin_accounts::{
     Accounts,
     uia::{self, UiaError},
 };
-use myelin_http::{ApiError, Raw};
+use myelin_http::{ApiError, Page, Raw};
 use ruma::api::auth_scheme::NoAccessToken;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -28,7 +25,7 @@ struct Form {
 pub(crate) async fn show(
     State(accounts): State<Accounts>,
     raw: Raw<NoAccessToken>,
-) -> Result<Response, ApiError> {
+) -> Result<Page, ApiError> {
     let session_id = raw
         .query::<Query>()?
         .session
@@ -37,8 +34,8 @@ pub(crate) async fn show(
         .await?
         .ok_or_else(|| ApiError::unknown(format!("Unknown session ID: {session_id}")))?;
     match raw.path_arg(0)? {
-        uia::REGISTRATION_TOKEN => Ok(Html(token_form(&session_id, "")).into_response()),
-        uia::DUMMY => Ok(Html(dummy_form(&session_id)).into_response()),
+        uia::REGISTRATION_TOKEN => Ok(Page(token_form(&session_id, "").into())),
+        uia::DUMMY => Ok(Page(dummy_form(&session_id).into())),
         _ => Err(ApiError::not_found("Unknown auth stage type")),
     }
 }
@@ -47,7 +44,7 @@ pub(crate) async fn show(
 pub(crate) async fn submit(
     State(accounts): State<Accounts>,
     raw: Raw<NoAccessToken>,
-) -> Result<Response, ApiError> {
+) -> Result<Page, ApiError> {
     let form = read_form(&raw.body)?;
     let session_id = form
         .session
@@ -66,12 +63,11 @@ pub(crate) async fn submit(
     let is_right = uia::complete_by_page(&accounts, &session_id, stage, &auth)
         .await
         .map_err(|error: UiaError| super::to_api_error(error))?;
-    Ok(Html(if is_right {
-        SUCCESS.to_owned()
+    Ok(Page(if is_right {
+        SUCCESS.into()
     } else {
-        token_form(&session_id, "<p>This registration token is not valid.</p>")
-    })
-    .into_response())
+        token_form(&session_id, "<p>This registration token is not valid.</p>").into()
+    }))
 }
 
 /// Read a submitted form.

@@ -1,0 +1,97 @@
+//! What strangers send to see what breaks: methods that nobody has, NUL characters, pages in frames.
+
+use axum::body::Body;
+use http::Request;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{test_rooms::TestRoom, test_server};
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn unknown_methods_are_refused_at_the_door(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    for path in ["/_matrix/client/v3/sync", "/nowhere"] {
+        let request = Request::builder().method("BREW").uri(path).body(Body::empty()).unwrap();
+        assert_eq!(server.send(request).await.error(), (405, "M_UNRECOGNIZED"), "{path}");
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn pages_are_not_framed_and_answers_not_kept(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let page = server.get("/_matrix/static/client/login/", None).await;
+    assert_eq!(page.headers["x-frame-options"], "DENY");
+    assert_eq!(page.headers["content-security-policy"], "frame-ancestors 'none';");
+    for path in ["/_matrix/static/client/login/", "/_matrix/client/v3/login"] {
+        let answer = server.get(path, None).await;
+        assert_eq!(
+            answer.headers["cache-control"], "no-cache, no-store, must-revalidate",
+            "{path}"
+        );
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn nul_characters_are_refused_where_they_are_names(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let alice = server.user("alice").await;
+    let room = TestRoom::create(&server, &alice, json!({})).await;
+    let user = format!("/_matrix/client/v3/user/{}", alice.user_id);
+    let profile = format!("/_matrix/client/v3/profile/{}", alice.user_id);
+    let presence = format!("/_matrix/client/v3/presence/{}/status", alice.user_id);
+    let puts: [(String, Value); 8] = [
+        (room.path("send/m.a%00b/t1"), json!({})),
+        (room.path("send/m.room.message/t%001"), json!({"body": "x"})),
+        (room.path("state/org.example/a%00b"), json!({})),
+        (format!("{user}/account_data/a%00b"), json!({})),
+        (format!("{profile}/displayname"), json!({"displayname": "a\0b"})),
+        (format!("{profile}/org.example"), json!({"org.example": "a\0b"})),
+        ("/_matrix/client/v3/devices/DEV".to_owned(), json!({"display_name": "a\0b"})),
+        (presence.clone(), json!({"presence": "online", "status_msg": "a\0b"})),
+    ];
+    for (path, body) in puts {
+        let answer = server.put(&path, Some(&alice), body).await;
+        // What is kept as JSON may have one, as an escape.
+        if path.ends_with("org.example") {
+            answer.ok();
+        } else {
+            assert_eq!(answer.error(), (400, "M_INVALID_PARAM"), "{path}: {}", answer.text);
+        }
+    }
+    let posts = [
+        ("login", json!({"type": "m.login.password", "user": "a\0b", "password": "x"})),
+        (
+            "createRoom",
+            json!({"initial_state": [{"type": "a\0b", "state_key": "", "content": {}}]}),
+        ),
+        (
+            "register",
+            json!({"auth": {"type": "m.login.dummy", "session": "a\0b"}, "password": "x"}),
+        ),
+        ("pushers/set", json!({"app_id": "a\0b", "pushkey": "a", "kind": null})),
+    ];
+    for (path, body) in posts {
+        let answer = server.post(&format!("/_matrix/client/v3/{path}"), Some(&alice), body).await;
+        let status = answer.status.as_u16();
+        assert!((400..500).contains(&status), "{path}: {status} {}", answer.text);
+    }
+    let query = "/_matrix/client/v1/register/m.login.registration_token/validity?token=a%00b";
+    assert_eq!(server.get(query, None).await.error(), (400, "M_INVALID_PARAM"));
+    room.send(&alice, "m.room.message", json!({"msgtype": "m.text", "body": "a\0b"})).await;
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn names_are_asked_for_at_a_bounded_rate(pool: PgPool) {
+    let server = test_server::open_with(
+        pool,
+        myelin_accounts::AccountsSettings { enable_registration: true, ..Default::default() },
+        |settings| settings.rate_limits = myelin_http::RateLimitSettings::default(),
+    )
+    .await;
+    let mut refused = 0;
+    for number in 0..30 {
+        let path = format!("/_matrix/client/v3/register/available?username=u{number}");
+        refused += usize::from(server.get(&path, None).await.error() == (429, "M_LIMIT_EXCEEDED"));
+    }
+    assert!(refused > 0);
+}
