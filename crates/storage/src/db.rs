@@ -18,6 +18,7 @@ use crate::{
     log::{Log, LogSubscriber},
     migrate,
     nids::Nids,
+    reads::Reads,
     rooms::KnownHistories,
     state::{self, StateKeys, StateMap},
 };
@@ -52,6 +53,7 @@ pub struct Db {
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
+    reads: Reads,
     log: Log,
     writer: Writer,
     heads: Arc<Heads>,
@@ -116,6 +118,7 @@ impl Db {
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         let db = Self {
             inner: Arc::new(Inner {
+                reads: Reads::new(pool.clone()),
                 pool,
                 log,
                 writer,
@@ -137,7 +140,8 @@ impl Db {
 
     /// Start a transaction.
     pub async fn begin(&self) -> Result<Tx, StorageError> {
-        Ok(Tx::new(self.inner.pool.begin().await?, self.inner.log.clone()))
+        let inner = self.inner.reads.begin().await?;
+        Ok(Tx::new(inner, self.inner.log.clone()))
     }
 
     /// The log.
@@ -220,7 +224,12 @@ impl Db {
     }
 
     /// The pool, for reads outside of a transaction.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.inner.pool
+    pub(crate) fn pool(&self) -> &Reads {
+        &self.inner.reads
+    }
+
+    /// The pool itself, for tasks in the background, which come back when they fail.
+    pub(crate) fn background_pool(&self) -> PgPool {
+        self.inner.pool.clone()
     }
 }

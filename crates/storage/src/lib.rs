@@ -15,6 +15,7 @@ pub mod log;
 mod migrate;
 mod nids;
 mod pool;
+mod reads;
 mod rooms;
 mod state;
 mod tx;

@@ -4,7 +4,7 @@ use myelin_model::{EventNid, RoomNid, StateNid};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
-use crate::StorageError;
+use crate::{StorageError, reads::Reads};
 
 /// A block of numbers that this node may give out.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ struct Block {
 /// Where new events, rooms and snapshots get their numbers.
 #[derive(Debug)]
 pub struct Nids {
-    pool: PgPool,
+    pool: Reads,
     events: Mutex<Block>,
     rooms: Mutex<Block>,
     states: Mutex<Block>,
@@ -29,6 +29,7 @@ const ROOM_BLOCK: i64 = 16;
 
 impl Nids {
     pub(crate) fn new(pool: PgPool) -> Self {
+        let pool = Reads::new(pool);
         Self { pool, events: Mutex::default(), rooms: Mutex::default(), states: Mutex::default() }
     }
 

@@ -105,7 +105,7 @@ fn pool_options(connections_min: u32, connections_max: u32) -> PgPoolOptions {
         .min_connections(connections_min)
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // One round trip less for every use; a dead connection is told by its first query.
+        // One round trip less for every use. Storage asks again where the first statement finds its connection dead.
         .test_before_acquire(false)
 }
 

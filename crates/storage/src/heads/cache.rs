@@ -18,6 +18,7 @@ use super::{RoomHead, read};
 use crate::{
     StorageError,
     log::{Change, LogEntry, LogSubscriber},
+    reads::Reads,
 };
 
 /// How many room IDs are remembered with their numbers.
@@ -32,7 +33,7 @@ const STATE_ENTRY_SIZE_BYTES: usize = 32;
 
 /// The heads of the rooms in use.
 pub struct Heads {
-    pool: PgPool,
+    pool: Reads,
     slots: Mutex<Slots>,
     ids: Cache<OwnedRoomId, RoomNid>,
     uses: AtomicU64,
@@ -69,6 +70,7 @@ impl std::fmt::Debug for Heads {
 
 impl Heads {
     pub(crate) fn new(pool: PgPool) -> Self {
+        let pool = Reads::new(pool);
         Self { pool, slots: Mutex::default(), ids: Cache::new(IDS_MAX), uses: AtomicU64::new(0) }
     }
 

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use myelin_model::{EventNid, RoomNid, StateNid, StreamPos};
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
-use sqlx::PgPool;
 
 use super::{Extremity, RoomHead};
-use crate::{StorageError, state};
+use crate::{StorageError, reads::Reads, state};
 
 /// Read heads. Two queries, however many; rooms that do not exist are left out.
 pub(super) async fn heads(
-    pool: &PgPool,
+    pool: &Reads,
     nids: &[RoomNid],
 ) -> Result<HashMap<RoomNid, RoomHead>, StorageError> {
     let nids: Vec<i64> = nids.iter().map(|nid| nid.0).collect();

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{LogEntry, listen, read, unknown::Unknowns};
-use crate::{StorageError, event_cache::EventCache};
+use crate::{StorageError, event_cache::EventCache, reads::Reads};
 
 /// How many entries one query reads while catching up.
 const CATCH_UP_ENTRIES_MAX: i64 = 1_000;
@@ -70,6 +70,7 @@ impl Log {
     ) -> Result<Self, StorageError> {
         // Listen first, then read the end: what is committed in between is announced.
         let notified = listen::start(listen_pool, ephemeral, stop.clone()).await?;
+        let pool = Reads::new(pool);
         let end = read::end(&pool).await?;
         let (feed, fed) = mpsc::unbounded_channel();
         let (applied_sender, applied) = watch::channel(end);
@@ -134,7 +135,7 @@ impl Drop for Writing {
 
 /// The task that applies entries.
 struct Follower {
-    pool: PgPool,
+    pool: Reads,
     events: Arc<EventCache>,
     subscribers: Arc<RwLock<Vec<Arc<dyn LogSubscriber>>>>,
     applied: watch::Sender<StreamPos>,

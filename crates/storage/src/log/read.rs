@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use myelin_model::{Event, RoomNid, StreamPos};
-use sqlx::PgPool;
 
 use super::{
     Change, LogEntry,
@@ -12,11 +11,12 @@ use super::{
 };
 use crate::{
     StorageError,
+    reads::Reads,
     rooms::{EventRow, read_rows},
 };
 
 /// The position of the newest entry.
-pub(super) async fn end(pool: &PgPool) -> Result<StreamPos, StorageError> {
+pub(super) async fn end(pool: &Reads) -> Result<StreamPos, StorageError> {
     let pos = sqlx::query_scalar!("SELECT pos FROM log_head").fetch_one(pool).await?;
     Ok(StreamPos(pos))
 }
@@ -25,7 +25,7 @@ pub(super) async fn end(pool: &PgPool) -> Result<StreamPos, StorageError> {
 ///
 /// What this version of the server does not know comes as [`Change::Other`], so that no position is missed.
 pub(super) async fn entries(
-    pool: &PgPool,
+    pool: &Reads,
     after: StreamPos,
     upto: StreamPos,
     unknowns: &mut Unknowns,

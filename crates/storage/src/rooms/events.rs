@@ -9,9 +9,8 @@ use myelin_model::{
     Event, EventFlags, EventNid, Membership, RoomNid, StateKeyNid, StateNid, StreamPos, Transaction,
 };
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId};
-use sqlx::PgPool;
 
-use crate::{Db, StorageError};
+use crate::{Db, StorageError, reads::Reads};
 
 /// The flags of events that failed the checks: they stand in no timeline and relate to nothing.
 ///
@@ -84,7 +83,7 @@ impl TryFrom<EventRow> for Event {
 
 /// Read events by number, past the cache.
 pub(crate) async fn read_by_nids(
-    pool: &PgPool,
+    pool: &Reads,
     nids: &[i64],
 ) -> Result<HashMap<EventNid, Arc<Event>>, StorageError> {
     let rows = read_rows(pool, nids).await?.into_iter();
@@ -92,7 +91,7 @@ pub(crate) async fn read_by_nids(
 }
 
 /// Read the rows of events by number.
-pub(crate) async fn read_rows(pool: &PgPool, nids: &[i64]) -> Result<Vec<EventRow>, StorageError> {
+pub(crate) async fn read_rows(pool: &Reads, nids: &[i64]) -> Result<Vec<EventRow>, StorageError> {
     if nids.is_empty() {
         return Ok(Vec::new());
     }

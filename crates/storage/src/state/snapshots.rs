@@ -11,10 +11,9 @@ use std::{
 };
 
 use myelin_model::{EventNid, StateKeyNid, StateNid};
-use sqlx::PgPool;
 
 use super::packed::{self, Delta};
-use crate::StorageError;
+use crate::{StorageError, reads::Reads};
 
 /// How many entries the difference of a level may have, from the level next to the whole state down.
 const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
@@ -103,7 +102,7 @@ impl SnapshotChain {
 /// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
 /// `OFFSET 0` keeps the lookup from becoming a join.
 pub(crate) async fn read_chains(
-    pool: &PgPool,
+    pool: &Reads,
     state_nids: &[StateNid],
 ) -> Result<HashMap<StateNid, (StateMap, SnapshotChain)>, StorageError> {
     let nids: Vec<i64> = state_nids.iter().map(|nid| nid.0).collect();
@@ -151,7 +150,7 @@ fn apply(packed: &[u8], map: &mut StateMap) -> Result<Delta, StorageError> {
 }
 
 /// Read one whole state.
-pub(crate) async fn read_map(pool: &PgPool, state_nid: StateNid) -> Result<StateMap, StorageError> {
+pub(crate) async fn read_map(pool: &Reads, state_nid: StateNid) -> Result<StateMap, StorageError> {
     let mut states = read_chains(pool, &[state_nid]).await?;
     let (map, _) = states.remove(&state_nid).ok_or_else(|| {
         StorageError::inconsistent("state_snapshots.state_nid")(format!("{state_nid} is missing"))

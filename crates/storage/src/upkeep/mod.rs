@@ -33,7 +33,7 @@ pub struct UpkeepSettings {
 
 /// Start to keep the database in order, until `stop`.
 pub fn start_upkeep(db: &Db, leases: Leases, settings: UpkeepSettings, stop: CancellationToken) {
-    tokio::spawn(run(db.pool().clone(), leases, settings, stop));
+    tokio::spawn(run(db.background_pool(), leases, settings, stop));
 }
 
 async fn run(pool: PgPool, leases: Leases, settings: UpkeepSettings, stop: CancellationToken) {
