@@ -17,6 +17,7 @@ mod every_route;
 mod hostile_requests;
 mod membership;
 mod message;
+mod old_sync;
 mod presence;
 mod profile;
 mod push;
@@ -63,6 +64,7 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(directory::routes())
         .merge(membership::routes())
         .merge(message::routes())
+        .merge(old_sync::routes())
         .merge(presence::routes())
         .merge(profile::routes())
         .merge(push::routes())

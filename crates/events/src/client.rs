@@ -2,6 +2,8 @@
 //!
 //! What is the same for every reader is made once and kept in the event; what differs (`unsigned`, `room_id`) is spliced in by text.
 
+use std::borrow::Cow;
+
 use myelin_model::{Event, Membership};
 use ruma::{EventId, UserId};
 use serde::Deserialize;
@@ -63,15 +65,33 @@ pub fn write_event(
     format: Format,
     unsigned: &Unsigned<'_>,
 ) {
-    let json = if format == Format::Federation { &event.json } else { client_json(event, version) };
+    let json = match format {
+        Format::Federation => federation_json(event, version),
+        Format::Room | Format::Sync => client_json(event, version).into(),
+    };
     out.reserve(json.len() + 256);
-    out.push_str(json.strip_suffix('}').unwrap_or(json));
+    out.push_str(json.strip_suffix('}').unwrap_or(&json));
+    if format == Format::Federation && !version.has_chosen_event_ids() {
+        // Servers compute it; clients need it.
+        out.push_str(",\"event_id\":");
+        write_string(out, event.event_id.as_str());
+    }
     if format == Format::Room {
         out.push_str(",\"room_id\":");
         write_string(out, event.room_id.as_str());
     }
     unsigned.write(out);
     out.push('}');
+}
+
+/// The event as servers exchange it: redacted where it was redacted.
+fn federation_json(event: &Event, version: RoomVersion) -> Cow<'_, str> {
+    match event.redacted_by {
+        Some(_) => {
+            redact::redact_event(&event.json, version).unwrap_or_else(|_| "{}".to_owned()).into()
+        }
+        None => Cow::Borrowed(&event.json),
+    }
 }
 
 /// The whole event as a text of its own.
@@ -101,7 +121,7 @@ pub fn write_stripped(out: &mut String, event: &Event, version: RoomVersion) {
 }
 
 /// The content that clients may see: redacted where the event was redacted.
-pub fn content_for_clients(event: &Event, version: RoomVersion) -> std::borrow::Cow<'_, str> {
+pub fn content_for_clients(event: &Event, version: RoomVersion) -> Cow<'_, str> {
     let content = content_of(&event.json).unwrap_or("{}");
     match event.redacted_by {
         Some(_) => redact::redact_content(&event.event_type, content, version),

@@ -41,9 +41,9 @@ pub use self::{
     rooms::{
         Aggregation, Alias, Aliases, AliasesTx, Changes, Directory, DirectoryList, DirectoryScope,
         DirectoryTx, Events, History, HistoryPage, ListedRoom, MemberSummary, MembershipRow,
-        Memberships, MembershipsTx, Page, PageFilter, ReceiptRow, Receipts, RelatedRow, Relations,
-        RelationsPage, SUMMARY_MEMBERS_MAX, Stretch, StretchRow, Transactions, VisibilityHistories,
-        VisibilityHistory,
+        Memberships, MembershipsTx, MentionRange, Page, PageFilter, ReceiptRow, Receipts,
+        RelatedRow, Relations, RelationsPage, SUMMARY_MEMBERS_MAX, Stretch, StretchRow,
+        Transactions, UnreadRange, UnreadThread, VisibilityHistories, VisibilityHistory,
     },
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap},
     tx::Tx,

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use myelin_events::{
@@ -12,9 +13,9 @@ use myelin_events::{
     },
     push::{are_default, default_rules},
 };
-use myelin_model::{Clock, RoomNid, StateKeyNid, StreamPos};
+use myelin_model::{Clock, EventNid, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
-    Db, EphemeralSubscriber, LogSubscriber, MemberSummary, StateKey, StorageError,
+    Db, EphemeralSubscriber, LogSubscriber, MemberSummary, MembershipRow, StateKey, StorageError,
     accounts::StoredAccountData,
 };
 use quick_cache::sync::Cache;
@@ -23,6 +24,7 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    SyncToken,
     filter::Filter,
     member_summaries::MemberSummaries,
     sent_members::SentMembers,
@@ -35,6 +37,9 @@ const STRANGERS_MAX: usize = 1_024;
 
 /// How often a user's rooms are read again when the log runs ahead of the database.
 const LOAD_ATTEMPTS_MAX: usize = 5;
+
+/// How long to wait for a position that this node has not reached yet: the client heard of it from another node.
+const CATCH_UP_MILLIS_MAX: u64 = 5_000;
 
 /// How many stored filters are remembered.
 const FILTERS_MAX: usize = 10_000;
@@ -198,6 +203,20 @@ impl Sync {
         self.inner.keys.get_or_try_init(|| known_keys(self.db())).await
     }
 
+    /// Wait until this node has reached a token, which may come from another node. One of a future that is not there any more,
+    /// as after a restore, is taken for now: nothing that is new is kept from its client.
+    pub(crate) async fn reach(&self, token: SyncToken) -> Result<SyncToken, StorageError> {
+        let log = self.db().log();
+        if token.pos <= log.applied() {
+            return Ok(token);
+        }
+        let head = self.db().find_log_head().await?;
+        let pos = token.pos.min(head);
+        log.wait_for(pos, Duration::from_millis(CATCH_UP_MILLIS_MAX)).await;
+        let stamp = token.stamp.min(self.db().ephemeral().stamp_now());
+        Ok(SyncToken { pos, stamp })
+    }
+
     /// Read a user's rooms into the view, if they are not there. At most one query.
     pub(crate) async fn warm(&self, user_id: &UserId) -> Result<(), StorageError> {
         for _ in 0..LOAD_ATTEMPTS_MAX {
@@ -224,11 +243,24 @@ impl Sync {
             self.warm(user_id).await?;
             let least = self.db().log().applied();
             // Between the two calls the user may have been let go again.
-            if let Some(sample) = self.view().sample(user_id, since, least, all_rooms) {
+            if let Some(mut sample) = self.view().sample(user_id, since, least, all_rooms) {
+                self.take_back(&mut sample).await?;
                 return Ok(sample);
             }
         }
         Err(StorageError::foreign("sync view")("a user is let go at once"))
+    }
+
+    /// The user's rooms may have been read ahead of what this node has applied: take them back to the position that everything
+    /// is told at. No query unless there are such rooms.
+    async fn take_back(&self, sample: &mut Sample) -> Result<(), StorageError> {
+        let ahead = sample.rooms.iter().filter(|row| row.pos > sample.upto);
+        let ahead: Vec<EventNid> = ahead.map(|row| row.event_nid).collect();
+        if !ahead.is_empty() {
+            let chain = self.db().memberships().list_chain(&ahead, sample.upto).await?;
+            as_of(&mut sample.rooms, &chain, sample.upto);
+        }
+        Ok(())
     }
 
     /// What `/sync` needs to know of a user's account data, and all of it if it had to be read for that. At most one query.
@@ -260,6 +292,12 @@ impl Sync {
             }
         }
     }
+}
+
+/// Put the rows of a position in the place of later ones. `chain` leads from the later ones back to those.
+fn as_of(rows: &mut Vec<MembershipRow>, chain: &[MembershipRow], upto: StreamPos) {
+    rows.retain(|row| row.pos <= upto);
+    rows.extend(chain.iter().filter(|row| row.pos <= upto));
 }
 
 async fn known_keys(db: &Db) -> Result<KnownKeys, StorageError> {
@@ -306,5 +344,34 @@ async fn meet_strangers(sync: Weak<Inner>, mut strangers: mpsc::Receiver<OwnedUs
                 "could not read the rooms of a user whose presence changed"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_model::Membership;
+
+    use super::*;
+
+    #[test]
+    fn rooms_that_were_read_ahead_stand_as_they_did() {
+        let row = |room: i64, membership: Membership, pos: i64| MembershipRow {
+            room_nid: RoomNid(room),
+            membership,
+            event_nid: EventNid(pos),
+            pos: StreamPos(pos),
+            forgotten: false,
+        };
+        // A new name in one room and a first join to another are committed, and not applied here.
+        let mut rows = vec![
+            row(1, Membership::Join, 3),
+            row(2, Membership::Join, 9),
+            row(3, Membership::Join, 8),
+        ];
+        let chain =
+            [row(2, Membership::Join, 9), row(3, Membership::Join, 8), row(2, Membership::Join, 4)];
+        as_of(&mut rows, &chain, StreamPos(7));
+        let stand: Vec<_> = rows.iter().map(|row| (row.room_nid.0, row.pos.0)).collect();
+        assert_eq!(stand, [(1, 3), (2, 4)]);
     }
 }

@@ -1,15 +1,14 @@
-//! The read side: `/sync`, wake-ups and unread counts. Reads and never writes; knows nothing of HTTP.
+//! The read side: `/sync` and what stood in its place before, wake-ups and unread counts. Reads and never writes; knows nothing
+//! of HTTP.
 //!
 //! A node follows the log and keeps its newest part in memory by room and by user (`view`), with the rooms of the
 //! users who sync on it. A user who has kept up is answered from there without a query; the cost grows with what happened in the
 //! user's rooms. Who has been away longer is answered from the database, by a fixed number of queries for all rooms together.
-//!
-//! `GET /events` and `GET /initialSync` are not served: no client of today calls them. Element, Element X, FluffyChat, Nheko,
-//! matrix-js-sdk, matrix-rust-sdk and matrix-nio all read by `/sync`; the two were deprecated with r0.
 
 mod context;
 pub mod filter;
 mod member_summaries;
+pub mod old_sync;
 mod reader;
 mod sent_members;
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use myelin_model::{Actor, EventNid, RoomNid, StateKeyNid};
+use myelin_model::{EventNid, RoomNid, StateKeyNid};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+
+use crate::SyncToken;
 
 /// How many devices are remembered.
 const DEVICES_MAX: usize = 20_000;
@@ -13,11 +15,19 @@ const DEVICES_MAX: usize = 20_000;
 /// How many members of all rooms are remembered for one device. Beyond it the device is told again.
 const MEMBERS_MAX: usize = 5_000;
 
-type Members = Mutex<HashMap<(RoomNid, StateKeyNid), EventNid>>;
-
-/// The member events that devices have. What is forgotten is sent again, which does no harm.
+/// The member events that devices were told of. What is forgotten is sent again, which does no harm.
 pub(crate) struct SentMembers {
-    devices: Cache<(OwnedUserId, Option<OwnedDeviceId>), Arc<Members>>,
+    devices: Cache<(OwnedUserId, Option<OwnedDeviceId>), Arc<Mutex<Members>>>,
+}
+
+/// The member events that one device was told of.
+#[derive(Debug, Default)]
+struct Members {
+    /// By member: the event, and the token of the answer that told it. Only who comes back with that token, or a later one, has
+    /// got the answer.
+    told: HashMap<(RoomNid, StateKeyNid), (EventNid, SyncToken)>,
+    /// No token in `told` is greater.
+    last: SyncToken,
 }
 
 impl std::fmt::Debug for SentMembers {
@@ -33,53 +43,94 @@ impl Default for SentMembers {
 }
 
 impl SentMembers {
-    fn of(&self, session: &Actor) -> Arc<Members> {
-        let key = (session.user_id.clone(), session.device_id().map(ToOwned::to_owned));
-        match self.devices.get(&key) {
-            Some(members) => members,
-            None => {
-                let members = Arc::new(Members::default());
-                self.devices.insert(key, Arc::clone(&members));
-                members
-            }
+    /// What a device has that comes with `since`: what was told after that did not reach it.
+    pub(crate) fn at(
+        &self,
+        user_id: &UserId,
+        device_id: Option<&DeviceId>,
+        since: Option<SyncToken>,
+    ) -> DeviceMembers {
+        let key = (user_id.to_owned(), device_id.map(ToOwned::to_owned));
+        let members = self.devices.get(&key).unwrap_or_else(|| {
+            let members = Arc::default();
+            self.devices.insert(key, Arc::clone(&members));
+            members
+        });
+        members.lock().go_back_to(since.unwrap_or_default());
+        DeviceMembers { members }
+    }
+}
+
+impl Members {
+    fn go_back_to(&mut self, since: SyncToken) {
+        if self.last > since {
+            self.told.retain(|_, (_, token)| *token <= since);
+            self.last = since;
         }
     }
+}
 
-    /// The device begins anew: it knows nobody.
-    pub(crate) fn clear(&self, session: &Actor) {
-        self.of(session).lock().clear();
-    }
+/// The members that one device has.
+pub(crate) struct DeviceMembers {
+    members: Arc<Mutex<Members>>,
+}
 
+impl DeviceMembers {
     /// The device missed a part of the room and may have let go of it.
-    pub(crate) fn clear_room(&self, session: &Actor, room_nid: RoomNid) {
-        self.of(session).lock().retain(|(room, _), _| *room != room_nid);
+    pub(crate) fn clear_room(&self, room_nid: RoomNid) {
+        self.members.lock().told.retain(|(room, _), _| *room != room_nid);
     }
 
     /// Whether the device has this member event.
-    pub(crate) fn contains(
-        &self,
-        session: &Actor,
-        room_nid: RoomNid,
-        key: StateKeyNid,
-        event_nid: EventNid,
-    ) -> bool {
-        self.of(session).lock().get(&(room_nid, key)) == Some(&event_nid)
+    pub(crate) fn contains(&self, room_nid: RoomNid, key: StateKeyNid, nid: EventNid) -> bool {
+        self.members.lock().told.get(&(room_nid, key)).is_some_and(|(told, _)| *told == nid)
     }
 
-    /// The device gets these member events.
+    /// The answer with the token `token` tells the device of these member events.
     pub(crate) fn add(
         &self,
-        session: &Actor,
+        token: SyncToken,
         room_nid: RoomNid,
         members: impl IntoIterator<Item = (StateKeyNid, EventNid)>,
     ) {
-        let known = self.of(session);
-        let mut known = known.lock();
+        let mut known = self.members.lock();
+        known.last = known.last.max(token);
         for (key, event_nid) in members {
-            if known.len() >= MEMBERS_MAX {
-                known.clear();
+            if known.told.len() >= MEMBERS_MAX {
+                known.told.clear();
             }
-            known.insert((room_nid, key), event_nid);
+            known.told.insert((room_nid, key), (event_nid, token));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use myelin_model::StreamPos;
+    use ruma::user_id;
+
+    use super::*;
+
+    fn token(pos: i64) -> SyncToken {
+        SyncToken { pos: StreamPos(pos), stamp: 0 }
+    }
+
+    #[test]
+    fn what_did_not_arrive_was_not_told() {
+        let sent = SentMembers::default();
+        let at = |pos: i64| sent.at(user_id!("@a:h"), None, Some(token(pos)));
+        let (room, key, nid) = (RoomNid(1), StateKeyNid(2), EventNid(3));
+        let first = at(5);
+        assert!(!first.contains(room, key, nid));
+        first.add(token(7), room, [(key, nid)]);
+        assert!(at(7).contains(room, key, nid), "the client has the answer");
+        assert!(!at(7).contains(room, key, EventNid(4)), "another event of the member");
+        // The same question again: the answer was lost.
+        let again = at(5);
+        assert!(!again.contains(room, key, nid));
+        again.add(token(9), RoomNid(2), [(key, nid)]);
+        let next = at(9);
+        assert!(next.contains(RoomNid(2), key, nid));
+        assert!(!next.contains(room, key, nid), "what the second answer did not tell");
     }
 }

@@ -188,11 +188,29 @@ async fn syncing(
         room.set_state(alice, "m.room.topic", json!({"topic": format!("sync {kind}")})).await;
         since = token(ledger.note("sync_state", kind, sync(&since)).await);
         since = token(ledger.note("sync_nothing", kind, sync(&since)).await);
+        old_sync(ledger, room, alice, bob, (kind, &since)).await;
     }
     for n in 0..14 {
         room.text(alice, &format!("missed {n}")).await;
     }
     since
+}
+
+/// Hearing by what stood in the place of sync before. Bob has heard everything up to `since`.
+async fn old_sync(
+    ledger: &mut Ledger,
+    room: &TestRoom<'_>,
+    alice: &TestUser,
+    bob: &TestUser,
+    (kind, since): (&'static str, &str),
+) {
+    let get = |path: String| owned::get(room.server, format!("{V3}/{path}"), bob);
+    room.text(alice, "heard by events").await;
+    let events = format!("events?timeout=0&from={since}");
+    ledger.note("events", kind, get(events)).await.ok();
+    ledger.note("initial_sync", kind, get("initialSync".to_owned())).await.ok();
+    let path = format!("rooms/{}/initialSync", encode(&room.id));
+    ledger.note("room_initial_sync", kind, get(path)).await.ok();
 }
 
 /// The same on nodes that have just started: each request is the first of its node.

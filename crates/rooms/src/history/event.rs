@@ -17,6 +17,16 @@ pub enum FindEventError {
     Storage(#[from] StorageError),
 }
 
+/// An event that the user may see, of whatever room.
+pub async fn find_event_anywhere(
+    rooms: &Rooms,
+    user_id: &UserId,
+    event_id: &EventId,
+) -> Result<Shown, FindEventError> {
+    let event = rooms.db().events().find_by_id(event_id).await?.ok_or(FindEventError::NotFound)?;
+    find_event(rooms, user_id, &event.room_id, event_id).await
+}
+
 /// An event of a room that the user may see.
 pub async fn find_event(
     rooms: &Rooms,

@@ -15,7 +15,7 @@ pub use myelin_events::client::Format;
 
 pub use self::{
     context::{Context, ContextError, context},
-    event::{FindEventError, find_event},
+    event::{FindEventError, find_event, find_event_anywhere},
     filter::{EventFilter, InvalidFilter},
     members::{JoinedMember, MembersQuery, joined_members, members},
     messages::{Messages, MessagesQuery, messages},

@@ -19,3 +19,10 @@ pub(crate) use self::{
     encoding::{decode_row, encode},
     follow::Feed,
 };
+
+impl crate::Db {
+    /// The position of the newest entry that is committed, whether or not this node has applied it. One query.
+    pub async fn find_log_head(&self) -> Result<myelin_model::StreamPos, crate::StorageError> {
+        read::end(self.pool()).await
+    }
+}

@@ -1,5 +1,7 @@
 //! Queries over `room_directory`: the rooms listed in public.
 
+use std::collections::HashSet;
+
 use myelin_model::{Membership, RoomNid};
 
 use crate::{Db, StorageError, Tx};
@@ -61,6 +63,23 @@ impl Directory<'_> {
         )
         .fetch_one(self.db.pool())
         .await?)
+    }
+
+    /// Which of the rooms stand in the server's own list.
+    #[tracing::instrument(name = "db.directory.list_listed", skip_all, err)]
+    pub async fn list_listed(
+        &self,
+        room_nids: &[RoomNid],
+    ) -> Result<HashSet<RoomNid>, StorageError> {
+        let rooms: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
+        let listed = sqlx::query_scalar!(
+            "SELECT room_nid FROM room_directory
+            WHERE room_nid = ANY ($1) AND appservice_id = '' AND network_id = ''",
+            &rooms
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(listed.into_iter().map(RoomNid).collect())
     }
 
     /// The listed rooms, those with the most members first.

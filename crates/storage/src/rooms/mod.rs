@@ -7,11 +7,13 @@ mod events;
 mod history;
 mod member_summaries;
 mod memberships;
+mod next_events;
 mod receipts;
 mod related;
 mod relations;
 mod stretches;
 mod transactions;
+mod unread;
 mod visibility_histories;
 
 pub use self::{
@@ -27,6 +29,7 @@ pub use self::{
     relations::{Aggregation, Relations, RelationsPage},
     stretches::{Stretch, StretchRow},
     transactions::Transactions,
+    unread::{MentionRange, UnreadRange, UnreadThread},
     visibility_histories::{VisibilityHistories, VisibilityHistory},
 };
 

@@ -26,17 +26,27 @@ pub(crate) struct Changes {
 pub(crate) struct RoomChange {
     /// What the user is in it now.
     pub(crate) row: MembershipRow,
-    entries: Vec<Arc<LogEntry>>,
-    /// `entries` has all events.
-    has_events: bool,
+    pub(crate) entries: Vec<Arc<LogEntry>>,
+    /// `entries` has all events; else they must be read.
+    pub(crate) has_events: bool,
     /// How the user's membership went.
-    own: OwnHistory,
+    pub(crate) own: OwnHistory,
 }
 
 impl RoomChange {
     /// The user's membership changed.
     pub(crate) fn is_moved(&self, since: StreamPos) -> bool {
         self.row.pos > since
+    }
+
+    /// The leave that stands before a new invite or knock, where both came since: the user hears of both.
+    pub(crate) fn leave_before(&self) -> Option<Self> {
+        if !matches!(self.row.membership, Membership::Invite | Membership::Knock) {
+            return None;
+        }
+        let own = self.own.up_to_leave()?;
+        let row = *own.changes.last()?;
+        Some(Self { row, entries: self.entries.clone(), has_events: self.has_events, own })
     }
 
     /// What is to be read of a room that the user is in, or left since. `None` where the user hears nothing but an invite.
@@ -110,7 +120,7 @@ async fn read(
         for row in db.memberships().list_chain(&moved, since).await? {
             let history = chain.entry(row.room_nid).or_default();
             if row.pos > since {
-                history.changes.insert(0, row.membership);
+                history.changes.insert(0, row);
             } else {
                 history.at_start = Some(row.membership);
             }
@@ -156,7 +166,14 @@ async fn histories(
             && let Some(membership) = event.membership
         {
             before.entry(event.room_nid).or_insert(event.replaces);
-            histories.entry(event.room_nid).or_default().changes.push(membership);
+            let row = MembershipRow {
+                room_nid: event.room_nid,
+                membership,
+                event_nid: event.nid,
+                pos: entry.pos,
+                forgotten: false,
+            };
+            histories.entry(event.room_nid).or_default().changes.push(row);
         }
     }
     let nids: Vec<EventNid> = before.values().flatten().copied().collect();

@@ -32,6 +32,8 @@ pub(crate) struct Wants<'a> {
     pub(crate) few_members: bool,
     /// Member summaries and unread counts are told.
     pub(crate) counts: bool,
+    /// What relates to the events of timelines is told with them.
+    pub(crate) relations: bool,
 }
 
 /// What was in memory and what was read.
@@ -104,7 +106,7 @@ pub(crate) async fn load(
         member_keys,
         summaries,
         unread: HashMap::new(),
-        related: relations::load(reader, rooms, &windows).await?,
+        related: relations::load(reader, wants, rooms, &windows).await?,
         passing: relations::passing(reader, wants, &windows).await?,
         inviters: HashMap::new(),
         describing: HashMap::new(),
@@ -160,7 +162,7 @@ async fn load_receipts(
 ) -> Result<ReadReceipts, StorageError> {
     let nids: Vec<RoomNid> = rooms
         .iter()
-        .filter(|room| room.full && room.is_joined())
+        .filter(|room| room.full && room.leave_event().is_none())
         .map(|room| room.room_nid)
         .collect();
     if nids.is_empty() {

@@ -11,6 +11,7 @@ pub(crate) mod account_data;
 pub(crate) mod changes;
 mod ends;
 mod events;
+mod left;
 mod load;
 mod own;
 mod presence;
@@ -26,18 +27,20 @@ mod windows;
 
 use std::{collections::HashSet, sync::Arc};
 
-use myelin_events::{RoomVersion, redact::prune};
-use myelin_model::{Event, RoomNid, StreamPos};
-use myelin_storage::{MembershipRow, StorageError, accounts::StoredAccountData};
+use myelin_events::{RoomVersion, redact::prune, sight::Sight};
+use myelin_model::{Event, Membership, RoomNid, StreamPos};
+use myelin_storage::{MembershipRow, RoomHead, StorageError, accounts::StoredAccountData};
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 
 pub(crate) use self::{
     ends::undo,
     events::{EventForm, EventWriter},
+    left::left_rooms,
     load::{Loaded, ReadReceipts, Wants, load},
     own::OwnHistory,
-    presence::{new_acquaintances, write_presence},
+    presence::{new_acquaintances, present_members, write_presence},
     receipts::Receipts,
+    relations::Related,
     room::RoomRead,
     sharers::sharers,
     stripped::write_stripped_state,
@@ -100,9 +103,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What the user sees of a room, wherever in its history. At most one query, mostly none.
+    pub(crate) async fn sight(&self, head: &RoomHead) -> Result<Sight, StorageError> {
+        let db = self.sync.db();
+        let history = db.visibility_histories().get(head, self.user_id).await?;
+        let ignored = Arc::new(self.personal.ignored.clone());
+        let visibilities = history.visibilities.iter().map(|(pos, content)| (*pos, &**content));
+        let memberships = history.memberships.iter().copied();
+        let erased = Arc::clone(&self.erased);
+        Ok(Sight::new(self.user_id, visibilities, memberships, ignored, erased))
+    }
+
     /// The user's membership in a room, if the user is joined to it.
     pub(crate) fn joined_row(&self, room_nid: RoomNid) -> Option<MembershipRow> {
         self.sync.view().find_membership(self.user_id, room_nid).filter(is_join)
+    }
+
+    /// Whether the user hears of a member event of one's own: an invite from someone ignored never happened, nor does any where
+    /// the user takes none.
+    pub(crate) fn takes_invite(&self, own: &Event) -> bool {
+        own.membership != Some(Membership::Invite)
+            || !self.personal.blocks_invites && !self.personal.ignored.contains(&own.sender)
     }
 
     /// Whether clients hear of a room at all, by the server's settings.

@@ -1,6 +1,7 @@
 //! The user's own way through a room.
 
 use myelin_model::Membership;
+use myelin_storage::MembershipRow;
 
 /// How the user's membership in a room went since a position.
 #[derive(Debug, Clone, Default)]
@@ -8,7 +9,7 @@ pub(crate) struct OwnHistory {
     /// What it was at that position.
     pub(crate) at_start: Option<Membership>,
     /// What it became, oldest first.
-    pub(crate) changes: Vec<Membership>,
+    pub(crate) changes: Vec<MembershipRow>,
 }
 
 impl OwnHistory {
@@ -19,19 +20,29 @@ impl OwnHistory {
 
     /// The user joined after the position and is in the room now: anew, or again.
     pub(crate) fn is_newly_joined(&self) -> bool {
-        self.changes.last().is_some_and(|change| *change == Membership::Join)
+        self.changes.last().is_some_and(|change| change.membership == Membership::Join)
             && !self.was_joined_throughout()
     }
 
     /// The user was in the room at the position and never left it.
     pub(crate) fn was_joined_throughout(&self) -> bool {
         self.at_start == Some(Membership::Join)
-            && self.changes.iter().all(|change| *change == Membership::Join)
+            && self.changes.iter().all(|change| change.membership == Membership::Join)
     }
 
     /// The user was in the room at some time since the position.
     pub(crate) fn was_ever_joined(&self) -> bool {
-        self.at_start == Some(Membership::Join) || self.changes.contains(&Membership::Join)
+        self.at_start == Some(Membership::Join)
+            || self.changes.iter().any(|change| change.membership == Membership::Join)
+    }
+
+    /// The way up to the last time that the user left, or was kept out; `None` if that did not happen.
+    pub(crate) fn up_to_leave(&self) -> Option<Self> {
+        let is_leave =
+            |row: &MembershipRow| matches!(row.membership, Membership::Leave | Membership::Ban);
+        let last = self.changes.iter().rposition(is_leave)?;
+        let changes = self.changes.iter().take(last + 1).copied().collect();
+        Some(Self { at_start: self.at_start, changes })
     }
 
     /// The user was in the room at the position.

@@ -1,45 +1,43 @@
 //! Who is there.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use myelin_events::canonical::write_string;
-use myelin_model::{Membership, RoomNid};
-use myelin_storage::{Change, Presence, StorageError};
+use myelin_model::{Event, Membership, RoomNid};
+use myelin_storage::{Presence, StorageError};
 use ruma::{OwnedUserId, UserId};
 
-use super::{Reader, RoomRead};
+use super::Reader;
 
 /// How many pairs of a user and a room are looked up one by one.
 const LOOKUPS_MAX: usize = 2_000;
 
-/// Users whose presence the client cannot have heard of: those in rooms that the user joined since, and those who joined the user's
-/// rooms since. At most one query.
-pub(crate) async fn new_acquaintances<'r>(
+/// Users whose presence the client cannot have heard of: who is in rooms that the user entered, and who joined by one of the
+/// events. At most one query.
+pub(crate) async fn new_acquaintances<'e>(
     reader: &Reader<'_>,
-    reads: impl IntoIterator<Item = &'r RoomRead>,
-) -> Result<Vec<OwnedUserId>, StorageError> {
-    let mut users: HashSet<OwnedUserId> = HashSet::new();
-    let mut rooms: Vec<RoomNid> = Vec::new();
-    for room in reads.into_iter().filter(|room| room.is_joined()) {
-        if room.newly_joined {
-            rooms.push(room.room_nid);
-        }
-        for entry in &room.entries {
-            if let Change::Event(event) = &entry.change
-                && event.membership == Some(Membership::Join)
-                && let Some(state_key) = event.state_key.as_deref()
-                && let Ok(user_id) = UserId::parse(state_key)
-            {
-                users.insert(user_id);
-            }
-        }
-    }
-    if !rooms.is_empty() {
-        let known = reader.sync.db().ephemeral().changed_since(0).presence;
-        users.extend(joined_of(reader, known, &rooms).await?);
-    }
+    entered: &[RoomNid],
+    events: impl IntoIterator<Item = &'e Arc<Event>>,
+) -> Result<HashSet<OwnedUserId>, StorageError> {
+    let joins = events.into_iter().filter(|event| event.membership == Some(Membership::Join));
+    let mut users: HashSet<OwnedUserId> =
+        joins.filter_map(|event| UserId::parse(event.state_key.as_deref()?).ok()).collect();
+    users.extend(present_members(reader, entered).await?);
     users.remove(reader.user_id);
-    Ok(users.into_iter().collect())
+    Ok(users)
+}
+
+/// The members of rooms who have a presence. At most one query.
+pub(crate) async fn present_members(
+    reader: &Reader<'_>,
+    room_nids: &[RoomNid],
+) -> Result<Vec<OwnedUserId>, StorageError> {
+    let hub = reader.sync.db().ephemeral();
+    if room_nids.is_empty() || !hub.is_presence_enabled() {
+        return Ok(Vec::new());
+    }
+    let present = hub.changed_since(0).presence;
+    joined_of(reader, present, room_nids).await
 }
 
 /// Those of the users who are joined to one of the rooms: by a look at each user where they are few, else by the rooms' members.

@@ -56,10 +56,15 @@ impl<'a> Receipts<'a> {
         *known = (ts, thread_id);
     }
 
-    /// Write the event, if there are any receipts; with the room where that is not known otherwise. Whether there are.
-    pub(crate) fn write(&self, room_id: Option<&RoomId>, out: &mut String) -> bool {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Write the event, if there are any receipts; with the room where that is not known otherwise.
+    pub(crate) fn write(&self, room_id: Option<&RoomId>, out: &mut String) {
         if self.events.is_empty() {
-            return false;
+            return;
         }
         out.push_str("{\"content\":{");
         write_members(out, &self.events, |out, types| {
@@ -82,7 +87,6 @@ impl<'a> Receipts<'a> {
         out.push('}');
         write_room_id(room_id, out);
         out.push_str(",\"type\":\"m.receipt\"}");
-        true
     }
 }
 

@@ -21,11 +21,12 @@ pub(crate) type Related = HashMap<EventNid, Vec<RelatedRow>>;
 /// Find what relates to the events of timelines with a gap. At most one query, and none without such timelines.
 pub(super) async fn load(
     reader: &Reader<'_>,
+    wants: &Wants<'_>,
     rooms: &[&RoomRead],
     windows: &HashMap<RoomNid, Window>,
 ) -> Result<Related, StorageError> {
     let mut parents: Vec<EventNid> = Vec::new();
-    for room in rooms.iter().filter(|room| room.is_joined()) {
+    for room in rooms.iter().filter(|room| wants.relations && room.is_joined()) {
         let Some(window) = windows.get(&room.room_nid) else { continue };
         if room.newly_joined || window.is_longer_than(room.timeline_limit) {
             parents.extend(window.messages());

@@ -38,8 +38,17 @@ impl RoomRead {
     /// A room that is told from scratch.
     pub(crate) fn whole(row: &MembershipRow, end: StreamPos, timeline_limit: usize) -> Self {
         Self {
-            room_nid: row.room_nid,
             row: Some(*row),
+            own: OwnHistory::unchanged(row.membership),
+            ..Self::peeked(row.room_nid, end, timeline_limit)
+        }
+    }
+
+    /// A room that everybody may look into, told from scratch to who is not in it.
+    pub(crate) fn peeked(room_nid: RoomNid, end: StreamPos, timeline_limit: usize) -> Self {
+        Self {
+            room_nid,
+            row: None,
             end,
             since: None,
             timeline_limit,
@@ -48,7 +57,7 @@ impl RoomRead {
             bare: false,
             entries: Vec::new(),
             has_events: false,
-            own: OwnHistory::unchanged(row.membership),
+            own: OwnHistory::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use myelin_model::{EventNid, StreamPos};
 
 use crate::view::Personal;
 
-/// How many unread events are kept one by one. Older ones are only counted.
+/// How many unread events are kept one by one. Older ones are only counted, but for highlights.
 const ITEMS_MAX: usize = 500;
 
 /// Unread events.
@@ -40,6 +40,55 @@ impl Unread {
     }
 }
 
+/// Unread events that are only counted.
+#[derive(Debug, Default)]
+pub(super) struct Older {
+    /// None of them stands after this position.
+    pub(super) upto: StreamPos,
+    /// Those of the main timeline.
+    pub(super) main: u64,
+    /// Those of threads, by their roots.
+    pub(super) threads: HashMap<Box<str>, u64>,
+}
+
+impl Older {
+    fn count_of(&self, thread: &str) -> u64 {
+        match thread {
+            "" => self.threads.values().sum::<u64>() + self.main,
+            "main" => self.main,
+            root => self.threads.get(root).copied().unwrap_or_default(),
+        }
+    }
+
+    fn add(&mut self, item: Item) {
+        self.upto = self.upto.max(item.pos);
+        match item.thread {
+            None => self.main += 1,
+            Some(root) => *self.threads.entry(root).or_default() += 1,
+        }
+    }
+
+    /// Forget those of a thread, or of all.
+    fn clear(&mut self, thread: &str) {
+        match thread {
+            "" => *self = Self::default(),
+            "main" => self.main = 0,
+            root => drop(self.threads.remove(root)),
+        }
+    }
+
+    /// One of them is kept by itself.
+    pub(super) fn take_out(&mut self, thread: Option<&str>) {
+        let count = match thread {
+            None => Some(&mut self.main),
+            Some(root) => self.threads.get_mut(root),
+        };
+        if let Some(count) = count {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
 /// An unread event that notifies.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -61,8 +110,8 @@ pub(crate) struct Counts {
     read: StreamPos,
     /// By thread, `main` among them.
     threads_read: HashMap<Box<str>, StreamPos>,
-    /// Unread events before the items, by the default rules.
-    older: u64,
+    /// Unread events that are not among the items, by the default rules.
+    older: Older,
     items: VecDeque<Item>,
 }
 
@@ -74,26 +123,33 @@ impl Counts {
         read: StreamPos,
         threads_read: HashMap<Box<str>, StreamPos>,
     ) -> Self {
-        let items = VecDeque::new();
-        Self { upto, personal, read, threads_read, older: 0, items }
+        let (older, items) = (Older::default(), VecDeque::new());
+        Self { upto, personal, read, threads_read, older, items }
     }
 
-    /// So many events before the first item are unread.
-    pub(super) fn set_older(&mut self, older: u64) {
+    /// These are unread besides the items.
+    pub(super) fn set_older(&mut self, older: Older) {
         self.older = older;
+    }
+
+    /// Whether the user has not read an event yet.
+    pub(super) fn is_unread(&self, item: &Item) -> bool {
+        let thread = item.thread.as_deref().unwrap_or("main");
+        let read = self.threads_read.get(thread).copied().unwrap_or_default();
+        item.pos > read.max(self.read)
     }
 
     /// An event notifies.
     pub(super) fn add(&mut self, item: Item) {
-        let thread = item.thread.as_deref().unwrap_or("main");
-        let read = self.threads_read.get(thread).copied().unwrap_or_default().max(self.read);
-        if item.pos <= read {
+        if !self.is_unread(&item) {
             return;
         }
         self.items.push_back(item);
         if self.items.len() > ITEMS_MAX {
-            self.items.pop_front();
-            self.older += 1;
+            let plain = self.items.iter().position(|item| !item.highlight).unwrap_or_default();
+            if let Some(item) = self.items.remove(plain) {
+                self.older.add(item);
+            }
         }
     }
 
@@ -104,16 +160,17 @@ impl Counts {
 
     /// Whether a receipt is for what is only counted: then the counts must be made again.
     pub(super) fn is_unclear(&self, thread: &str, pos: StreamPos) -> bool {
-        self.older > 0
-            && (thread == "main" || self.items.front().is_none_or(|first| pos < first.pos))
+        pos < self.older.upto && self.older.count_of(thread) > 0
     }
 
     /// The user has read up to a position: everything if `thread` is empty, else only there.
     pub(super) fn read(&mut self, thread: &str, pos: StreamPos) {
+        if pos >= self.older.upto {
+            self.older.clear(thread);
+        }
         if thread.is_empty() {
             if pos > self.read {
                 self.read = pos;
-                self.older = 0;
                 self.items.retain(|item| item.pos > pos);
             }
             return;
@@ -127,7 +184,13 @@ impl Counts {
     /// The sums.
     pub(super) fn sum(&self) -> Unread {
         let mut unread = Unread::default();
-        unread.main.notifications = self.older;
+        unread.main.notifications = self.older.main;
+        let threads = self.older.threads.iter().filter(|(_, count)| **count > 0);
+        unread.threads.extend(
+            threads.map(|(root, count)| {
+                (root.clone(), Count { notifications: *count, highlights: 0 })
+            }),
+        );
         for item in &self.items {
             let count = match &item.thread {
                 None => &mut unread.main,
@@ -197,13 +260,37 @@ mod tests {
     #[test]
     fn what_is_only_counted_cannot_be_read_in_part() {
         let mut counts = counts();
-        counts.set_older(7);
+        let threads = HashMap::from([("$a".into(), 4)]);
+        counts.set_older(Older { upto: StreamPos(7), main: 3, threads });
         counts.add(item(8, None, false));
         assert_eq!(counts.sum().all().notifications, 8);
-        assert!(counts.is_unclear("", StreamPos(3)));
-        assert!(!counts.is_unclear("", StreamPos(8)));
-        assert!(counts.is_unclear("main", StreamPos(8)));
-        counts.read("", StreamPos(8));
-        assert_eq!(counts.sum().all().notifications, 0);
+        for (thread, pos, unclear) in [
+            ("", 3, true),
+            ("", 8, false),
+            ("main", 3, true),
+            ("main", 8, false),
+            ("$a", 3, true),
+            ("$a", 7, false),
+            ("$b", 3, false),
+        ] {
+            assert_eq!(counts.is_unclear(thread, StreamPos(pos)), unclear, "{thread} {pos}");
+        }
+        counts.read("$a", StreamPos(7));
+        assert_eq!(counts.sum().all().notifications, 4);
+        counts.read("main", StreamPos(8));
+        assert_eq!(counts.sum(), Unread::default());
+    }
+
+    #[test]
+    fn highlights_outlast_the_others() {
+        let mut counts = counts();
+        counts.add(item(2, None, true));
+        for pos in 3..1_003 {
+            counts.add(item(pos, (pos % 2 == 0).then_some("$a"), false));
+        }
+        assert_eq!(counts.sum().main, Count { notifications: 501, highlights: 1 });
+        assert_eq!(counts.sum().all(), Count { notifications: 1_001, highlights: 1 });
+        counts.read("$a", StreamPos(1_002));
+        assert_eq!(counts.sum().all(), Count { notifications: 501, highlights: 1 });
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use myelin_model::{Event, EventNid, RoomNid, StreamPos};
 use myelin_storage::{
     Change, LogEntry, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateMap, StorageError,
-    Stretch, StretchRow,
+    Stretch, StretchRow, UnreadRange,
 };
 use parking_lot::Mutex;
 use ruma::UserId;
@@ -16,7 +16,9 @@ use ruma::UserId;
 use super::{
     Unread,
     counts::{Counts, Item},
-    verdict::{Judge, RoomView, thread_of},
+    older::{self, OlderUnread},
+    threads,
+    verdict::{Judge, RoomView},
 };
 use crate::reader::{ReadReceipts, Reader};
 
@@ -43,7 +45,8 @@ pub(crate) struct ReadPoints {
     pos: StreamPos,
     /// The ordinal of the event at `pos`; `None` if it is the own member event.
     ordinal: Option<i64>,
-    threads: HashMap<Box<str>, StreamPos>,
+    /// Positions and ordinals by thread, `main` among them.
+    threads: HashMap<Box<str>, (StreamPos, i64)>,
 }
 
 impl UnreadLoad {
@@ -55,7 +58,7 @@ impl UnreadLoad {
         }
     }
 
-    fn row(&self) -> &MembershipRow {
+    pub(super) fn row(&self) -> &MembershipRow {
         match self {
             Self::Known { row, .. } | Self::New { row, .. } => row,
         }
@@ -130,10 +133,32 @@ impl ReadPoints {
     fn add(&mut self, receipt: &ReceiptRow) {
         if !receipt.thread_id.is_empty() {
             let read = self.threads.entry(receipt.thread_id.clone()).or_default();
-            *read = receipt.event_pos.max(*read);
+            *read = (receipt.event_pos, receipt.notify_ordinal).max(*read);
         } else if receipt.event_pos > self.pos {
             (self.pos, self.ordinal) = (receipt.event_pos, Some(receipt.notify_ordinal));
         }
+    }
+}
+
+impl ReadPoints {
+    /// Everything is read up to here.
+    pub(super) fn pos(&self) -> StreamPos {
+        self.pos
+    }
+
+    /// How far the main timeline is read, and the ordinal there; `own` is that of the own member event.
+    fn main(&self, own: Option<i64>) -> (StreamPos, Option<i64>) {
+        match self.threads.get("main") {
+            Some((pos, ordinal)) if *pos > self.pos => (*pos, Some(*ordinal)),
+            Some(_) | None => (self.pos, self.ordinal.or(own)),
+        }
+    }
+
+    /// What is unread up to a position.
+    pub(super) fn range(&self, room_nid: RoomNid, upto: StreamPos) -> UnreadRange {
+        let threads = self.threads.iter().map(|(root, (pos, _))| (root.clone(), *pos));
+        let (main_after, _) = self.main(None);
+        UnreadRange { room_nid, after: self.pos, upto, main_after, threads: threads.collect() }
     }
 }
 
@@ -199,52 +224,94 @@ pub(crate) struct Seen<'a> {
     pub(crate) rows: &'a [Vec<StretchRow>],
 }
 
-/// The counts. At most one query, for users with rules of their own.
+/// A load with the events of its stretch, and the rules that it is judged by.
+type Judged<'a> = (UnreadLoad, &'a [StretchRow], Option<Judge<'a>>);
+
+/// The counts. At most one query for users with rules of their own, one for events that belong to threads by others, and three
+/// where more is unread than is looked at one by one.
 pub(crate) async fn finish(
     reader: &Reader<'_>,
     loads: Vec<UnreadLoad>,
     seen: &Seen<'_>,
 ) -> Result<HashMap<RoomNid, Unread>, StorageError> {
     let members = member_counts(reader, &loads, seen).await?;
+    let mut stretches = seen.rows.iter();
+    let loads: Vec<Judged<'_>> = loads
+        .into_iter()
+        .map(|load| {
+            let rows = load.stretch().and_then(|_| stretches.next());
+            let judge = judge(reader, &load, &members, seen);
+            (load, rows.map_or(&[][..], Vec::as_slice), judge)
+        })
+        .collect();
+    let older = older::load(reader, &loads).await?;
+    threads::resolve(reader, &notifying(&loads, seen, &older)).await?;
     let mut unread = HashMap::with_capacity(loads.len());
-    let mut stretches = 0;
-    for load in loads {
-        let row = *load.row();
-        let judge = match (seen.heads.get(&row.room_nid), seen.ends.get(&row.room_nid)) {
-            (Some(head), Some(end)) if load.needs_rules() => {
-                let joined = members.get(&row.room_nid).copied();
-                let (events, keys, own_member) = (seen.events, &reader.keys, row.event_nid);
-                let room = RoomView { head, end, events, keys, own_member, joined };
-                Some(Judge::new(reader.sync.unread(), reader.user_id, &reader.personal, room))
-            }
-            _ => None,
-        };
-        let sum = match load {
+    for (load, rows, judge) in loads {
+        let room_nid = load.row().room_nid;
+        let sum = match &load {
             UnreadLoad::Known { counts, entries, .. } => {
                 let mut counts = counts.lock();
-                carry_on(reader, &mut counts, &entries, judge.as_ref());
+                carry_on(reader, &mut counts, entries, judge.as_ref());
                 counts.sum()
             }
-            UnreadLoad::New { points, stretch, .. } => {
-                let mut rows: &[StretchRow] = &[];
-                if stretch.is_some() {
-                    rows = seen.rows.get(stretches).map_or(&[], Vec::as_slice);
-                    stretches += 1;
-                }
-                let events: Vec<&Arc<Event>> =
-                    rows.iter().filter_map(|row| seen.events.get(&row.event_nid)).collect();
-                let member = seen.events.get(&row.event_nid);
-                let full = stretch.is_some_and(|stretch| rows.len() >= stretch.limit);
-                let counts = make(reader, points, member, &events, full, judge.as_ref());
+            UnreadLoad::New { .. } => {
+                let counts = make(reader, &load, rows, seen, older.get(&room_nid), judge.as_ref());
                 let sum = counts.sum();
-                let key = (reader.user_id.to_owned(), row.room_nid);
+                let key = (reader.user_id.to_owned(), room_nid);
                 reader.sync.unread().counts.insert(key, Arc::new(Mutex::new(counts)));
                 sum
             }
         };
-        unread.insert(row.room_nid, sum);
+        unread.insert(room_nid, sum);
     }
     Ok(unread)
+}
+
+/// The rules as they are for the user in a room, if there is anything to judge.
+fn judge<'a>(
+    reader: &'a Reader<'_>,
+    load: &UnreadLoad,
+    members: &HashMap<RoomNid, u64>,
+    seen: &'a Seen<'_>,
+) -> Option<Judge<'a>> {
+    let row = load.row();
+    if !load.needs_rules() {
+        return None;
+    }
+    let (head, end) = (seen.heads.get(&row.room_nid)?, seen.ends.get(&row.room_nid)?);
+    let joined = members.get(&row.room_nid).copied();
+    let (events, keys, own_member) = (seen.events, &reader.keys, row.event_nid);
+    let room = RoomView { head, end, events, keys, own_member, joined };
+    Some(Judge::new(reader.sync.unread(), reader.user_id, &reader.personal, room))
+}
+
+/// All events that are judged, each with its rules.
+fn notifying<'e>(
+    loads: &'e [Judged<'_>],
+    seen: &'e Seen<'_>,
+    older: &'e HashMap<RoomNid, OlderUnread>,
+) -> Vec<(&'e Event, &'e Judge<'e>)> {
+    let mut events = Vec::new();
+    for (load, rows, judge) in loads {
+        let Some(judge) = judge else { continue };
+        if let UnreadLoad::Known { entries, .. } = load {
+            events.extend(entries.iter().filter_map(|entry| {
+                if let Change::Event(event) = &entry.change
+                    && event.is_visible()
+                {
+                    Some((&**event, judge))
+                } else {
+                    None
+                }
+            }));
+        }
+        let read = rows.iter().filter_map(|row| seen.events.get(&row.event_nid));
+        events.extend(read.map(|event| (&**event, judge)));
+        let mentions = older.get(&load.row().room_nid).into_iter().flat_map(|room| &room.mentions);
+        events.extend(mentions.map(|event| (&**event, judge)));
+    }
+    events
 }
 
 async fn member_counts(
@@ -271,26 +338,63 @@ async fn member_counts(
     Ok(counts)
 }
 
-/// Make counts from the newest unread events.
+/// Make counts from the newest unread events, and from what is known of those before them.
 fn make(
     reader: &Reader<'_>,
-    points: ReadPoints,
-    member: Option<&Arc<Event>>,
-    events: &[&Arc<Event>],
-    is_full: bool,
+    load: &UnreadLoad,
+    rows: &[StretchRow],
+    seen: &Seen<'_>,
+    older: Option<&OlderUnread>,
     judge: Option<&Judge<'_>>,
 ) -> Counts {
-    let read_ordinal = points.ordinal.or(member.map(|event| event.notify_ordinal));
     let personal = Arc::clone(&reader.personal);
-    let mut counts = Counts::new(reader.upto, personal, points.pos, points.threads);
-    if let (true, Some(first), Some(read)) = (is_full, events.first(), read_ordinal) {
+    let UnreadLoad::New { points, .. } = load else {
+        return Counts::new(reader.upto, personal, StreamPos::ZERO, HashMap::new());
+    };
+    let threads = points.threads.iter().map(|(root, (pos, _))| (root.clone(), *pos));
+    let mut counts = Counts::new(reader.upto, personal, points.pos, threads.collect());
+    let events: Vec<&Arc<Event>> =
+        rows.iter().filter_map(|row| seen.events.get(&row.event_nid)).collect();
+    let own = seen.events.get(&load.row().event_nid).map(|event| event.notify_ordinal);
+    if let (Some((points, upto)), Some(first), Some(judge)) =
+        (older::before_window(load, rows), events.first(), judge)
+        && let (_, Some(read)) = points.main(own)
+    {
         let before = first.notify_ordinal - i64::from(reader.sync.unread().class_verdict(first));
-        counts.set_older(u64::try_from(before - read).unwrap_or_default());
+        let all = u64::try_from(before - read).unwrap_or_default();
+        let nothing = OlderUnread::default();
+        add_older(reader, &mut counts, older.unwrap_or(&nothing), (upto, all), judge);
     }
     for event in events {
-        take_up(&mut counts, event, judge);
+        take_up(reader, &mut counts, event, judge);
     }
     counts
+}
+
+/// Add what is unread up to a position: `all` events notify there. Those that highlight are kept one by one.
+fn add_older(
+    reader: &Reader<'_>,
+    counts: &mut Counts,
+    older: &OlderUnread,
+    (upto, all): (StreamPos, u64),
+    judge: &Judge<'_>,
+) {
+    let unread = reader.sync.unread();
+    let mut only_counted = older.counts(upto, all);
+    for event in &older.mentions {
+        let verdict = judge.judge(event);
+        let Some(pos) = event.pos.filter(|_| verdict.highlight && !judge.is_own(event)) else {
+            continue;
+        };
+        let thread = unread.thread_of(event);
+        let item = Item { nid: event.nid, pos, thread, highlight: true };
+        // It stands in the ordinals as well, unless it notifies only because it is about the user.
+        if unread.class_verdict(event) && counts.is_unread(&item) {
+            only_counted.take_out(item.thread.as_deref());
+        }
+        counts.add(item);
+    }
+    counts.set_older(only_counted);
 }
 
 /// Carry counts on by what the log brought.
@@ -306,7 +410,7 @@ fn carry_on(
         match &entry.change {
             Change::Event(event) => {
                 if event.is_visible() {
-                    take_up(counts, event, judge);
+                    take_up(reader, counts, event, judge);
                 }
             }
             Change::Receipt { user_id, thread_id, event_pos, .. } => {
@@ -327,7 +431,7 @@ fn carry_on(
     counts.upto = counts.upto.max(reader.upto);
 }
 
-fn take_up(counts: &mut Counts, event: &Event, judge: Option<&Judge<'_>>) {
+fn take_up(reader: &Reader<'_>, counts: &mut Counts, event: &Event, judge: Option<&Judge<'_>>) {
     let (Some(judge), Some(pos)) = (judge, event.pos) else { return };
     if let Some(redacted) = event.redacts {
         counts.delete(redacted);
@@ -338,7 +442,8 @@ fn take_up(counts: &mut Counts, event: &Event, judge: Option<&Judge<'_>>) {
     }
     let verdict = judge.judge(event);
     if verdict.notify {
-        let (nid, thread, highlight) = (event.nid, thread_of(event), verdict.highlight);
+        let thread = reader.sync.unread().thread_of(event);
+        let (nid, highlight) = (event.nid, verdict.highlight);
         counts.add(Item { nid, pos, thread, highlight });
     }
 }

@@ -4,8 +4,9 @@
 //! with the default rules, the difference between the newest ordinal and that of the event read last is the number of unread
 //! notifications, however many there are. It holds for everybody at once and nothing is written for it.
 //!
-//! What the difference cannot tell is told by looking at the newest unread events, at most some hundred a room: highlights, threads,
-//! and users with rules of their own. So beyond that window the count goes by the default rules and belongs to the main timeline.
+//! What the difference cannot tell is told by looking at the newest unread events, at most some hundred a room. Of those before
+//! them the relations tell which are in threads, and a search through their text tells which may highlight. Users with rules of
+//! their own have a longer look; what stands before it counts by the default rules.
 //!
 //! A user has read up to the newest of: the unthreaded receipts, the newest own event, the own member event. A receipt in a thread
 //! reads that thread only.
@@ -16,6 +17,8 @@
 
 mod counts;
 mod load;
+mod older;
+mod threads;
 mod verdict;
 
 use std::sync::Arc;
@@ -37,11 +40,16 @@ const COUNTS_MAX: usize = 50_000;
 /// For how many events it is remembered whether they notify those with default rules.
 const VERDICTS_MAX: usize = 50_000;
 
+/// Of how many events it is remembered which thread they belong to by another event.
+const THREADS_MAX: usize = 20_000;
+
 /// The counts in memory.
 pub(crate) struct UnreadCounts {
     counts: Cache<(OwnedUserId, RoomNid), Arc<Mutex<Counts>>>,
     /// Whether an event notifies those with default rules whom it does not mention.
     class_verdicts: Cache<EventNid, bool>,
+    /// The threads of events that belong to one by another event: an edit of a reply, say.
+    threads: Cache<EventNid, Option<Box<str>>>,
 }
 
 impl std::fmt::Debug for UnreadCounts {
@@ -52,6 +60,10 @@ impl std::fmt::Debug for UnreadCounts {
 
 impl Default for UnreadCounts {
     fn default() -> Self {
-        Self { counts: Cache::new(COUNTS_MAX), class_verdicts: Cache::new(VERDICTS_MAX) }
+        Self {
+            counts: Cache::new(COUNTS_MAX),
+            class_verdicts: Cache::new(VERDICTS_MAX),
+            threads: Cache::new(THREADS_MAX),
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Whether an event notifies a user.
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use myelin_events::{
     RoomVersion,
@@ -25,11 +28,11 @@ pub(super) struct Judge<'a> {
     user_id: &'a UserId,
     personal: &'a Personal,
     /// What an event must contain to be about the user, in lower case. `None`: everything may be.
-    hints: Option<Vec<String>>,
+    pub(super) hints: Option<Vec<String>>,
     room: RoomView<'a>,
     display_name: String,
     /// Made when an event is about the user, which most are not.
-    context: OnceCell<Option<PushConditionRoomCtx>>,
+    context: OnceLock<Option<PushConditionRoomCtx>>,
 }
 
 impl<'a> Judge<'a> {
@@ -42,7 +45,7 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let display_name = room.display_name().unwrap_or_default();
         let hints = personal.rules_are_default.then(|| hints(user_id, &display_name)).flatten();
-        Self { counts, user_id, personal, hints, room, display_name, context: OnceCell::new() }
+        Self { counts, user_id, personal, hints, room, display_name, context: OnceLock::new() }
     }
 
     /// Whether an event notifies the user.
@@ -150,21 +153,4 @@ impl RoomView<'_> {
         let content = content_of(&event.json)?;
         serde_json::from_str::<Content>(content).ok()?.displayname
     }
-}
-
-/// The thread that an event belongs to, by its root. `None`: the main timeline.
-pub(super) fn thread_of(event: &Event) -> Option<Box<str>> {
-    #[derive(Deserialize)]
-    struct Content {
-        #[serde(rename = "m.relates_to")]
-        relates_to: Relation,
-    }
-    #[derive(Deserialize)]
-    struct Relation {
-        rel_type: Box<str>,
-        event_id: Box<str>,
-    }
-    let content = content_of(&event.json).filter(|content| content.contains("m.thread"))?;
-    let relation = serde_json::from_str::<Content>(content).ok()?.relates_to;
-    (&*relation.rel_type == "m.thread").then_some(relation.event_id)
 }

@@ -24,13 +24,11 @@ use crate::{
     Sync, SyncToken,
     filter::Filter,
     reader::{Reader, RoomRead, Wants, load},
+    sent_members::DeviceMembers,
 };
 
 /// How many events a timeline has where the client does not say.
 const TIMELINE_EVENTS_DEFAULT: usize = 10;
-
-/// How long to wait for a position that this node has not reached yet: the client heard of it from another node.
-const CATCH_UP_MILLIS_MAX: u64 = 5_000;
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -60,12 +58,35 @@ pub enum SyncError {
 /// One look at the user's rooms: what is read, and what the client asks for.
 struct Pass<'a> {
     reader: Reader<'a>,
-    session: &'a Actor,
     request: &'a SyncRequest,
     /// What the client has heard of.
     since: Option<SyncToken>,
     /// What passes: it has no positions.
     ephemeral: EphemeralChanges,
+    /// The members that the device was told of.
+    members: DeviceMembers,
+}
+
+impl<'a> Pass<'a> {
+    async fn new(
+        sync: &'a Sync,
+        session: &'a Actor,
+        request: &'a SyncRequest,
+        since: Option<SyncToken>,
+        upto: StreamPos,
+    ) -> Result<Self, StorageError> {
+        // A position that this node has not reached yet is not taken back.
+        let upto = upto.max(since.map_or(StreamPos::ZERO, |since| since.pos));
+        let (user_id, device_id) = (&session.user_id, session.device_id());
+        let stamp = since.map_or(0, |since| since.stamp);
+        Ok(Self {
+            reader: Reader::at(sync, user_id, device_id, upto).await?,
+            request,
+            since,
+            ephemeral: sync.db().ephemeral().changed_since(stamp),
+            members: sync.sent_members().at(user_id, device_id, since),
+        })
+    }
 }
 
 impl Pass<'_> {
@@ -87,7 +108,13 @@ impl Pass<'_> {
     /// What is wanted of all rooms alike.
     fn wants(&self) -> Wants<'_> {
         let timeline = &self.filter().room.timeline;
-        Wants { timeline, few_members: self.filter().lazy_load_members(), counts: true }
+        let few_members = self.filter().lazy_load_members();
+        Wants { timeline, few_members, counts: true, relations: true }
+    }
+
+    /// The token of the answer.
+    fn token(&self) -> SyncToken {
+        SyncToken { pos: self.reader.upto, stamp: self.ephemeral.stamp }
     }
 
     /// Everything is told, not only what changed.
@@ -111,52 +138,39 @@ pub async fn sync(
 ) -> Result<String, SyncError> {
     let ephemeral = sync.db().ephemeral();
     let _syncing = ephemeral.begin_syncing(&session.user_id, request.set_presence);
-    let mut since = request.since;
-    if let Some(since) = since {
-        let patience = Duration::from_millis(CATCH_UP_MILLIS_MAX);
-        sync.db().log().wait_for(since.pos, patience).await;
-    }
+    let mut since = match request.since {
+        Some(since) => Some(sync.reach(since).await?),
+        None => None,
+    };
     let timeout = request.timeout.min(Duration::from_millis(sync.settings().wait_millis_max));
     let deadline = tokio::time::Instant::now() + timeout;
-    let answers_at_once = since.is_none() || request.full_state || timeout.is_zero();
+    let mut answers_at_once = since.is_none() || request.full_state || timeout.is_zero();
     loop {
         let started = Instant::now();
         let all_rooms = since.is_none() || request.full_state;
         let mut sample =
             sync.sample(&session.user_id, since.map(|since| since.pos), all_rooms).await?;
-        // A position that this node has not reached yet is not taken back.
-        let upto = sample.upto.max(since.map_or(StreamPos::ZERO, |since| since.pos));
-        let ephemeral = ephemeral.changed_since(since.map_or(0, |since| since.stamp));
-        let device_id = session.device_id();
-        let reader = Reader::at(sync, &session.user_id, device_id, upto).await?;
-        let pass = Pass { reader, session, request, since, ephemeral };
-        let token = SyncToken { pos: upto, stamp: pass.ephemeral.stamp };
-        let answer = answer(&pass, &mut sample, token).await?;
+        let pass = Pass::new(sync, session, request, since, sample.upto).await?;
+        let answer = answer(&pass, &mut sample).await?;
         let kind = if since.is_none() { "initial" } else { "incremental" };
         metrics::histogram!("myelin_sync_build_seconds", "kind" => kind)
             .record(started.elapsed().as_secs_f64());
         if answers_at_once || !answer.says_nothing {
             return Ok(answer.json);
         }
-        let changed = tokio::select! {
+        tokio::select! {
             // Also when the user was let go from memory: then there may be news.
-            _ = sample.wake.changed() => true,
-            () = tokio::time::sleep_until(deadline) => false,
-            () = sync.stop().cancelled() => false,
-        };
-        if !changed {
-            return Ok(answer.json);
+            _ = sample.wake.changed() => {}
+            // Whose time is over looks once more: the answer carries the client past what others said meanwhile.
+            () = tokio::time::sleep_until(deadline) => answers_at_once = true,
+            () = sync.stop().cancelled() => answers_at_once = true,
         }
-        since = Some(token);
+        since = Some(pass.token());
     }
 }
 
 /// Look at everything once.
-async fn answer(
-    pass: &Pass<'_>,
-    sample: &mut crate::view::Sample,
-    token: SyncToken,
-) -> Result<Answer, SyncError> {
+async fn answer(pass: &Pass<'_>, sample: &mut crate::view::Sample) -> Result<Answer, SyncError> {
     let plan = plan::plan(pass, sample).await?;
     let heads = plan.heads(pass).await?;
     let is_allowed = |room: &&RoomRead| {
@@ -168,11 +182,11 @@ async fn answer(
     let loaded = load(&pass.reader, &pass.wants(), &rooms, &outside, heads).await?;
     let mut json = String::with_capacity(4_096);
     json.push_str("{\"next_batch\":\"");
-    json.push_str(&token.to_string());
+    json.push_str(&pass.token().to_string());
     json.push('"');
     let start = json.len();
     account_data::write_global(pass, &plan, &mut json);
-    presence::write(pass, &plan, &mut json).await?;
+    presence::write(pass, &plan, &loaded, &mut json).await?;
     device_lists::write(pass, &plan, &loaded, &mut json).await?;
     room::write_all(pass, &plan, &loaded, &mut json);
     let says_nothing = json.len() == start;

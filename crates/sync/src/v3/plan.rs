@@ -2,16 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use myelin_model::{EventNid, Membership, RoomNid, StreamPos};
+use myelin_model::{Event, Membership, RoomNid, StreamPos};
 use myelin_storage::{MembershipRow, RoomHead, StorageError};
 use ruma::OwnedUserId;
 
 use super::{Pass, account_data};
 use crate::{
     reader::{
-        OwnHistory, RoomRead,
+        RoomRead,
         account_data::{AccountData, Entry},
         changes::{self, Changes},
+        left_rooms,
     },
     view::{Sample, is_join},
 };
@@ -98,39 +99,13 @@ async fn initial(pass: &Pass<'_>, rows: &[MembershipRow]) -> Result<Plan, Storag
             Membership::Leave | Membership::Ban => left.push(*row),
         }
     }
-    plan.rooms.extend(left_rooms(pass, left).await?);
+    // Who was kicked or banned hears of it; who left by oneself only when asking for it.
+    let is_told =
+        |event: &Event| pass.filter().room.include_leave || event.sender != *pass.reader.user_id;
+    let left = left_rooms(&pass.reader, &left, pass.timeline_limit(), is_told).await?;
+    let task = |read| RoomTask { read, account_data: Vec::new(), typing: true };
+    plan.rooms.extend(left.into_iter().map(task));
     Ok(plan)
-}
-
-/// Who was kicked or banned hears of it; who left by oneself only when asking for it. At most two queries.
-async fn left_rooms(
-    pass: &Pass<'_>,
-    rows: Vec<MembershipRow>,
-) -> Result<Vec<RoomTask>, StorageError> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (db, user_id) = (pass.reader.sync.db(), pass.reader.user_id);
-    let nids: Vec<EventNid> = rows.iter().map(|row| row.event_nid).collect();
-    let events = db.events().find_many(&nids).await?;
-    let told: Vec<_> = rows
-        .iter()
-        .filter_map(|row| Some((row, events.get(&row.event_nid)?)))
-        .filter(|(_, event)| pass.filter().room.include_leave || event.sender != *user_id)
-        .collect();
-    let nids: Vec<EventNid> = told.iter().filter_map(|(_, event)| event.replaces).collect();
-    let before = db.events().find_many(&nids).await?;
-    let tasks = told.into_iter().map(|(row, event)| {
-        let before = event.replaces.and_then(|nid| before.get(&nid));
-        let at_start = before.and_then(|event| event.membership);
-        let mut task = RoomTask::whole(pass, row);
-        task.read.end = row.pos;
-        // What the member event took the place of tells whether the user was in the room.
-        task.read.bare = at_start != Some(Membership::Join);
-        task.read.own = OwnHistory { at_start, changes: vec![row.membership] };
-        task
-    });
-    Ok(tasks.collect())
 }
 
 /// What changed.
@@ -156,6 +131,7 @@ fn incremental(
             Membership::Invite | Membership::Knock => {}
             Membership::Join | Membership::Leave | Membership::Ban => {}
         }
+        let room = room.leave_before().unwrap_or(room);
         if let Some(mut read) = room.into_read(since, pass.reader.upto, pass.timeline_limit()) {
             read.full |= pass.request.full_state;
             let typing = read.full;

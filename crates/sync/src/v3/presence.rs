@@ -1,17 +1,19 @@
 //! Who of those that share a room with the user is there.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
+use myelin_model::{Event, RoomNid};
 use myelin_storage::{PresenceState, StorageError};
 use ruma::OwnedUserId;
 
 use super::{Pass, plan::Plan};
-use crate::reader::{new_acquaintances, sharers, write_presence};
+use crate::reader::{Loaded, new_acquaintances, sharers, write_presence};
 
 /// Write the presence of others that changed, or all of it where everything is told.
 pub(super) async fn write(
     pass: &Pass<'_>,
     plan: &Plan,
+    loaded: &Loaded,
     out: &mut String,
 ) -> Result<(), StorageError> {
     let hub = pass.reader.sync.db().ephemeral();
@@ -21,9 +23,9 @@ pub(super) async fn write(
     }
     let mut users = sharers(&pass.reader, plan.joined.as_deref(), &pass.ephemeral.presence).await?;
     if pass.since.is_some() {
-        let rooms = plan.rooms.iter().map(|task| &task.read);
+        let (entered, events) = arrivals(plan, loaded);
         let known: HashSet<OwnedUserId> = users.iter().cloned().collect();
-        let new = new_acquaintances(&pass.reader, rooms).await?;
+        let new = new_acquaintances(&pass.reader, &entered, events).await?;
         users.extend(new.into_iter().filter(|user_id| !known.contains(user_id)));
     }
     let includes_offline =
@@ -45,4 +47,18 @@ pub(super) async fn write(
         out.push_str("]}");
     }
     Ok(())
+}
+
+/// The rooms that the user entered, and what happened in the others.
+fn arrivals<'l>(plan: &Plan, loaded: &'l Loaded) -> (Vec<RoomNid>, Vec<&'l Arc<Event>>) {
+    let (mut entered, mut events) = (Vec::new(), Vec::new());
+    for room in plan.rooms.iter().map(|task| &task.read).filter(|room| room.is_joined()) {
+        if room.newly_joined {
+            entered.push(room.room_nid);
+        } else if let Some(window) = loaded.windows.get(&room.room_nid) {
+            events.extend(window.gap.iter().filter_map(|row| loaded.events.get(&row.event_nid)));
+            events.extend(&window.events);
+        }
+    }
+    (entered, events)
 }

@@ -19,9 +19,6 @@ use crate::{
 
 /// Write all rooms, if there are any to tell of.
 pub(super) fn write_all(pass: &Pass<'_>, plan: &Plan, loaded: &Loaded, out: &mut String) {
-    if pass.since.is_none() {
-        pass.reader.sync.sent_members().clear(pass.session);
-    }
     let (mut joined, mut left) = (String::new(), String::new());
     for task in &plan.rooms {
         let Some((room_id, _)) = loaded.room(task.read.room_nid) else { continue };
@@ -59,14 +56,11 @@ fn write_outside(
     kind: &str,
     out: &mut String,
 ) {
-    let personal = &pass.reader.personal;
     let mut rooms = String::new();
     for row in rows {
         let Some((room_id, version)) = loaded.room(row.room_nid) else { continue };
         let Some(own) = loaded.events.get(&row.event_nid) else { continue };
-        // An invite from someone ignored never happened, nor does any where the user takes none.
-        let is_blocked = kind == "invite" && personal.blocks_invites;
-        if is_blocked || personal.ignored.contains(&own.sender) || !pass.allows_room(room_id) {
+        if !pass.reader.takes_invite(own) || !pass.allows_room(room_id) {
             continue;
         }
         if !rooms.is_empty() {

@@ -171,27 +171,41 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
         }
     }
     let mut picked: Vec<_> = picked.into_iter().collect();
-    if room.pass.filter().lazy_load_members()
-        && let Some(end) = room.loaded.ends.get(&room.read.room_nid)
-    {
-        let mut start = end.clone();
-        if !wants_after(room) {
-            for event in room.window.events.iter().skip(room.timeline.start).rev() {
-                undo(&mut start, event.state_key_nid, event.replaces);
-            }
-        }
-        let heroes = room.heroes.iter().map(|(_, nid)| *nid);
-        for nid in speakers(room, &start).into_iter().chain(heroes) {
-            let key = room.loaded.events.get(&nid).and_then(|event| event.state_key_nid);
-            if let Some(key) = key
-                && !picked.iter().any(|(_, known)| *known == nid)
-                && (!contained.contains(&nid) || wants_after(room))
-            {
-                picked.push((key, nid));
-            }
-        }
+    if room.pass.filter().lazy_load_members() {
+        with_needed_members(room, &mut picked);
     }
     picked
+}
+
+/// Of the members that changed those are told who are needed: who speaks, who names the room, and the user. They are told, too,
+/// if they did not change.
+fn with_needed_members(room: &Room<'_>, picked: &mut Vec<(StateKeyNid, EventNid)>) {
+    let Some(end) = room.loaded.ends.get(&room.read.room_nid) else { return };
+    let mut start = end.clone();
+    for event in room.window.events.iter().skip(room.timeline.start).rev() {
+        undo(&mut start, event.state_key_nid, event.replaces);
+    }
+    let state = if wants_after(room) { end } else { &start };
+    let mut needed: HashSet<EventNid> = speakers(room, state).into_iter().collect();
+    needed.extend(room.heroes.iter().map(|(_, nid)| *nid));
+    let own = StateKeyOf(room.pass.reader.user_id).in_state(room, end);
+    picked.retain(|(_, nid)| !room.is_member(*nid) || needed.contains(nid) || own == Some(*nid));
+    for nid in needed {
+        let event = room.loaded.events.get(&nid);
+        let is_told = picked.iter().any(|(_, told)| *told == nid)
+            || !wants_after(room) && room.timeline.events.iter().any(|(event, _)| event.nid == nid);
+        if let (false, Some(key)) = (is_told, event.and_then(|event| event.state_key_nid)) {
+            picked.push((key, nid));
+        }
+    }
+}
+
+impl Room<'_> {
+    fn is_member(&self, nid: EventNid) -> bool {
+        let loaded = self.loaded.events.get(&nid);
+        let event = loaded.or_else(|| self.window.events.iter().find(|event| event.nid == nid));
+        event.is_some_and(|event| event.membership.is_some())
+    }
 }
 
 /// Leave out the members that the device was told of before, and remember the others.
@@ -200,25 +214,18 @@ fn only_new_members(room: &Room<'_>, picked: Vec<(StateKeyNid, EventNid)>) -> Ve
     if !filter.lazy_load_members || filter.include_redundant_members {
         return picked.into_iter().map(|(_, nid)| nid).collect();
     }
-    let (session, room_nid) = (room.pass.session, room.read.room_nid);
-    let sent = room.pass.reader.sync.sent_members();
+    let (sent, room_nid) = (&room.pass.members, room.read.room_nid);
     if room.read.since.is_some() && room.timeline.limited {
-        sent.clear_room(session, room_nid);
+        sent.clear_room(room_nid);
     }
-    let is_member = |nid: &EventNid| {
-        let event = room.loaded.events.get(nid);
-        event.is_some_and(|event| event.membership.is_some())
+    let is_new = |(key, nid): &(StateKeyNid, EventNid)| {
+        room.read.full || !room.is_member(*nid) || !sent.contains(room_nid, *key, *nid)
     };
-    let new: Vec<_> = picked
-        .into_iter()
-        .filter(|(key, nid)| {
-            room.read.full || !is_member(nid) || !sent.contains(session, room_nid, *key, *nid)
-        })
-        .collect();
-    let told = new.iter().copied().filter(|(_, nid)| is_member(nid));
+    let new: Vec<_> = picked.into_iter().filter(is_new).collect();
+    let told = new.iter().copied().filter(|(_, nid)| room.is_member(*nid));
     let shown = room.timeline.events.iter().filter_map(|(event, _)| {
         event.membership.and(event.state_key_nid).map(|key| (key, event.nid))
     });
-    sent.add(session, room_nid, told.chain(shown));
+    sent.add(room.pass.token(), room_nid, told.chain(shown));
     new.into_iter().map(|(_, nid)| nid).collect()
 }

@@ -94,6 +94,7 @@ impl View {
             keys: HashMap::new(),
             users: HashMap::new(),
             joined: HashMap::new(),
+            peeked: HashMap::new(),
             next_key: 0,
             uses: 0,
         };
@@ -186,6 +187,14 @@ impl View {
     ) -> Option<Vec<Arc<LogEntry>>> {
         let state = self.state.lock();
         (since >= state.ring.complete_after()).then(|| state.ring.room_since(room_nid, since))
+    }
+
+    /// A wake-up for who looks into a room from outside: changes with the position of every entry after now.
+    pub(crate) fn watch_room(&self, room_nid: RoomNid) -> watch::Receiver<StreamPos> {
+        let mut state = self.state.lock();
+        let last = state.ring.last();
+        state.peeked.retain(|_, wake| wake.receiver_count() > 0);
+        state.peeked.entry(room_nid).or_insert_with(|| watch::Sender::new(last)).subscribe()
     }
 
     /// The user's membership in a room, if the user is hot and has one.

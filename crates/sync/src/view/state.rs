@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use myelin_model::{Event, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry};
 use ruma::{OwnedUserId, UserId};
+use tokio::sync::watch;
 
 use super::{
     News,
@@ -19,6 +20,8 @@ pub(super) struct State {
     pub(super) users: HashMap<UserKey, HotUser>,
     /// The hot users who are joined to a room: whom its events wake.
     pub(super) joined: HashMap<RoomNid, HashSet<UserKey>>,
+    /// Who looks into rooms from outside, and waits.
+    pub(super) peeked: HashMap<RoomNid, watch::Sender<StreamPos>>,
     pub(super) next_key: u64,
     pub(super) uses: u64,
 }
@@ -50,6 +53,9 @@ impl State {
     pub(super) fn wake_room(&self, room_nid: RoomNid, pos: StreamPos) {
         for key in self.joined.get(&room_nid).into_iter().flatten() {
             self.wake(*key, pos);
+        }
+        if let Some(wake) = self.peeked.get(&room_nid) {
+            wake.send_replace(pos);
         }
     }
 

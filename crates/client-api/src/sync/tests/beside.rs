@@ -137,3 +137,29 @@ async fn the_ignored_are_not_heard(pool: PgPool) {
     assert_eq!(joined(&answer, &room)["unread_notifications"]["notification_count"], 0);
     assert_eq!(answer["rooms"]["invite"][&other], json!(null));
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_comes_in_sees_who_is_there_and_types(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let carol = story.server.user("carol").await;
+    let room = story.shared().await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", alice.user_id);
+    let typing = json!({"typing": true, "timeout": 30000});
+    let a = story.now(alice).await;
+    story.server.put(&path, Some(alice), typing).await.ok();
+    let types = json!({"user_ids": [alice.user_id]});
+    assert_eq!(ephemeral(&story.sync(bob, &[]).await, &room, "m.typing"), types);
+
+    let c = story.now(&carol).await;
+    story.act(&carol, &room, "join", json!({})).await;
+    let answer = story.sync(&carol, &[("since", &c)]).await;
+    assert_eq!(ephemeral(&answer, &room, "m.typing"), types);
+    let present = |answer: &Value, user: &myelin_testing::TestUser| {
+        let events = answer["presence"]["events"].as_array().cloned().unwrap_or_default();
+        events.iter().any(|event| event["sender"] == user.user_id.as_str())
+    };
+    assert!(present(&answer, alice), "{answer}");
+    let answer = story.sync(alice, &[("since", &a)]).await;
+    assert!(present(&answer, &carol), "{answer}");
+}

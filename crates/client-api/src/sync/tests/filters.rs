@@ -53,7 +53,15 @@ async fn types_senders_and_rooms(pool: PgPool) {
     let event = &joined(&answer, &room)["timeline"]["events"][0];
     assert_eq!(event, &json!({"content": {"body": "from alice"}, "sender": alice.user_id}));
     let (_, answer) = timeline(json!({"event_format": "federation"})).await;
-    assert!(joined(&answer, &room)["timeline"]["events"][0]["hashes"].is_object());
+    let event = &joined(&answer, &room)["timeline"]["events"][0];
+    assert!(event["hashes"].is_object());
+    let event_id = event["event_id"].as_str().unwrap().to_owned();
+    let path = format!("/_matrix/client/v3/rooms/{room}/redact/{event_id}/r1");
+    story.server.put(&path, Some(alice), json!({})).await.ok();
+    let (_, answer) = timeline(json!({"event_format": "federation"})).await;
+    let events = joined(&answer, &room)["timeline"]["events"].as_array().unwrap();
+    let redacted = events.iter().find(|event| event["event_id"] == *event_id).unwrap();
+    assert_eq!(redacted["content"], json!({}), "what was redacted is gone in every format");
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

@@ -122,3 +122,24 @@ async fn history_is_hidden_from_who_came_later(pool: PgPool) {
     assert_eq!(said.last().map(String::as_str), Some("late"));
     assert!(!said.contains(&"early".to_owned()), "{said:?}");
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_leave_and_a_new_invite_are_both_told(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    story.say(alice, &room, "before").await;
+    story.act(alice, &room, "kick", json!({"user_id": bob.user_id, "reason": "why"})).await;
+    story.say(alice, &room, "unheard").await;
+    story.act(alice, &room, "invite", json!({"user_id": bob.user_id})).await;
+    // A node that has just started reads it from the database.
+    let cold = crate::test_server::open(pool).await;
+    for server in [&story.server, &cold] {
+        let answer = super::sync_at(server, bob, &[("since", &since)]).await.ok();
+        assert!(answer["rooms"]["invite"][&room].is_object(), "{answer}");
+        let left = &answer["rooms"]["leave"][&room];
+        assert_eq!(said(&left["timeline"]), ["before", "m.room.member"], "{answer}");
+        assert_eq!(left["timeline"]["events"][1]["content"]["reason"], "why");
+    }
+}

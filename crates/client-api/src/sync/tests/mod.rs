@@ -4,8 +4,10 @@ mod beside;
 mod budgets;
 mod filters;
 mod left;
+mod members;
 mod nodes;
 mod rooms;
+mod tokens;
 mod unread;
 mod waiting;
 

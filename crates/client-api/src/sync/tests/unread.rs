@@ -1,6 +1,6 @@
 //! Unread counts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::{Story, joined, token};
@@ -56,4 +56,87 @@ async fn many_unread_are_counted_without_looking_at_them(pool: PgPool) {
     let answer = story.sync(bob, &[]).await;
     let unread = &joined(&answer, &room)["unread_notifications"];
     assert_eq!(unread["notification_count"], 130);
+}
+
+const BY_THREAD: &str = r#"{"room":{"timeline":{"unread_thread_notifications":true}}}"#;
+
+/// Notifications and highlights, in the main timeline and in a thread.
+fn by_thread(answer: &Value, room: &str, root: &str) -> [Value; 4] {
+    let main = &joined(answer, room)["unread_notifications"];
+    let thread = &joined(answer, room)["unread_thread_notifications"][root];
+    let of =
+        |count: &Value| ["notification_count", "highlight_count"].map(|key| count[key].clone());
+    let ([a, b], [c, d]) = (of(main), of(thread));
+    [a, b, c, d]
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_mention_is_not_lost_behind_many_messages(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let root = story.say(alice, &room, "root").await;
+    let mention =
+        json!({"msgtype": "m.text", "body": "you", "m.mentions": {"user_ids": [bob.user_id]}});
+    story.send(alice, &room, mention).await;
+    for n in 0..150 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    let answer = story.sync(bob, &[("filter", BY_THREAD)]).await;
+    assert_eq!(by_thread(&answer, &room, &root), [json!(152), json!(1), json!(null), json!(null)]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn many_messages_of_a_thread_count_there(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let root = story.say(alice, &room, "root").await;
+    let mut last = String::new();
+    for n in 0..150 {
+        let relation = json!({"rel_type": "m.thread", "event_id": root});
+        let reply = json!({"msgtype": "m.text", "body": format!("{n}"), "m.relates_to": relation});
+        last = story.send(alice, &room, reply).await;
+    }
+    let since = story.sync(bob, &[("filter", BY_THREAD)]).await;
+    assert_eq!(by_thread(&since, &room, &root), [json!(1), json!(0), json!(150), json!(0)]);
+    let read = async |event_id: &str, thread: &str| {
+        let path = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{event_id}");
+        story.server.post(&path, Some(bob), json!({"thread_id": thread})).await.ok();
+    };
+    read(&last, &root).await;
+    let query = [("since", &*token(&since)), ("filter", BY_THREAD)];
+    let answer = story.sync(bob, &query).await;
+    assert_eq!(by_thread(&answer, &room, &root), [json!(1), json!(0), json!(null), json!(null)]);
+    read(&root, "main").await;
+    let answer = story.sync(bob, &query).await;
+    assert_eq!(by_thread(&answer, &room, &root), [json!(0), json!(0), json!(null), json!(null)]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_edit_counts_where_its_event_is(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let root = story.say(alice, &room, "root").await;
+    let relation = json!({"rel_type": "m.thread", "event_id": root});
+    let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation});
+    let reply = story.send(alice, &room, reply).await;
+    let mentions = json!({"user_ids": [bob.user_id]});
+    let edit = json!({"msgtype": "m.text", "body": "* you", "m.mentions": mentions,
+        "m.new_content": {"msgtype": "m.text", "body": "you", "m.mentions": mentions},
+        "m.relates_to": {"rel_type": "m.replace", "event_id": reply}});
+    let since = story.now(bob).await;
+    let edit = story.send(alice, &room, edit).await;
+    let expect = [json!(1), json!(0), json!(2), json!(1)];
+    let answer = story.sync(bob, &[("since", &since), ("filter", BY_THREAD)]).await;
+    assert_eq!(by_thread(&answer, &room, &root), expect, "carried on");
+    let cold = crate::test_server::open(pool).await;
+    let answer = super::sync_at(&cold, bob, &[("filter", BY_THREAD)]).await.ok();
+    assert_eq!(by_thread(&answer, &room, &root), expect, "made");
+
+    let path = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{edit}");
+    story.server.post(&path, Some(bob), json!({"thread_id": root})).await.ok();
+    let answer = story.sync(bob, &[("since", &since), ("filter", BY_THREAD)]).await;
+    assert_eq!(by_thread(&answer, &room, &root), [json!(1), json!(0), json!(null), json!(null)]);
 }

@@ -1,0 +1,188 @@
+//! What tells a user's unread counts where there are more unread events than are looked at one by one.
+
+use std::collections::HashMap;
+
+use myelin_model::{EventNid, RoomNid, StreamPos};
+
+use super::{History, events::HIDDEN};
+use crate::StorageError;
+
+/// How many relations are followed from an event to the one that stands in a thread.
+const RELATIONS_MAX: i32 = 3;
+
+/// Unread events of a room that are counted only.
+#[derive(Debug, Clone)]
+pub struct UnreadRange {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// Events after this position,
+    pub after: StreamPos,
+    /// up to this one.
+    pub upto: StreamPos,
+    /// Those of the main timeline are unread after this position only.
+    pub main_after: StreamPos,
+    /// The threads of which more is read than `after`, by their roots, and up to where.
+    pub threads: Vec<(Box<str>, StreamPos)>,
+}
+
+/// How many events of a thread are in a range.
+#[derive(Debug, Clone)]
+pub struct UnreadThread {
+    /// Which of the ranges asked for, by its index.
+    pub range: usize,
+    /// The thread's root.
+    pub root: Box<str>,
+    /// The unread ones.
+    pub unread: i64,
+    /// All after [`UnreadRange::main_after`], read or not.
+    pub after_main: i64,
+}
+
+/// The text that the events in a range are looked through for.
+#[derive(Debug, Clone)]
+pub struct MentionRange {
+    /// The room.
+    pub room_nid: RoomNid,
+    /// Events after this position,
+    pub after: StreamPos,
+    /// up to this one.
+    pub upto: StreamPos,
+    /// Texts in lower case, of which an event must contain one.
+    pub hints: Vec<String>,
+}
+
+impl History<'_> {
+    /// The roots of the threads that events belong to by what they relate to, by event ID. One query.
+    #[tracing::instrument(name = "db.history.list_thread_roots", skip_all, err)]
+    pub async fn list_thread_roots(
+        &self,
+        event_ids: &[String],
+    ) -> Result<HashMap<String, Box<str>>, StorageError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE up AS (
+                SELECT a.event_id AS start, a.event_id COLLATE "C" AS parent_id, ''::text COLLATE "C" AS rel_type,
+                    0 AS depth
+                FROM unnest($1::text[]) AS a (event_id)
+                UNION ALL
+                SELECT up.start, r.parent_id, r.rel_type, up.depth + 1 FROM up
+                CROSS JOIN LATERAL (
+                    SELECT event_nid FROM events WHERE event_id = up.parent_id
+                    OFFSET 0 -- step by step through the index, never a join with all events
+                ) AS e
+                CROSS JOIN LATERAL (
+                    SELECT parent_id, rel_type FROM event_relations
+                    WHERE child_nid = e.event_nid OFFSET 0
+                ) AS r
+                WHERE up.rel_type <> 'm.thread' AND up.depth < $2
+            )
+            SELECT start AS "start!", parent_id AS "parent_id!" FROM up WHERE rel_type = 'm.thread'
+            "#,
+            event_ids,
+            RELATIONS_MAX
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.start, row.parent_id.into())).collect())
+    }
+
+    /// How many events of threads are in ranges. One query.
+    #[tracing::instrument(name = "db.history.list_unread_threads", skip_all, err)]
+    pub async fn list_unread_threads(
+        &self,
+        ranges: &[UnreadRange],
+    ) -> Result<Vec<UnreadThread>, StorageError> {
+        let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        let (mut thread_rooms, mut roots, mut read) = (Vec::new(), Vec::new(), Vec::new());
+        for range in ranges {
+            for (root, pos) in &range.threads {
+                thread_rooms.push(range.room_nid.0);
+                roots.push(root.to_string());
+                read.push(pos.0);
+            }
+        }
+        let rows = sqlx::query!(
+            r#"
+            SELECT s.ord AS "ord!", t.parent_id AS "parent_id!", t.unread AS "unread!", t.after_main AS "after_main!"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+                AS s (room_nid, after, upto, main_after, ord)
+            CROSS JOIN LATERAL (
+                SELECT r.parent_id, count(*) FILTER (WHERE r.pos > coalesce(p.pos, 0)) AS unread,
+                    count(*) FILTER (WHERE r.pos > s.main_after) AS after_main
+                FROM event_relations r
+                LEFT JOIN unnest($5::bigint[], $6::text[], $7::bigint[]) AS p (room_nid, root, pos)
+                    ON p.room_nid = s.room_nid AND p.root = r.parent_id
+                WHERE r.room_nid = s.room_nid AND r.rel_type = 'm.thread' AND r.pos > s.after AND r.pos <= s.upto
+                    AND r.event_type IN ('m.room.message', 'm.room.encrypted')
+                GROUP BY r.parent_id
+                OFFSET 0 -- one look into the index a range
+            ) AS t
+            "#,
+            &of(|range| range.room_nid.0),
+            &of(|range| range.after.0),
+            &of(|range| range.upto.0),
+            &of(|range| range.main_after.0),
+            &thread_rooms,
+            &roots,
+            &read
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().map(|row| UnreadThread {
+            range: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
+            root: row.parent_id.into(),
+            unread: row.unread,
+            after_main: row.after_main,
+        });
+        Ok(rows.collect())
+    }
+
+    /// The events in ranges that contain one of the hints, among the newest `events_max` of each; at most `found_max` of each.
+    /// One query.
+    #[tracing::instrument(name = "db.history.list_mentions", skip_all, err)]
+    pub async fn list_mentions(
+        &self,
+        ranges: &[MentionRange],
+        events_max: usize,
+        found_max: usize,
+    ) -> Result<Vec<EventNid>, StorageError> {
+        let of = |of: fn(&MentionRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        let (mut hint_ords, mut hints) = (Vec::new(), Vec::new());
+        for (range, ord) in ranges.iter().zip(1_i64..) {
+            for hint in &range.hints {
+                hint_ords.push(ord);
+                hints.push(hint.clone());
+            }
+        }
+        let limit = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let nids = sqlx::query_scalar!(
+            r#"
+            SELECT found.event_nid AS "event_nid!"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            CROSS JOIN LATERAL (
+                SELECT e.event_nid FROM (
+                    SELECT event_nid, lower(json) AS json FROM events
+                    WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $6 < 1
+                    ORDER BY pos DESC LIMIT $7
+                ) AS e
+                WHERE EXISTS (
+                    SELECT 1 FROM unnest($4::bigint[], $5::text[]) AS h (ord, hint)
+                    WHERE h.ord = s.ord AND strpos(e.json, h.hint) > 0
+                )
+                LIMIT $8
+            ) AS found
+            "#,
+            &of(|range| range.room_nid.0),
+            &of(|range| range.after.0),
+            &of(|range| range.upto.0),
+            &hint_ords,
+            &hints,
+            HIDDEN,
+            limit(events_max),
+            limit(found_max)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(nids.into_iter().map(EventNid).collect())
+    }
+}

@@ -1,0 +1,170 @@
+//! `GET /initialSync`: how everything stands.
+
+use std::collections::HashSet;
+
+use myelin_events::canonical::write_string;
+use myelin_model::{Membership, RoomNid};
+use myelin_storage::{MembershipRow, StorageError};
+use ruma::{DeviceId, RoomId, UserId};
+
+use super::{
+    List, form,
+    snapshot::{Snapshot, wants, write_account_data},
+};
+use crate::{
+    Sync, SyncToken,
+    filter::EventFilter,
+    reader::{
+        Reader, RoomRead,
+        account_data::{self, AllAccountData},
+        left_rooms, load, sharers,
+    },
+    view::is_join,
+};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct InitialSyncRequest {
+    /// How many events of each room it wants at most.
+    pub limit: usize,
+    /// It wants rooms that the user left.
+    pub archived: bool,
+    /// It wants events as servers exchange them.
+    pub raw: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InitialSyncError {
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// The rooms of an answer.
+struct Rooms {
+    reads: Vec<RoomRead>,
+    invited: Vec<MembershipRow>,
+    joined: Vec<RoomNid>,
+}
+
+/// The response's body.
+#[tracing::instrument(name = "sync.initial_sync", skip_all, fields(user.id = %user_id), err)]
+pub async fn initial_sync(
+    sync: &Sync,
+    user_id: &UserId,
+    device_id: Option<&DeviceId>,
+    request: &InitialSyncRequest,
+) -> Result<String, InitialSyncError> {
+    let sample = sync.sample(user_id, None, true).await?;
+    let ephemeral = sync.db().ephemeral().changed_since(0);
+    let reader = Reader::at(sync, user_id, device_id, sample.upto).await?;
+    let rooms = choose(&reader, request, &sample.rooms).await?;
+    let reads = rooms.reads.iter().map(|room| room.room_nid);
+    let nids: Vec<RoomNid> = reads.chain(rooms.invited.iter().map(|row| row.room_nid)).collect();
+    let heads = sync.db().heads().find_many(&nids).await?;
+    let reads: Vec<&RoomRead> = rooms
+        .reads
+        .iter()
+        .filter(|room| heads.get(&room.room_nid).is_some_and(|head| reader.tells_of(&head.room_id)))
+        .collect();
+    let filter = EventFilter::default();
+    let wants = wants(&filter);
+    let loaded = load(&reader, &wants, &reads, &rooms.invited, heads).await?;
+    let listed = sync.db().directory().list_listed(&nids).await?;
+    let data = account_data::list(&reader).await?;
+    let present = sharers(&reader, Some(&rooms.joined), &ephemeral.presence).await?;
+    let token = SyncToken { pos: reader.upto, stamp: ephemeral.stamp };
+    let form = form(request.raw);
+    let snapshot = Snapshot { reader: &reader, wants: &wants, loaded: &loaded, form, token };
+
+    let mut out = String::with_capacity(4_096);
+    out.push('{');
+    let mut list = List::begin("rooms", &mut out);
+    for room in &reads {
+        write_room(&snapshot, room, &listed, &data, &mut list);
+    }
+    for row in &rooms.invited {
+        write_invite(&snapshot, row, &listed, &mut list);
+    }
+    list.end();
+    out.push(',');
+    snapshot.write_presence(present, &mut out);
+    out.push(',');
+    snapshot.write_receipts(reads.iter().copied(), &mut out);
+    out.push(',');
+    write_account_data(Some(&data.global), &mut out);
+    out.push_str(&format!(",\"end\":\"{token}\"}}"));
+    Ok(out)
+}
+
+/// Which rooms are told of. At most two queries, for rooms that the user left.
+async fn choose(
+    reader: &Reader<'_>,
+    request: &InitialSyncRequest,
+    rows: &[MembershipRow],
+) -> Result<Rooms, StorageError> {
+    let limit = request.limit.min(reader.sync.settings().timeline_events_max);
+    let (mut reads, mut invited, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows.iter().filter(|row| !row.forgotten && row.pos <= reader.upto) {
+        match row.membership {
+            Membership::Join => reads.push(RoomRead::whole(row, reader.upto, limit)),
+            Membership::Invite => invited.push(*row),
+            Membership::Leave | Membership::Ban if request.archived => left.push(*row),
+            Membership::Leave | Membership::Ban | Membership::Knock => {}
+        }
+    }
+    // Of rooms that the user never was in there is nothing to tell.
+    let left = left_rooms(reader, &left, limit, |_| true).await?;
+    reads.extend(left.into_iter().filter(|room| !room.bare));
+    let joined = rows.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect();
+    Ok(Rooms { reads, invited, joined })
+}
+
+/// Begin the object of a room.
+fn begin_room(room_id: &RoomId, membership: Membership, is_listed: bool, out: &mut String) {
+    out.push_str("{\"room_id\":");
+    write_string(out, room_id.as_str());
+    let visibility = if is_listed { "public" } else { "private" };
+    let membership = membership.as_str();
+    out.push_str(&format!(",\"membership\":\"{membership}\",\"visibility\":\"{visibility}\""));
+}
+
+fn write_room(
+    snapshot: &Snapshot<'_>,
+    room: &RoomRead,
+    listed: &HashSet<RoomNid>,
+    data: &AllAccountData,
+    list: &mut List<'_>,
+) {
+    let Some((room_id, _)) = snapshot.loaded.room(room.room_nid) else { return };
+    let Some(membership) = room.membership() else { return };
+    let out = list.item();
+    begin_room(room_id, membership, listed.contains(&room.room_nid), out);
+    // What cannot be read is left out: the client still hears that the room is there.
+    let _ = snapshot.write_history(room, out);
+    out.push(',');
+    write_account_data(data.by_room.get(&room.room_nid), out);
+    out.push('}');
+}
+
+fn write_invite(
+    snapshot: &Snapshot<'_>,
+    row: &MembershipRow,
+    listed: &HashSet<RoomNid>,
+    list: &mut List<'_>,
+) {
+    let Some((room_id, version)) = snapshot.loaded.room(row.room_nid) else { return };
+    let Some(own) = snapshot.loaded.events.get(&row.event_nid) else { return };
+    if !snapshot.reader.takes_invite(own) || !snapshot.reader.tells_of(room_id) {
+        return;
+    }
+    let out = list.item();
+    begin_room(room_id, row.membership, listed.contains(&row.room_nid), out);
+    out.push_str(",\"inviter\":");
+    write_string(out, own.sender.as_str());
+    out.push_str(",\"invite\":");
+    let writer = snapshot.loaded.writer(snapshot.reader, snapshot.form, version);
+    writer.write(own, Some(Membership::Invite), out);
+    out.push('}');
+}

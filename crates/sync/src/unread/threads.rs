@@ -1,0 +1,81 @@
+//! Which thread an event is counted in (client-server API, "Threading").
+
+use std::collections::HashSet;
+
+use myelin_events::pdu::content_of;
+use myelin_model::{Event, EventNid};
+use myelin_storage::StorageError;
+use serde::Deserialize;
+
+use super::{UnreadCounts, verdict::Judge};
+use crate::reader::Reader;
+
+/// How an event belongs to a thread.
+enum Belongs {
+    /// It is in the main timeline.
+    Main,
+    /// It is in the thread with this root.
+    Thread(Box<str>),
+    /// It is where the event with this ID is.
+    With(Box<str>),
+}
+
+fn belongs(event: &Event) -> Belongs {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Relation,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: Box<str>,
+        event_id: Box<str>,
+    }
+    let content = content_of(&event.json).filter(|content| content.contains("rel_type"));
+    let content = content.and_then(|content| serde_json::from_str::<Content>(content).ok());
+    match content.map(|content| content.relates_to) {
+        None => Belongs::Main,
+        Some(relation) if &*relation.rel_type == "m.thread" => Belongs::Thread(relation.event_id),
+        Some(relation) => Belongs::With(relation.event_id),
+    }
+}
+
+impl UnreadCounts {
+    /// The thread that an event belongs to, by its root. `None`: the main timeline. For events that relate to others [`resolve`]
+    /// must have been asked.
+    pub(super) fn thread_of(&self, event: &Event) -> Option<Box<str>> {
+        match belongs(event) {
+            Belongs::Main => None,
+            Belongs::Thread(root) => Some(root),
+            Belongs::With(_) => self.threads.get(&event.nid).flatten(),
+        }
+    }
+}
+
+/// Find the threads of events that notify and belong to a thread by another event, as edits do. At most one query, and none
+/// for events that were asked for before.
+pub(super) async fn resolve(
+    reader: &Reader<'_>,
+    events: &[(&Event, &Judge<'_>)],
+) -> Result<(), StorageError> {
+    let counts = reader.sync.unread();
+    let mut unknown: Vec<(EventNid, Box<str>)> = Vec::new();
+    for (event, judge) in events {
+        if let Belongs::With(parent) = belongs(event)
+            && counts.threads.get(&event.nid).is_none()
+            && judge.judge(event).notify
+        {
+            unknown.push((event.nid, parent));
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let parents: HashSet<String> = unknown.iter().map(|(_, parent)| parent.to_string()).collect();
+    let parents: Vec<String> = parents.into_iter().collect();
+    let roots = reader.sync.db().history().list_thread_roots(&parents).await?;
+    for (nid, parent) in unknown {
+        counts.threads.insert(nid, roots.get(&*parent).cloned());
+    }
+    Ok(())
+}
