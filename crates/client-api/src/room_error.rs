@@ -1,14 +1,10 @@
 //! What the errors of room use cases are over HTTP.
 
 use http::StatusCode;
+use myelin_engine::{RelationError, ShapeError};
 use myelin_events::auth::AuthError;
 use myelin_http::ApiError;
-use myelin_rooms::{
-    EventError, SendError,
-    alias::{add::AddAliasError, canonical::CanonicalAliasError},
-    membership::MembershipError,
-    set_state::SetStateError,
-};
+use myelin_rooms::{EventError, SendError, alias::add::AddAliasError, membership::MembershipError};
 use ruma::api::error::ErrorKind;
 
 pub(crate) fn event_error(error: EventError) -> ApiError {
@@ -26,6 +22,14 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
         EventError::Forbidden(_) => ApiError::forbidden(text),
         EventError::TooLarge(_) => ApiError::too_large(text),
         EventError::BadContent(_) => ApiError::bad_json(text),
+        EventError::CreatedAlready => ApiError::bad_json(text),
+        EventError::Shape(error) => shape_error(&error),
+        EventError::Relation(error) => relation_error(error),
+        EventError::InvalidAlias(_) | EventError::RedactsTwo => ApiError::invalid_param(text),
+        EventError::AliasOfOtherRoom(_) => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::BadAlias, text)
+        }
+        EventError::CallInPublicRoom => ApiError::forbidden(text),
         EventError::RedactedNotFound => ApiError::not_found(text),
         EventError::RedactionForbidden(_) => ApiError::forbidden(text),
         EventError::RedactedElsewhere => ApiError::unknown(text),
@@ -34,26 +38,40 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
     }
 }
 
+fn shape_error(error: &ShapeError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        ShapeError::Missing(_)
+        | ShapeError::NotText(_)
+        | ShapeError::NotState(_)
+        | ShapeError::ReplacedByItself => ApiError::unknown(text),
+        ShapeError::AclDeniesSelf
+        | ShapeError::NotLevel(_)
+        | ShapeError::NotLevels(_)
+        | ShapeError::Mentions
+        | ShapeError::Retention => ApiError::bad_json(text),
+    }
+}
+
+fn relation_error(error: RelationError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        RelationError::Duplicate => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::DuplicateAnnotation, text)
+        }
+        RelationError::UnknownEvent
+        | RelationError::OtherRoom
+        | RelationError::NoKey
+        | RelationError::KeyTooLong
+        | RelationError::ThreadOnRelation => ApiError::unknown(text),
+    }
+}
+
 pub(crate) fn send_error(error: SendError) -> ApiError {
     match error {
         SendError::TxnIdTooLong => ApiError::invalid_param(error.to_string()),
         SendError::Suspended(error) => error.into(),
         SendError::Event(error) => event_error(error),
-    }
-}
-
-pub(crate) fn set_state_error(error: SetStateError) -> ApiError {
-    let text = error.to_string();
-    match error {
-        SetStateError::Create | SetStateError::AclDeniesSelf => ApiError::bad_json(text),
-        SetStateError::CanonicalAlias(CanonicalAliasError::Invalid(_)) => {
-            ApiError::invalid_param(text)
-        }
-        SetStateError::CanonicalAlias(CanonicalAliasError::NotOfRoom(_)) => {
-            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::BadAlias, text)
-        }
-        SetStateError::CanonicalAlias(CanonicalAliasError::Event(error))
-        | SetStateError::Event(error) => event_error(error),
     }
 }
 

@@ -18,6 +18,7 @@ const DEPTH_MAX: i64 = 9_007_199_254_740_991;
 impl Draft {
     /// Build an event upon those before it, check it and add it.
     pub async fn add(&mut self, intent: Intent<'_>) -> Result<Added, EventError> {
+        self.check_intent(&intent)?;
         let auth_types = auth::auth_types_for(
             self.version,
             intent.event_type,
@@ -39,6 +40,8 @@ impl Draft {
             self.head.room_id = pdu.room_id.clone();
         }
         self.check_auth(&pdu)?;
+        self.check_shape(&pdu)?;
+        self.check_circumstances(&pdu).await?;
         let redacted = self.check_redaction(&pdu).await?;
         self.take(pdu, intent, &auth_events, redacted.as_deref()).await
     }

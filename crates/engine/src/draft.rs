@@ -41,6 +41,8 @@ pub struct Draft {
     pub(crate) redactions: Vec<QueuedRedaction>,
     /// The state events added with their auth events, for the chain cover.
     pub(crate) auth_events: Vec<(EventNid, Vec<EventNid>)>,
+    /// The room whose aliases this one takes over.
+    pub(crate) heir_of: Option<RoomNid>,
 }
 
 impl Draft {
@@ -107,6 +109,7 @@ impl Draft {
             memberships: Vec::new(),
             redactions: Vec::new(),
             auth_events: Vec::new(),
+            heir_of: None,
         }
     }
 
@@ -133,6 +136,11 @@ impl Draft {
     /// The head after the events added.
     pub fn head(&self) -> &RoomHead {
         &self.head
+    }
+
+    /// The room takes the place of another, whose aliases it may name as its own: they are to be moved to it.
+    pub fn take_over_aliases_of(&mut self, room_nid: RoomNid) {
+        self.heir_of = Some(room_nid);
     }
 
     /// The state event of a type and state key as it is now, events added included.

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use myelin_events::{BuildError, PduError, auth::AuthError};
 use myelin_storage::StorageError;
+use ruma::OwnedRoomAliasId;
+
+use crate::policy::{RelationError, ShapeError};
 
 /// Why no event was appended.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,27 @@ pub enum EventError {
     /// The content is no object of canonical JSON.
     #[error("{0}")]
     BadContent(String),
+    /// A room is created once.
+    #[error("Cannot send an m.room.create event into a room")]
+    CreatedAlready,
+    /// The content is not what events of this type must have.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// What the event says of another event does not hold.
+    #[error(transparent)]
+    Relation(#[from] RelationError),
+    /// What an `m.room.canonical_alias` event names is no alias.
+    #[error("{0} is not a valid alias")]
+    InvalidAlias(String),
+    /// An alias that the room is to be known by does not exist, or names another room.
+    #[error("Room alias {0} does not point to the room")]
+    AliasOfOtherRoom(OwnedRoomAliasId),
+    /// In a public room nobody is called.
+    #[error("Calls are for rooms that are not public")]
+    CallInPublicRoom,
+    /// The redaction names one event in its content and another one beside it.
+    #[error("The content names another event to redact than the request")]
+    RedactsTwo,
     /// The redaction is of an event that is not there.
     #[error("Could not find the event to redact")]
     RedactedNotFound,

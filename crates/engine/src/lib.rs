@@ -18,6 +18,7 @@ mod intent;
 mod joined;
 mod known;
 mod notify;
+mod policy;
 mod redactions;
 mod state;
 mod state_before;
@@ -34,6 +35,7 @@ pub use self::{
     error::EventError,
     intent::{Added, Intent},
     known::StateEvent,
+    policy::{RelationError, ShapeError},
     state::Unchanged,
     view::{RoomView, ViewError},
 };

@@ -1,9 +1,7 @@
 //! Setting state, with the same event left alone when nothing changes.
 
 use myelin_events::canonical;
-use myelin_model::RoomNid;
-use myelin_storage::StorageError;
-use ruma::{OwnedEventId, RoomAliasId};
+use ruma::OwnedEventId;
 
 use crate::{Draft, EventError, Intent};
 
@@ -19,14 +17,13 @@ pub enum Unchanged {
 }
 
 impl Draft {
-    /// The room that an alias of this server names.
-    pub async fn find_alias(&self, alias: &RoomAliasId) -> Result<Option<RoomNid>, StorageError> {
-        Ok(self.engine.db().aliases().find(alias).await?.map(|alias| alias.room_nid))
-    }
-
     /// Whether the sender set the same state before, so that no event needs to be made.
     pub async fn find_unchanged(&mut self, intent: &Intent<'_>) -> Result<Unchanged, EventError> {
         let Some(state_key) = intent.state_key else { return Ok(Unchanged::No) };
+        // Not even the same create event may be sent again.
+        if intent.event_type == "m.room.create" {
+            return Ok(Unchanged::No);
+        }
         let Some(current) = self.find_state(intent.event_type, state_key).await? else {
             return Ok(Unchanged::No);
         };

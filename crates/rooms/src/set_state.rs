@@ -1,32 +1,10 @@
 //! Setting a room's state, members excepted: see [`crate::membership`].
 
 use myelin_engine::{Attempts, Intent, Refused, Unchanged};
-use myelin_events::acl::ServerAcl;
 use myelin_model::ActiveActor;
 use ruma::{OwnedEventId, RoomId};
 
-use crate::{
-    EventError, Rooms,
-    alias::canonical::{self, CanonicalAliasError},
-    upgrade::carry_over_for_all,
-};
-
-/// Why state was not set.
-#[derive(Debug, thiserror::Error)]
-pub enum SetStateError {
-    /// A room is created once.
-    #[error("Cannot send an m.room.create event into a room")]
-    Create,
-    /// The server ACL would shut this server out.
-    #[error("Can't create an ACL event that denies the local server")]
-    AclDeniesSelf,
-    /// The canonical alias does not hold.
-    #[error(transparent)]
-    CanonicalAlias(#[from] CanonicalAliasError),
-    /// The event was refused.
-    #[error(transparent)]
-    Event(#[from] EventError),
-}
+use crate::{EventError, Rooms, upgrade::carry_over_for_all};
 
 /// A state event as a client sends it.
 #[derive(Debug, Clone, Copy)]
@@ -49,14 +27,7 @@ pub async fn set_state(
     rooms: &Rooms,
     actor: ActiveActor<'_>,
     new: NewState<'_>,
-) -> Result<OwnedEventId, SetStateError> {
-    match new.event_type {
-        "m.room.create" => return Err(SetStateError::Create),
-        "m.room.server_acl" if !ServerAcl::parse(new.content).allows(rooms.server_name()) => {
-            return Err(SetStateError::AclDeniesSelf);
-        }
-        _ => {}
-    }
+) -> Result<OwnedEventId, EventError> {
     let mut attempts = Attempts::default();
     loop {
         let mut draft = rooms.engine().get_draft(new.room_id).await?;
@@ -73,9 +44,6 @@ pub async fn set_state(
                 continue;
             }
         }
-        if new.event_type == "m.room.canonical_alias" && new.state_key.is_empty() {
-            canonical::check(&mut draft, new.content).await?;
-        }
         let added = draft.add(intent).await?;
         match draft.append().await {
             Ok(_) => {
@@ -83,7 +51,7 @@ pub async fn set_state(
                 return Ok(added.event_id);
             }
             Err(Refused::Conflict) => attempts.again().await?,
-            Err(Refused::Failed(error)) => return Err(error.into()),
+            Err(Refused::Failed(error)) => return Err(error),
         }
     }
 }

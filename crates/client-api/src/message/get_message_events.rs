@@ -150,7 +150,8 @@ mod tests {
         room.join(&bob).await;
         room.text(&alice, "from alice").await;
         room.text(&bob, "from bob").await;
-        room.send(&bob, "m.room.message", json!({"body": "picture", "url": "mxc://h/p"})).await;
+        let picture = json!({"msgtype": "m.image", "body": "picture", "url": "mxc://h/p"});
+        room.send(&bob, "m.room.message", picture).await;
         for (filter, expect) in [
             (json!({"senders": [bob.user_id]}), vec!["from bob", "picture"]),
             (json!({"not_senders": [bob.user_id]}), vec!["from alice"]),

@@ -66,7 +66,11 @@ mod tests {
         let second = room.text(&alice, "second").await;
         let relates = json!({"rel_type": "m.thread", "event_id": first});
         let reply = room
-            .send(&alice, "m.room.message", json!({"body": "t", "m.relates_to": relates}))
+            .send(
+                &alice,
+                "m.room.message",
+                json!({"msgtype": "m.text", "body": "t", "m.relates_to": relates}),
+            )
             .await;
         let path = |kind: &str, event: &str| room.path(&format!("receipt/{kind}/{event}"));
         for (kind, event, body, expect) in [

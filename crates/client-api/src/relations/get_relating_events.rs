@@ -79,8 +79,9 @@ mod tests {
         let room = TestRoom::create(&server, &alice, json!({})).await;
         let root = room.text(&alice, "root").await;
         let relate = async |rel_type: &str, to: &str, kind: &str| {
-            let relates = json!({"rel_type": rel_type, "event_id": to});
-            room.send(&alice, kind, json!({"body": rel_type, "m.relates_to": relates})).await
+            let relates = json!({"rel_type": rel_type, "event_id": to, "key": "+"});
+            let content = json!({"msgtype": "m.text", "body": rel_type, "m.relates_to": relates});
+            room.send(&alice, kind, content).await
         };
         let reply = relate("m.thread", &root, "m.room.message").await;
         let dummy = relate("m.thread", &root, "m.dummy").await;

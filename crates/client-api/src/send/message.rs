@@ -66,7 +66,8 @@ mod tests {
         let alice = server.user("alice").await;
         let send = async |room: &str, kind: &str, body: &str| {
             let path = format!("/_matrix/client/v3/rooms/{room}/send/{kind}/t1");
-            let answer = server.put(&path, Some(&alice), json!({"body": body})).await.ok();
+            let content = json!({"msgtype": "m.text", "body": body});
+            let answer = server.put(&path, Some(&alice), content).await.ok();
             answer["event_id"].as_str().unwrap().to_owned()
         };
         let create = async || {
@@ -110,6 +111,7 @@ mod tests {
             let answer = send(content).await;
             assert_eq!((answer.0, &*answer.1), expect, "{:.40}", content);
         }
+        assert_eq!(send("{}").await, (400, "M_UNKNOWN".to_owned()));
         let answer = server.put(&path, Some(&bob), json!({})).await;
         assert_eq!(answer.error(), (403, "M_FORBIDDEN"));
         let path = "/_matrix/client/v3/rooms/!no:example.org/send/m.room.message/t";

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     membership::change,
-    room_error::set_state_error,
+    room_error::event_error,
     room_input::{json_text, room_id_at, timestamp},
 };
 
@@ -35,7 +35,7 @@ pub(crate) async fn put(
         let origin_server_ts = timestamp(&req)?;
         let room_id = &room_id;
         let new = NewState { room_id, event_type, state_key, content, origin_server_ts };
-        set_state(&rooms, req.requester.active()?, new).await.map_err(set_state_error)?
+        set_state(&rooms, req.requester.active()?, new).await.map_err(event_error)?
     };
     Ok(Json(json!({"event_id": event_id})))
 }

@@ -1,5 +1,6 @@
 //! Stories of the engine on a real database.
 
 mod fixture;
+mod policy;
 mod redacted;
 mod unknown;

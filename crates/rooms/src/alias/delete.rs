@@ -66,9 +66,9 @@ async fn update_canonical(
     actor: ActiveActor<'_>,
     room_id: &OwnedRoomId,
     alias: &RoomAliasId,
-) -> Result<(), crate::set_state::SetStateError> {
+) -> Result<(), EventError> {
     let mut draft = rooms.engine().get_draft(room_id).await?;
-    let current = draft.find_state("m.room.canonical_alias", "").await.map_err(EventError::from)?;
+    let current = draft.find_state("m.room.canonical_alias", "").await?;
     drop(draft);
     let Some(current) = current else { return Ok(()) };
     let mut content: Map<String, Value> = current.pdu.content_as().unwrap_or_default();

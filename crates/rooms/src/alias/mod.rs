@@ -1,6 +1,5 @@
-//! Room aliases: making and deleting them, and naming the canonical one.
+//! Room aliases: making, finding and deleting them.
 
 pub mod add;
-pub mod canonical;
 pub mod delete;
 pub mod find;

@@ -5,7 +5,7 @@ mod events;
 mod options;
 mod power_levels;
 
-use myelin_engine::{Attempts, Refused};
+use myelin_engine::{Attempts, Draft, Refused};
 use myelin_model::{ActiveActor, Actor, RoomNid};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
@@ -44,13 +44,10 @@ pub async fn create_room(
     let (room_id, room_nid) = loop {
         match try_create(rooms, &actor, &options, alias.as_deref()).await {
             Ok(created) => break created,
-            Err(Refused::Conflict) => attempts.again().await?,
-            Err(Refused::Failed(error)) => return Err(error.into()),
+            Err(NotCreated::Conflict) => attempts.again().await?,
+            Err(NotCreated::Failed(error)) => return Err(error),
         }
     };
-    if let Some(alias) = &alias {
-        claim(rooms, &actor, alias, &room_id, room_nid).await?;
-    }
     let aliases: Vec<&RoomAliasId> = alias.as_deref().into_iter().collect();
     if options.is_public
         && (actor.is_admin()
@@ -72,10 +69,10 @@ async fn check_invites(
     if actor.is_admin() {
         return Ok(());
     }
-    if rooms.settings().only_admins_invite && !options.invite.is_empty() {
+    if rooms.settings().only_admins_invite && options.invited().next().is_some() {
         return Err(CreateRoomError::InvitesDisabled);
     }
-    for user_id in &options.invite {
+    for user_id in options.invited() {
         if blocks_invites(rooms, user_id).await? {
             return Err(CreateRoomError::InviteBlocked);
         }
@@ -83,21 +80,59 @@ async fn check_invites(
     Ok(())
 }
 
+/// Why an attempt made no room.
+enum NotCreated {
+    /// Begin anew.
+    Conflict,
+    /// There is no use in that.
+    Failed(CreateRoomError),
+}
+
+impl From<Refused> for NotCreated {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Conflict => Self::Conflict,
+            Refused::Failed(error) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl NotCreated {
+    fn failed(error: impl Into<CreateRoomError>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Make the room. It has its alias before it is there, so that of two rooms for one alias one is never made.
 async fn try_create(
     rooms: &Rooms,
     actor: &Actor,
     options: &Options,
     alias: Option<&RoomAliasId>,
-) -> Result<(OwnedRoomId, RoomNid), Refused> {
-    let mut draft = rooms
-        .engine()
-        .create_draft(options.version)
-        .await
-        .map_err(|error| Refused::Failed(error.into()))?;
-    events::add_all(rooms, &mut draft, actor, options, alias).await.map_err(Refused::Failed)?;
-    let created = (draft.room_id().to_owned(), draft.room_nid());
+) -> Result<(OwnedRoomId, RoomNid), NotCreated> {
+    let draft = rooms.engine().create_draft(options.version).await.map_err(NotCreated::failed)?;
+    let room_nid = draft.room_nid();
+    if let Some(alias) = alias {
+        claim(rooms, actor, alias, room_nid).await.map_err(NotCreated::failed)?;
+    }
+    let made = fill(rooms, draft, actor, options, alias).await;
+    if let (Err(_), Some(alias)) = (&made, alias) {
+        release(rooms, alias, room_nid).await;
+    }
+    made.map(|room_id| (room_id, room_nid))
+}
+
+async fn fill(
+    rooms: &Rooms,
+    mut draft: Draft,
+    actor: &Actor,
+    options: &Options,
+    alias: Option<&RoomAliasId>,
+) -> Result<OwnedRoomId, NotCreated> {
+    events::add_all(rooms, &mut draft, actor, options, alias).await.map_err(NotCreated::failed)?;
+    let room_id = draft.room_id().to_owned();
     draft.append().await?;
-    Ok(created)
+    Ok(room_id)
 }
 
 /// The alias asked for, if it may be made and is free.
@@ -127,12 +162,11 @@ async fn check_alias(
     Ok(alias)
 }
 
-/// Write the alias of the new room. Somebody may have been quicker since it was checked.
+/// Take the alias for the new room. Somebody may have been quicker since it was checked.
 async fn claim(
     rooms: &Rooms,
     actor: &Actor,
     alias: &RoomAliasId,
-    room_id: &RoomId,
     room_nid: RoomNid,
 ) -> Result<(), CreateRoomError> {
     let mut tx = rooms.db().begin().await?;
@@ -140,8 +174,23 @@ async fn claim(
         tx.commit().await?;
         return Ok(());
     }
-    tracing::info!(room.id = %room_id, room.alias = %alias, "the alias was taken while the room was being made");
     Err(CreateRoomError::AliasTaken)
+}
+
+/// Give the alias back. If that fails, too, it is free again after a while.
+async fn release(rooms: &Rooms, alias: &RoomAliasId, room_nid: RoomNid) {
+    let released = async {
+        let mut tx = rooms.db().begin().await?;
+        tx.aliases().release(alias, room_nid).await?;
+        tx.commit().await
+    };
+    if let Err(error) = released.await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            room.alias = %alias,
+            "the alias of a room that was not made could not be given back"
+        );
+    }
 }
 
 impl From<StorageError> for CreateRoomError {

@@ -81,6 +81,8 @@ pub(super) struct Options {
     pub(super) invite: Vec<OwnedUserId>,
     pub(super) is_direct: bool,
     pub(super) initial_state: Vec<InitialState>,
+    /// Who is invited by the member events of `initial_state`.
+    pub(super) invited_by_state: Vec<OwnedUserId>,
     pub(super) creation_content: Map<String, Value>,
     pub(super) power_levels: Map<String, Value>,
 }
@@ -124,11 +126,21 @@ impl Options {
             invite: read_invite(rooms, &body)?,
             is_direct: body.flag("is_direct")?,
             initial_state: read_initial_state(&body)?,
+            invited_by_state: Vec::new(),
             creation_content: body.object("creation_content")?,
             power_levels: body.object("power_level_content_override")?,
         };
+        options.invited_by_state = find_invited(rooms, &options.initial_state)?;
+        if options.invited().count() > INVITES_MAX {
+            return Err(CreateRoomError::TooManyInvites);
+        }
         options.complete(&actor.user_id)?;
         Ok(options)
+    }
+
+    /// Everybody who is invited, in whatever way.
+    pub(super) fn invited(&self) -> impl Iterator<Item = &OwnedUserId> {
+        self.invite.iter().chain(&self.invited_by_state)
     }
 
     /// What follows from the options together.
@@ -181,10 +193,26 @@ fn read_invite(rooms: &Rooms, body: &Body) -> Result<Vec<OwnedUserId>, CreateRoo
             invite.push(parsed);
         }
     }
-    if invite.len() > INVITES_MAX {
-        return Err(CreateRoomError::TooManyInvites);
-    }
     Ok(invite)
+}
+
+fn find_invited(
+    rooms: &Rooms,
+    initial_state: &[InitialState],
+) -> Result<Vec<OwnedUserId>, CreateRoomError> {
+    let is_invite = |event: &&InitialState| {
+        event.event_type == "m.room.member"
+            && event.content.get("membership").and_then(Value::as_str) == Some("invite")
+    };
+    let invited = initial_state.iter().filter(is_invite).map(|event| {
+        let user_id = OwnedUserId::try_from(&*event.state_key)
+            .map_err(|_| CreateRoomError::BadUserId(event.state_key.clone()))?;
+        match rooms.is_local(&user_id) {
+            true => Ok(user_id),
+            false => Err(CreateRoomError::RemoteUser(user_id)),
+        }
+    });
+    invited.collect()
 }
 
 fn read_initial_state(body: &Body) -> Result<Vec<InitialState>, CreateRoomError> {

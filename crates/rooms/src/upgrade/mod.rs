@@ -42,29 +42,31 @@ pub async fn upgrade(
     version: RoomVersion,
     additional_creators: &[OwnedUserId],
 ) -> Result<OwnedRoomId, UpgradeError> {
+    let mut old = find_old(rooms, room_id).await?;
+    let mut new = rooms.engine().create_draft(version).await?;
+    let (old_nid, new_nid) = (old.room_nid(), new.room_nid());
+    new.take_over_aliases_of(old_nid);
+    let plan = Plan { rooms, actor: &actor, version, additional_creators };
+    build(&plan, &mut old, &mut new).await?;
+    let new_id = new.room_id().to_owned();
+    // The new room first, so that no tombstone ever names a room that is not there.
+    match new.append().await {
+        Ok(_) => {}
+        Err(Refused::Conflict) => return Err(EventError::Busy.into()),
+        Err(Refused::Failed(error)) => return Err(error.into()),
+    }
     let mut attempts = Attempts::default();
-    let (old_nid, new_nid, new_id) = loop {
-        let unknown = || UpgradeError::UnknownRoom(room_id.to_owned());
-        let mut old = rooms.engine().find_draft(room_id).await?.ok_or_else(unknown)?;
-        let mut new = rooms.engine().create_draft(version).await?;
-        let plan = Plan { rooms, actor: &actor, version, additional_creators };
-        build(&plan, &mut old, &mut new).await?;
-        let created = (old.room_nid(), new.room_nid(), new.room_id().to_owned());
-        // The old room first: it is the one that others write to, so that nothing is made if they are quicker.
+    loop {
         match old.append().await {
-            Ok(_) => {}
-            Err(Refused::Conflict) => {
-                attempts.again().await?;
-                continue;
-            }
+            Ok(_) => break,
+            Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error.into()),
         }
-        match new.append().await {
-            Ok(_) => break created,
-            Err(Refused::Conflict) => return Err(EventError::Busy.into()),
-            Err(Refused::Failed(error)) => return Err(error.into()),
-        }
-    };
+        // Another node was quicker. The new room stands; only what is said in the old one is to be said again.
+        old = find_old(rooms, room_id).await?;
+        old_room::add_tombstone(&plan, &mut old, &new_id).await?;
+        old_room::add_rest(&plan, &mut old).await?;
+    }
     let own_list = DirectoryList { appservice_id: "", network_id: "" };
     let was_listed = rooms.db().directory().contains(old_nid, own_list).await?;
     let mut tx = rooms.db().begin().await?;
@@ -76,6 +78,11 @@ pub async fn upgrade(
     tx.commit().await?;
     carry_over_for_all(rooms, room_id, &new_id).await;
     Ok(new_id)
+}
+
+async fn find_old(rooms: &Rooms, room_id: &RoomId) -> Result<Draft, UpgradeError> {
+    let old = rooms.engine().find_draft(room_id).await?;
+    old.ok_or_else(|| UpgradeError::UnknownRoom(room_id.to_owned()))
 }
 
 /// What is to be done, and by whom.

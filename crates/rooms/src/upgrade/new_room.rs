@@ -8,7 +8,7 @@ use ruma::{EventId, UserId};
 use serde_json::{Map, Value, json};
 
 use super::{Plan, UpgradeError, power_levels};
-use crate::membership::find_member_profile;
+use crate::{EventError, membership::find_member_profile};
 
 /// What is copied, in this order, after the power levels; and what stands in its place if the old room has none.
 const COPIED: [(&str, Option<&str>); 8] = [
@@ -85,10 +85,13 @@ pub(super) async fn add_state(
     add(new, sender, "m.room.power_levels", "", &Value::Object(raised).to_string()).await?;
 
     for (event_type, default) in COPIED {
-        match (old.find_state(event_type, "").await?, default) {
-            (Some(event), _) => add(new, sender, event_type, "", event.pdu.content()).await?,
-            (None, Some(content)) => add(new, sender, event_type, "", content).await?,
-            (None, None) => {}
+        let event = old.find_state(event_type, "").await?;
+        let copied = match &event {
+            Some(event) => copy(new, sender, event_type, "", event.pdu.content()).await?,
+            None => false,
+        };
+        if let (false, Some(content)) = (copied, default) {
+            add(new, sender, event_type, "", content).await?;
         }
     }
     copy_space_children(sender, old, new).await?;
@@ -130,8 +133,8 @@ async fn copy_canonical_alias(
 ) -> Result<(), UpgradeError> {
     let Some(event) = old.find_state("m.room.canonical_alias", "").await? else { return Ok(()) };
     let content = content_of(&Some(event));
-    let server = format!(":{}", old.engine().server_name());
-    let is_ours = |alias: &&Value| alias.as_str().is_some_and(|alias| alias.ends_with(&server));
+    let aliases = old.engine().db().aliases().list(old.room_nid()).await?;
+    let is_ours = |alias: &&Value| aliases.iter().any(|ours| *alias == ours.alias.as_str());
     let mut moved = Map::new();
     if let Some(alias) = content.get("alias").filter(is_ours) {
         moved.insert("alias".to_owned(), alias.clone());
@@ -162,6 +165,21 @@ async fn copy_bans(sender: &UserId, old: &mut Draft, new: &mut Draft) -> Result<
 
 fn content_of(event: &Option<Arc<StateEvent>>) -> Map<String, Value> {
     event.as_ref().and_then(|event| event.pdu.content_as().ok()).unwrap_or_default()
+}
+
+/// Copy state. `false` if there is nothing in it to be copied: a redaction took it away, or it never was what it should be.
+async fn copy(
+    new: &mut Draft,
+    sender: &UserId,
+    event_type: &str,
+    state_key: &str,
+    content: &str,
+) -> Result<bool, UpgradeError> {
+    match new.add(Intent::state(sender, event_type, state_key, content)).await {
+        Ok(_) => Ok(true),
+        Err(EventError::Shape(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn add(

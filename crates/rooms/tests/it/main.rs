@@ -9,5 +9,7 @@
 
 mod budget;
 mod concurrent;
+mod create;
 mod fixture;
 mod transactions;
+mod upgrade;

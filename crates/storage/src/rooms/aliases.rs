@@ -5,6 +5,9 @@ use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId};
 
 use crate::{Db, StorageError, Tx};
 
+/// How long an alias stays claimed for a room that is still being made, in milliseconds. Who claimed it must have died since.
+const CLAIM_MILLIS_MAX: u64 = 60_000;
+
 /// An alias and the room it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
@@ -72,6 +75,21 @@ impl Aliases<'_> {
         .transpose()
     }
 
+    /// The number of the room that an alias of this server names, even if the room is still being made.
+    #[tracing::instrument(name = "db.aliases.find_room_nid", skip_all, err)]
+    pub async fn find_room_nid(
+        &self,
+        alias: &RoomAliasId,
+    ) -> Result<Option<RoomNid>, StorageError> {
+        let nid = sqlx::query_scalar!(
+            "SELECT room_nid FROM room_aliases WHERE alias = $1",
+            alias.as_str()
+        )
+        .fetch_optional(self.db.pool())
+        .await?;
+        Ok(nid.map(RoomNid))
+    }
+
     /// The aliases of a room, oldest first.
     #[tracing::instrument(name = "db.aliases.list", skip_all, err)]
     pub async fn list(&self, room_nid: RoomNid) -> Result<Vec<Alias>, StorageError> {
@@ -103,7 +121,8 @@ impl Tx {
 }
 
 impl AliasesTx<'_> {
-    /// Give a room an alias. `false` if the alias is taken already, whatever room it names.
+    /// Give an alias to a room, which may be one that is still being made: its number is enough. `false` if the alias is
+    /// taken already, whatever room it names.
     pub async fn add(
         &mut self,
         alias: &RoomAliasId,
@@ -112,16 +131,36 @@ impl AliasesTx<'_> {
         now_ms: u64,
     ) -> Result<bool, StorageError> {
         let done = sqlx::query!(
-            "INSERT INTO room_aliases (alias, room_nid, creator, created_ts) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (alias) DO NOTHING",
+            "INSERT INTO room_aliases AS a (alias, room_nid, creator, created_ts) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (alias) DO UPDATE
+                 SET room_nid = excluded.room_nid, creator = excluded.creator, created_ts = excluded.created_ts
+                 -- A claim for a room that was never made.
+                 WHERE a.created_ts < $5 AND NOT EXISTS (SELECT FROM rooms r WHERE r.room_nid = a.room_nid)",
             alias.as_str(),
             room_nid.0,
             creator.as_str(),
-            i64::try_from(now_ms).unwrap_or(i64::MAX)
+            i64::try_from(now_ms).unwrap_or(i64::MAX),
+            i64::try_from(now_ms.saturating_sub(CLAIM_MILLIS_MAX)).unwrap_or(i64::MAX)
         )
         .execute(&mut *self.tx.inner)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Take an alias back from a room that was not made.
+    pub async fn release(
+        &mut self,
+        alias: &RoomAliasId,
+        room_nid: RoomNid,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "DELETE FROM room_aliases WHERE alias = $1 AND room_nid = $2",
+            alias.as_str(),
+            room_nid.0
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(())
     }
 
     /// Delete an alias. Whether there was one.

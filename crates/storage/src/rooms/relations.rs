@@ -180,4 +180,58 @@ impl Relations<'_> {
         }
         Ok(found)
     }
+
+    /// Whether anything in a room relates to an event, which may be one that is not known.
+    #[tracing::instrument(name = "db.relations.is_related_to", skip_all, err)]
+    pub async fn is_related_to(
+        &self,
+        room_nid: RoomNid,
+        parent_id: &EventId,
+    ) -> Result<bool, StorageError> {
+        let found = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM event_relations WHERE room_nid = $1 AND parent_id = $2) AS "found!""#,
+            room_nid.0,
+            parent_id.as_str()
+        )
+        .fetch_one(self.db.pool())
+        .await?;
+        Ok(found)
+    }
+
+    /// Whether a user has annotated an event with this key, by an event of this type that was not redacted since.
+    #[tracing::instrument(name = "db.relations.is_annotated", skip_all, err)]
+    pub async fn is_annotated(
+        &self,
+        room_nid: RoomNid,
+        parent_id: &EventId,
+        sender: &UserId,
+        event_type: &str,
+        key: &str,
+    ) -> Result<bool, StorageError> {
+        // No relation whose event has the character in it is kept, and PostgreSQL takes no such text.
+        if [event_type, key].iter().any(|text| text.contains('\0')) {
+            return Ok(false);
+        }
+        let found = sqlx::query_scalar!(
+            r#"
+            SELECT EXISTS (
+                SELECT FROM event_relations r
+                -- A lookup by key for each, whatever the planner believes of the tables.
+                JOIN LATERAL (SELECT json, redacted_by, flags FROM events WHERE event_nid = r.child_nid OFFSET 0) AS e ON true
+                WHERE r.room_nid = $1 AND r.parent_id = $2 AND r.rel_type = 'm.annotation' AND r.sender = $3
+                    AND r.event_type = $4 AND e.redacted_by IS NULL AND e.flags & $6 < 1
+                    AND e.json::json #>> '{content,m.relates_to,key}' = $5
+            ) AS "found!"
+            "#,
+            room_nid.0,
+            parent_id.as_str(),
+            sender.as_str(),
+            event_type,
+            key,
+            HIDDEN
+        )
+        .fetch_one(self.db.pool())
+        .await?;
+        Ok(found)
+    }
 }

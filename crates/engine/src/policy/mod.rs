@@ -1,0 +1,67 @@
+//! What this server asks of an event besides the auth rules, whatever way it comes in. Other servers may send what they like as long as
+//! the auth rules allow it; what is refused here would be of no use to anybody, or do harm.
+
+mod canonical_alias;
+mod relation;
+mod shape;
+
+use myelin_events::{Pdu, acl::ServerAcl, auth::JoinRule};
+use serde::Deserialize;
+
+pub use self::{relation::RelationError, shape::ShapeError};
+use crate::{Draft, EventError, Intent};
+
+impl Draft {
+    /// What can be told before the event is built.
+    pub(crate) fn check_intent(&self, intent: &Intent<'_>) -> Result<(), EventError> {
+        if intent.event_type == "m.room.create" && self.head.version != 0 {
+            return Err(EventError::CreatedAlready);
+        }
+        if let Some(redacts) = intent.redacts
+            && self.version.redacts_in_content()
+            && redacts_of(intent.content).is_some_and(|other| other != redacts.as_str())
+        {
+            return Err(EventError::RedactsTwo);
+        }
+        Ok(())
+    }
+
+    /// What the event itself tells.
+    pub(crate) fn check_shape(&self, pdu: &Pdu) -> Result<(), EventError> {
+        shape::check(pdu)?;
+        if &*pdu.event_type == "m.room.server_acl"
+            && !ServerAcl::parse(pdu.content()).allows(self.engine.server_name())
+        {
+            return Err(ShapeError::AclDeniesSelf.into());
+        }
+        Ok(())
+    }
+
+    /// What depends on the room, its aliases and its events. Reads nothing for most messages.
+    pub(crate) async fn check_circumstances(&mut self, pdu: &Pdu) -> Result<(), EventError> {
+        match (&*pdu.event_type, pdu.state_key.as_deref()) {
+            ("m.room.canonical_alias", Some("")) => self.check_canonical_alias(pdu).await?,
+            ("m.call.invite", None) => {
+                let rule = self.find_state("m.room.join_rules", "").await?;
+                if rule.is_some_and(|rule| JoinRule::parse(rule.pdu.content()) == JoinRule::Public)
+                {
+                    return Err(EventError::CallInPublicRoom);
+                }
+            }
+            _ => {}
+        }
+        self.check_relation(pdu).await
+    }
+}
+
+/// What a content names as the event to redact, as JSON or as the text that it is.
+fn redacts_of(content: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Content {
+        redacts: Option<serde_json::Value>,
+    }
+    match serde_json::from_str::<Content>(content).ok()?.redacts? {
+        serde_json::Value::String(redacts) => Some(redacts),
+        other => Some(other.to_string()),
+    }
+}

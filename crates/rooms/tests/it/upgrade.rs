@@ -1,0 +1,77 @@
+//! What redactions took away does not come back.
+
+use myelin_model::{Actor, Membership};
+use myelin_rooms::{
+    Rooms,
+    create::create_room,
+    history::find_state,
+    membership::{Action, MembershipUpdate, update, update_profile},
+    redact::redact,
+    set_state::{NewState, set_state},
+    upgrade::upgrade,
+};
+use ruma::{OwnedEventId, RoomId};
+use serde_json::{Map, Value, json};
+use sqlx::PgPool;
+
+use crate::fixture::{node, user};
+
+async fn set(
+    rooms: &Rooms,
+    actor: &Actor,
+    room_id: &RoomId,
+    event_type: &str,
+    content: &str,
+) -> OwnedEventId {
+    let new = NewState { room_id, event_type, state_key: "", content, origin_server_ts: None };
+    set_state(rooms, actor.active().unwrap(), new).await.unwrap()
+}
+
+async fn content(
+    rooms: &Rooms,
+    actor: &Actor,
+    room_id: &RoomId,
+    event_type: &str,
+    state_key: &str,
+) -> Option<Value> {
+    let found = find_state(rooms, &actor.user_id, room_id, event_type, state_key).await.ok()?;
+    serde_json::from_str(&found.content()).ok()
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_upgrade_copies_no_redacted_topic(pool: PgPool) {
+    let (rooms, alice) = (node(&pool).await, user("alice"));
+    let old = create_room(&rooms, alice.active().unwrap(), r#"{"room_alias_name":"x","name":"n"}"#)
+        .await
+        .unwrap();
+    let topic = set(&rooms, &alice, &old.room_id, "m.room.topic", r#"{"topic":"secret"}"#).await;
+    redact(&rooms, &alice, &old.room_id, &topic, "{}", None).await.unwrap();
+    let new = upgrade(&rooms, alice.active().unwrap(), &old.room_id, "11".parse().unwrap(), &[])
+        .await
+        .unwrap();
+    assert_eq!(content(&rooms, &alice, &new, "m.room.topic", "").await, None);
+    assert_eq!(content(&rooms, &alice, &new, "m.room.name", "").await, Some(json!({"name": "n"})));
+    // The alias has moved, and the tombstone names the room that is there.
+    let alias = content(&rooms, &alice, &new, "m.room.canonical_alias", "").await;
+    assert_eq!(alias, Some(json!({"alias": "#x:example.org"})));
+    let tombstone = content(&rooms, &alice, &old.room_id, "m.room.tombstone", "").await.unwrap();
+    assert_eq!(tombstone["replacement_room"], new.as_str());
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_new_profile_brings_no_redacted_member_fields_back(pool: PgPool) {
+    let (rooms, alice) = (node(&pool).await, user("alice"));
+    let room_id = create_room(&rooms, alice.active().unwrap(), "{}").await.unwrap().room_id;
+    let change = MembershipUpdate {
+        room_id: &room_id,
+        target: &alice.user_id,
+        action: Action::of_membership(Membership::Join),
+        content: Map::from_iter([("x.secret".to_owned(), "s".into())]),
+        origin_server_ts: None,
+    };
+    let member = update(&rooms, &alice, change).await.unwrap();
+    redact(&rooms, &alice, &room_id, &member, "{}", None).await.unwrap();
+    update_profile(&rooms, &alice.user_id).await.unwrap();
+    let member = content(&rooms, &alice, &room_id, "m.room.member", alice.user_id.as_str()).await;
+    assert_eq!(member.unwrap().get("x.secret"), None);
+}
