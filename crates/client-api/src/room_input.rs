@@ -15,7 +15,11 @@ pub(crate) fn paths(path: &str) -> Vec<String> {
 
 /// The room ID at a place of the path.
 pub(crate) fn room_id_at(raw: &Raw, index: usize) -> Result<OwnedRoomId, ApiError> {
-    let text = raw.path_arg(index)?;
+    parse_room_id(raw.path_arg(index)?)
+}
+
+/// A text that must be a room ID.
+pub(crate) fn parse_room_id(text: &str) -> Result<OwnedRoomId, ApiError> {
     RoomId::parse(text)
         .map_err(|_| ApiError::invalid_param(format!("{text} was not legal room ID")))
 }

@@ -5,6 +5,8 @@ use std::{convert::Infallible, net::IpAddr};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use crate::forwarded;
+
 /// What the listener that accepted a connection knows of it. The listener puts it into each request's extensions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Listener {
@@ -22,12 +24,8 @@ impl ClientAddress {
     /// Find it out.
     pub fn of(parts: &Parts) -> Self {
         let Some(listener) = parts.extensions.get::<Listener>() else { return Self(None) };
-        let forwarded = || {
-            let header = parts.headers.get("x-forwarded-for")?.to_str().ok()?;
-            // The first is the client; what follows are proxies.
-            header.split(',').next()?.trim().parse().ok()
-        };
-        Self(if listener.x_forwarded { forwarded().or(listener.peer) } else { listener.peer })
+        let named = listener.x_forwarded.then(|| forwarded::find_client(&parts.headers)).flatten();
+        Self(named.or(listener.peer))
     }
 }
 

@@ -8,6 +8,7 @@ mod credentials;
 mod disabled;
 mod error;
 mod extract;
+mod forwarded;
 mod page;
 mod rate_limits;
 mod restricted;

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{TlsReloader, client_address};
+use super::TlsReloader;
 
 /// How long a client may take to shake hands.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,14 +128,9 @@ impl Service {
             if let Some(id) = id {
                 request.headers_mut().insert(REQUEST_ID, id);
             }
-            let client = if x_forwarded {
-                client_address::from_proxy(request.headers(), peer)
-            } else {
-                peer
-            };
             request
                 .extensions_mut()
-                .insert(myelin_http::Listener { peer: Some(client), x_forwarded: false });
+                .insert(myelin_http::Listener { peer: Some(peer), x_forwarded });
             router.clone().oneshot(request.map(Body::new))
         })
     }

@@ -1,7 +1,6 @@
 //! Sockets: bound first, so that a port in use is told before anything else starts; served once all is ready.
 
 mod bind;
-mod client_address;
 mod connection;
 mod tls;
 

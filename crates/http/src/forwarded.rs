@@ -1,12 +1,12 @@
-//! Where a request comes from.
+//! Whom a reverse proxy names as the client.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 
-/// The client's address by the headers of a reverse proxy, or else that of the connection.
-pub fn from_proxy(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-    forwarded_for(headers).or_else(|| forwarded(headers)).unwrap_or(peer)
+/// The client's address by the headers of a reverse proxy, if they name one.
+pub(crate) fn find_client(headers: &HeaderMap) -> Option<IpAddr> {
+    forwarded_for(headers).or_else(|| forwarded(headers))
 }
 
 /// `X-Forwarded-For: client, proxy, proxy`
@@ -40,19 +40,23 @@ fn parse(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(name: &'static str, value: &'static str) -> String {
+    fn client(name: &'static str, value: &'static str) -> Option<String> {
         let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
-        from_proxy(&headers, "9.9.9.9".parse().unwrap()).to_string()
+        find_client(&headers).map(|address| address.to_string())
     }
 
     #[test]
     fn proxies_name_the_client() {
-        assert_eq!(client("x-forwarded-for", "1.2.3.4, 10.0.0.1"), "1.2.3.4");
-        assert_eq!(client("x-forwarded-for", "::ffff:1.2.3.4"), "1.2.3.4");
-        assert_eq!(client("x-forwarded-for", "1.2.3.4:5678"), "1.2.3.4");
-        assert_eq!(client("x-forwarded-for", "unknown"), "9.9.9.9");
-        assert_eq!(client("forwarded", "for=\"[2001:db8::1]:4711\";proto=https"), "2001:db8::1");
-        assert_eq!(client("forwarded", "proto=https;For=192.0.2.60"), "192.0.2.60");
-        assert_eq!(client("x-other", "1.2.3.4"), "9.9.9.9");
+        for (name, value, expect) in [
+            ("x-forwarded-for", "1.2.3.4, 10.0.0.1", Some("1.2.3.4")),
+            ("x-forwarded-for", "::ffff:1.2.3.4", Some("1.2.3.4")),
+            ("x-forwarded-for", "1.2.3.4:5678", Some("1.2.3.4")),
+            ("x-forwarded-for", "unknown", None),
+            ("forwarded", "for=\"[2001:db8::1]:4711\";proto=https", Some("2001:db8::1")),
+            ("forwarded", "proto=https;For=192.0.2.60", Some("192.0.2.60")),
+            ("x-other", "1.2.3.4", None),
+        ] {
+            assert_eq!(client(name, value).as_deref(), expect, "{name}: {value}");
+        }
     }
 }
