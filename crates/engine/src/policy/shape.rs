@@ -56,8 +56,8 @@ pub(super) fn check(pdu: &Pdu) -> Result<(), ShapeError> {
     for key in texts {
         match content.get(*key) {
             Some(Value::String(_)) => {}
-            Some(_) => return Err(ShapeError::NotText(*key)),
-            None => return Err(ShapeError::Missing(*key)),
+            Some(_) => return Err(ShapeError::NotText(key)),
+            None => return Err(ShapeError::Missing(key)),
         }
     }
     match &*pdu.event_type {

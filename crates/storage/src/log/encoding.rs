@@ -80,7 +80,7 @@ pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
 }
 
 /// Read a row of `log`.
-pub(super) fn decode(row: &Row) -> Result<Change, Unknown> {
+pub(super) fn decode(row: &Row) -> Result<Change, Box<Unknown>> {
     let Some(kind) = Kind::from_number(row.kind) else { return Err(Unknown::kind(row)) };
     decode_known(kind, row).map_err(|error| Unknown::payload(row, error))
 }

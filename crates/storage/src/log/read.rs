@@ -61,7 +61,7 @@ pub(super) async fn entries(
                 payload: row.payload.unwrap_or_default(),
             }),
         };
-        let change = change.unwrap_or_else(|unknown| unknowns.count(pos, unknown));
+        let change = change.unwrap_or_else(|unknown| unknowns.count(pos, *unknown));
         Arc::new(LogEntry { pos, change })
     };
     Ok(rows.into_iter().map(entry).collect())
@@ -78,7 +78,7 @@ struct LogRow {
 }
 
 /// An event of a room. It is missing where it was purged in this moment.
-fn event(room_nid: Option<i64>, row: Option<EventRow>) -> Result<Change, Unknown> {
+fn event(room_nid: Option<i64>, row: Option<EventRow>) -> Result<Change, Box<Unknown>> {
     let Some(row) = row else {
         return Ok(Change::Other { room_nid: room_nid.map(RoomNid), user_id: None });
     };

@@ -30,19 +30,19 @@ enum Reason {
 
 impl Unknown {
     /// The row's kind is not known.
-    pub(super) fn kind(row: &Row) -> Self {
-        Self { change: other(row), reason: Reason::Kind(row.kind) }
+    pub(super) fn kind(row: &Row) -> Box<Self> {
+        Box::new(Self { change: other(row), reason: Reason::Kind(row.kind) })
     }
 
     /// The row's payload does not parse.
-    pub(super) fn payload(row: &Row, error: StorageError) -> Self {
-        Self { change: other(row), reason: Reason::Payload(error) }
+    pub(super) fn payload(row: &Row, error: StorageError) -> Box<Self> {
+        Box::new(Self { change: other(row), reason: Reason::Payload(error) })
     }
 
     /// An event of a room does not parse.
-    pub(super) fn event(room_nid: i64, error: StorageError) -> Self {
+    pub(super) fn event(room_nid: i64, error: StorageError) -> Box<Self> {
         let change = Change::Other { room_nid: Some(RoomNid(room_nid)), user_id: None };
-        Self { change, reason: Reason::Payload(error) }
+        Box::new(Self { change, reason: Reason::Payload(error) })
     }
 }
 

@@ -101,8 +101,10 @@ fn statements() -> Vec<(String, usize)> {
     for entry in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let description: Value = serde_json::from_str(&text).unwrap();
-        let parameters = description["describe"]["parameters"]["Left"].as_array().unwrap().len();
-        let sql = description["query"].as_str().unwrap().to_owned();
+        let parameters =
+            description.pointer("/describe/parameters/Left").unwrap().as_array().unwrap();
+        let (sql, parameters) =
+            (description.get("query").unwrap().as_str().unwrap().to_owned(), parameters.len());
         let first = sql.split_whitespace().next().unwrap();
         if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&first) {
             statements.push((sql, parameters));
@@ -135,7 +137,7 @@ fn read_whole(plan: &[String]) -> Vec<&str> {
     for (at, line) in plan.iter().enumerate() {
         let Some((scan, rest)) = line.split_once(" on ") else { continue };
         let table = rest.split_whitespace().next().unwrap();
-        let details = plan[at + 1..].iter().take_while(|line| !line.contains("->"));
+        let details = plan.iter().skip(at + 1).take_while(|line| !line.contains("->"));
         let reads_all = scan.ends_with("Seq Scan")
             || scan.contains("Index") && !scan.contains("Bitmap") && {
                 !details.into_iter().any(|line| line.contains("Index Cond"))
