@@ -131,7 +131,17 @@ mod tests {
         assert_eq!(ids(&suggested), [&*root.id, &secret.id]);
         let first = server.get(&path("?limit=2"), Some(&alice)).await.ok();
         let next = first["next_batch"].as_str().unwrap();
+        let next = encode(next);
         let second = server.get(&path(&format!("?limit=9&from={next}")), Some(&alice)).await.ok();
+        for other in [
+            path(&format!("?suggested_only=true&from={next}")),
+            path(&format!("?max_depth=1&from={next}")),
+            inner.path(&format!("hierarchy?from={next}")).replace("/v3/", "/v1/"),
+            path("?from=h2"),
+        ] {
+            let refused = server.get(&other, Some(&alice)).await;
+            assert_eq!(refused.error(), (400, "M_INVALID_PARAM"), "{other}");
+        }
         assert_eq!(
             (ids(&first), ids(&second)),
             (vec![&*root.id, &*inner.id], vec![&*leaf.id, &*open.id, &*secret.id])

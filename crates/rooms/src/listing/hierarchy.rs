@@ -42,7 +42,7 @@ pub enum HierarchyError {
     /// The user may not know what the room is, or there is no such room here.
     #[error("User not in room, and room previews are disabled")]
     NotAllowed,
-    /// The page to go on from is not one of ours.
+    /// The page to go on from is not one of ours, or was told for other parameters.
     #[error("Unknown pagination token")]
     BadToken,
     /// The database failed.
@@ -88,13 +88,11 @@ pub async fn hierarchy(
     room_id: &RoomId,
     query: &HierarchyQuery,
 ) -> Result<Hierarchy, HierarchyError> {
-    let skip: usize = match query.from.as_deref() {
+    let skip = match query.from.as_deref() {
         None => 0,
-        Some(from) => from
-            .strip_prefix('h')
-            .and_then(|number| number.parse().ok())
-            .ok_or(HierarchyError::BadToken)?,
+        Some(from) => read_token(from, room_id, query).ok_or(HierarchyError::BadToken)?,
     };
+    let next_token = |shown| token(shown, room_id, query);
     let limit = query.limit.unwrap_or(PAGE_ROOMS_MAX).clamp(1, PAGE_ROOMS_MAX);
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -131,7 +129,20 @@ pub async fn hierarchy(
     for room in &mut found {
         room.info.joined_members = counted.get(&room.info.room_id).copied().unwrap_or_default();
     }
-    Ok(Hierarchy { next: has_more.then(|| format!("h{shown}")), rooms: found })
+    Ok(Hierarchy { next: has_more.then(|| next_token(shown)), rooms: found })
+}
+
+/// Where a page after `shown` rooms goes on. It names what it holds for: the same number means another place in another walk.
+fn token(shown: usize, root: &RoomId, query: &HierarchyQuery) -> String {
+    let depth = query.max_depth.map_or_else(|| "-".to_owned(), |depth| depth.to_string());
+    format!("h{shown}_{}_{depth}_{root}", u8::from(query.suggested_only))
+}
+
+/// How many rooms were shown before; `None` if the token is of another request than this.
+fn read_token(from: &str, root: &RoomId, query: &HierarchyQuery) -> Option<usize> {
+    let (number, _) = from.strip_prefix('h')?.split_once('_')?;
+    let shown = number.parse().ok()?;
+    (token(shown, root, query) == from).then_some(shown)
 }
 
 /// A room with its children, if this server knows it and the user may know what it is.
