@@ -16,7 +16,10 @@ pub enum DatabaseContents {
     /// Nobody's yet.
     Empty,
     /// Ours, of any version.
-    Myelin,
+    Myelin {
+        /// A user of the server that it is of, if it has one.
+        user_id: Option<String>,
+    },
     /// Synapse's.
     Synapse {
         /// The version of its schema, if that can be read.
@@ -52,7 +55,10 @@ impl Db {
             return Ok(DatabaseContents::Empty);
         }
         if has(MIGRATIONS_TABLE) && is_migrated(pool).await? {
-            return Ok(DatabaseContents::Myelin);
+            // A node that migrates may not have made the table yet.
+            let user_id = sqlx::query_scalar("SELECT user_id FROM users LIMIT 1");
+            let user_id = if has("users") { user_id.fetch_optional(pool).await? } else { None };
+            return Ok(DatabaseContents::Myelin { user_id });
         }
         Ok(DatabaseContents::Other { tables })
     }
@@ -98,7 +104,11 @@ mod tests {
     async fn an_empty_database_becomes_ours(pool: PgPool) {
         assert_eq!(Db::inspect(&pool).await.unwrap(), DatabaseContents::Empty);
         Db::migrate(&pool).await.unwrap();
-        assert_eq!(Db::inspect(&pool).await.unwrap(), DatabaseContents::Myelin);
+        let ours = DatabaseContents::Myelin { user_id: None };
+        assert_eq!(Db::inspect(&pool).await.unwrap(), ours);
+        run(&pool, &["INSERT INTO users (user_id, created_ts) VALUES ('@a:h.org', 1)"]).await;
+        let of_a_server = DatabaseContents::Myelin { user_id: Some("@a:h.org".to_owned()) };
+        assert_eq!(Db::inspect(&pool).await.unwrap(), of_a_server);
     }
 
     #[sqlx::test(migrations = false)]

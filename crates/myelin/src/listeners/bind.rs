@@ -72,13 +72,18 @@ pub fn bind(listener: &Listener) -> anyhow::Result<Vec<Socket>> {
         ListenAddress::Tcp { port, bind_addresses } => {
             let mut sockets = Vec::new();
             let mut missing = Vec::new();
+            let mut addresses = Vec::new();
             for name in bind_addresses {
-                for address in resolve(name, *port)? {
-                    match bind_tcp(address, only_v6(address, bind_addresses)) {
-                        Ok(socket) => sockets.push(Socket::Tcp(socket)),
-                        Err(error) if is_missing(&error) => missing.push((address, error)),
-                        Err(error) => return Err(explain(address, error)),
-                    }
+                addresses.extend(resolve(name, *port)?);
+            }
+            // `::` alone stands for IPv4, too, as in Synapse, whatever the system's default is. Where addresses of IPv4 are
+            // listed beside it, each has a socket of its own.
+            let only_v6 = addresses.iter().any(SocketAddr::is_ipv4);
+            for address in addresses {
+                match bind_tcp(address, only_v6) {
+                    Ok(socket) => sockets.push(Socket::Tcp(socket)),
+                    Err(error) if is_missing(&error) => missing.push((address, error)),
+                    Err(error) => return Err(explain(address, error)),
                 }
             }
             match missing.into_iter().next() {
@@ -102,13 +107,6 @@ fn resolve(name: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(addresses
         .with_context(|| format!("listeners: bind_addresses: {name:?} is not known"))?
         .collect())
-}
-
-/// `::` alone stands for IPv4, too, as in Synapse, whatever the system's default is. Where `0.0.0.0` is listed beside it, each
-/// has a socket of its own.
-fn only_v6(address: SocketAddr, bind_addresses: &[String]) -> bool {
-    let has_all_v4 = bind_addresses.iter().any(|name| name == "0.0.0.0");
-    has_all_v4 || !address.ip().is_unspecified()
 }
 
 fn bind_tcp(address: SocketAddr, only_v6: bool) -> std::io::Result<TcpListener> {
@@ -199,6 +197,8 @@ mod tests {
         assert!(TcpStream::connect(("::1", port(&sockets[0]))).is_ok());
         let port = port(&sockets[0]);
         drop(sockets);
-        assert_eq!(bound(&["0.0.0.0", "::"], port).len(), 2, "both may be listed");
+        for addresses in [["0.0.0.0", "::"], ["::", "127.0.0.1"]] {
+            assert_eq!(bound(&addresses, port).len(), 2, "both may be listed");
+        }
     }
 }

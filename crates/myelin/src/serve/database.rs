@@ -85,6 +85,12 @@ pub fn check(settings: &database::Database) -> anyhow::Result<()> {
 }
 
 impl Database {
+    /// A database of a test.
+    #[cfg(test)]
+    pub fn of_test(pool: PgPool) -> Database {
+        Database { listen_pool: pool.clone(), pool, embedded: None, description: "here".to_owned() }
+    }
+
     /// For messages.
     pub fn description(&self) -> &str {
         &self.description

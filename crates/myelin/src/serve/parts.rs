@@ -13,6 +13,7 @@ use myelin_model::{Clock, SystemClock};
 use myelin_rooms::Rooms;
 use myelin_storage::{DatabaseContents, Db, Leases, upkeep::start_upkeep};
 use myelin_sync::Sync;
+use ruma::ServerName;
 use tokio_util::sync::CancellationToken;
 
 use super::{Prepared, database::Database, settings};
@@ -44,7 +45,7 @@ impl Parts {
         let server_name = prepared.server_name;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-        check_contents(database).await?;
+        check_contents(database, &server_name).await?;
         Db::migrate(&database.pool)
             .await
             .context("the database's schema could not be brought up to date")?;
@@ -88,8 +89,24 @@ impl Parts {
     }
 }
 
+/// Refuses the database of a server of another name: with a mistyped name it would go on as somebody else.
+fn check_owner(
+    database: &Database,
+    server_name: &ServerName,
+    user_id: Option<String>,
+) -> anyhow::Result<()> {
+    match user_id.as_deref().and_then(|user_id| user_id.split_once(':')) {
+        Some((_, owner)) if owner != server_name.as_str() => bail!(
+            "{} holds the accounts of {owner}, but server_name is {server_name}. The name of a server cannot change: set \
+             server_name to {owner}, or name another database",
+            database.description()
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Refuses a database that is somebody else's, before anything is written to it.
-async fn check_contents(database: &Database) -> anyhow::Result<()> {
+async fn check_contents(database: &Database, server_name: &ServerName) -> anyhow::Result<()> {
     const ADVICE: &str = "Nothing in it was touched. Myelin needs a database of its own: make an empty one (`createdb \
                           myelin`) and name it in database.args.dbname, or remove `database` from the config, so that \
                           Myelin runs a PostgreSQL of its own";
@@ -97,7 +114,8 @@ async fn check_contents(database: &Database) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("{} cannot be read", database.description()))?;
     match found {
-        DatabaseContents::Empty | DatabaseContents::Myelin => Ok(()),
+        DatabaseContents::Empty => Ok(()),
+        DatabaseContents::Myelin { user_id } => check_owner(database, server_name, user_id),
         DatabaseContents::Synapse { schema_version } => {
             let version = schema_version.map_or_else(String::new, |version| format!(" {version}"));
             bail!(
@@ -111,5 +129,42 @@ async fn check_contents(database: &Database) -> anyhow::Result<()> {
             tables.len(),
             tables.iter().take(TABLES_NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::server_name;
+    use sqlx::{Executor as _, PgPool};
+
+    use super::*;
+
+    async fn refusal(pool: &PgPool) -> String {
+        let database = Database::of_test(pool.clone());
+        let checked = check_contents(&database, server_name!("h.org")).await;
+        checked.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn what_is_not_this_servers_is_refused(pool: PgPool) {
+        assert_eq!(refusal(&pool).await, "");
+        pool.execute(
+            "CREATE TABLE schema_version (version int); CREATE TABLE applied_schema_deltas (file text);
+             INSERT INTO schema_version VALUES (94)",
+        )
+        .await
+        .unwrap();
+        let text = refusal(&pool).await;
+        assert!(
+            text.contains("a Synapse (schema version 94)") && text.contains("createdb"),
+            "{text}"
+        );
+        pool.execute("DROP TABLE schema_version, applied_schema_deltas").await.unwrap();
+        Db::migrate(&pool).await.unwrap();
+        assert_eq!(refusal(&pool).await, "");
+        pool.execute("INSERT INTO users (user_id, created_ts) VALUES ('@a:other.org', 1)")
+            .await
+            .unwrap();
+        assert!(refusal(&pool).await.contains("set server_name to other.org"));
     }
 }
