@@ -70,6 +70,8 @@ const GUESTS_MAY: &[&str] = &[
     "GET membership::get_member_events",
     "GET membership::joined_members",
     "GET message::get_message_events",
+    "GET old_sync::listen_to_events",
+    "GET old_sync::room_initial_sync",
     "GET push::get_pushrules_all",
     "GET relations::get_relating_events",
     "GET relations::get_relating_events_with_rel_type",

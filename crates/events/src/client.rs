@@ -322,7 +322,7 @@ mod tests {
             RoomVersion::V11,
             Format::Federation,
             &Unsigned { age: Some(5), ..Unsigned::default() },
-            r#"{"content":{"body":"a}"},"type":"m.room.message","unsigned":{"age":5}}"#,
+            r#"{"content":{"body":"a}"},"type":"m.room.message","event_id":"$e","unsigned":{"age":5}}"#,
         );
     }
 

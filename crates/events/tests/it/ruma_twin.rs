@@ -83,6 +83,36 @@ impl Event for Twin {
     }
 }
 
+/// The levels that power levels have by name.
+const LEVELS: &[&str] =
+    &["users_default", "events_default", "state_default", "ban", "redact", "kick", "invite"];
+
+/// Whether the event adds or removes a level by name. ruma compares an absent level as its default; Synapse, whose verdicts the
+/// vectors hold, and we do not: absent is another thing than any number.
+fn adds_or_removes_a_level(room: &Room, state: &State, event: &Pdu) -> bool {
+    let current = room.find(state, "m.room.power_levels", "");
+    &*event.event_type == "m.room.power_levels"
+        && current.as_ref().is_some_and(|current| levels_by_name(current) != levels_by_name(event))
+}
+
+/// Whether ruma compares the levels of this history as we do: no event adds or removes one by name.
+pub fn compares_levels_alike(room: &Room) -> bool {
+    let mut names = room
+        .events
+        .iter()
+        .filter(|event| &*event.event_type == "m.room.power_levels")
+        .map(|event| levels_by_name(event));
+    let first = names.next();
+    names.all(|names| Some(&names) == first.as_ref())
+}
+
+/// Which of the levels by name stand in power levels.
+fn levels_by_name(power_levels: &Pdu) -> Vec<bool> {
+    let content: serde_json::Value =
+        serde_json::from_str(power_levels.content()).unwrap_or_default();
+    LEVELS.iter().map(|name| content.get(name).is_some()).collect()
+}
+
 /// ruma's auth rules say the same of the event in this state, whatever it cites.
 pub fn compare_state_check(
     room: &Room,
@@ -90,6 +120,9 @@ pub fn compare_state_check(
     event: &Arc<Pdu>,
     ours: &Result<(), AuthError>,
 ) {
+    if adds_or_removes_a_level(room, state, event) {
+        return;
+    }
     let find = |event_type: &StateEventType, state_key: &str| {
         room.find(state, &event_type.to_string(), state_key).as_ref().map(Twin::new)
     };
