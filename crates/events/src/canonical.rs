@@ -26,7 +26,7 @@ pub enum CanonicalError {
 /// The canonical form of a JSON text.
 ///
 /// `strict` refuses numbers that are not integers in ±(2^53 − 1) and negative zero, as room versions since 6 do. Otherwise such numbers
-/// are written as [`number`] says. Of repeated keys the last counts.
+/// are written as `src/number.rs` says. Of repeated keys the last counts.
 pub fn to_canonical(json: &str, strict: bool) -> Result<String, CanonicalError> {
     let mut out = String::with_capacity(json.len());
     let mut deserializer = serde_json::Deserializer::from_str(json);

@@ -167,7 +167,7 @@ impl PowerLevels {
         self.read_event(event_type, is_state).unwrap_or_else(|_| self.lax(default))
     }
 
-    /// The power to notify a whole room by `@room` (`notifications.room`; [`NOTIFICATION_DEFAULT`] unless given).
+    /// The power to notify a whole room by `@room` (`notifications.room`; 50 unless given).
     pub fn notification(&self, kind: &str) -> Power {
         let level = self.event.as_ref().and_then(|event| {
             Contents::read_entry(&event.notifications, kind, "notifications").ok().flatten()

@@ -1,7 +1,7 @@
 //! What every protocol of the read side is made from: one user's look at the log, up to a position.
 //!
 //! [`changes`] tells in which rooms something happened after an earlier position, and how the user's own memberships went;
-//! [`load`] gets what is not in memory for all rooms of an answer together, each with its own timeline; the other modules make
+//! [`load()`] gets what is not in memory for all rooms of an answer together, each with its own timeline; the other modules make
 //! of it what clients know: timelines, summaries, receipts, counts, events.
 //!
 //! The reader knows no protocol: neither how a client says what it wants, nor the shape of an answer, nor what was sent before.
