@@ -102,7 +102,9 @@ def start_clients(arguments, ports):
     writers = [Writer(number, ports, token, rooms) for number, token in enumerate(tokens)]
     for writer in writers:
         writer.api = StrictApi(writer.api.ports, writer.api.token)
-    changer = Changer(ports, tokens[0], "@crash0:crash.localhost", rooms[0])
+    # Not the user whom the readers follow: they would read rooms that were forgotten meanwhile.
+    own_room = Api(ports, tokens[1]).call("POST", "/_matrix/client/v3/createRoom", {})["room_id"]
+    changer = Changer(ports, tokens[1], "@crash1:crash.localhost", own_room)
     for thread in [*readers, *writers, changer]:
         thread.start()
     return tokens, rooms, readers, writers, changer
