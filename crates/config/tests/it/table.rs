@@ -70,7 +70,7 @@ fn read_code(folder: &std::path::Path, code: &mut String) {
             read_code(&path, code);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            code.push_str(text.split("#[cfg(test)]").next().unwrap());
+            code.push_str(text.split("#[cfg(test)]\nmod ").next().unwrap());
         }
     }
 }
