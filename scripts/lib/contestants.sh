@@ -33,11 +33,12 @@ new_database() {
   databases+=("$database")
 }
 
-contestant_myelin() {
-  local setup=$1 node port urls=() pids=() folder first=
-  new_database myelin
-  for node in $(seq "$nodes"); do
-    port=$((18007 + node))
+# contestant_build NAME FIRST_PORT SETUP: as many nodes of `$myelin` as were asked for, on one database.
+contestant_build() {
+  local name=$1 first_port=$2 setup=$3 node port urls=() pids=() folder first=
+  new_database "$name"
+  for node in $(seq 0 $((nodes - 1))); do
+    port=$((first_port + node))
     folder=$work/$database.$node
     mkdir -p "$folder"
     write_config "$folder/homeserver.yaml" bench.localhost $port "$folder" "$work/pg" "$database"
@@ -52,9 +53,17 @@ contestant_myelin() {
     start_myelin "$folder/homeserver.yaml" $port "$folder/log"
     server_pids+=("$server_pid") pids+=("$server_pid") urls+=("http://localhost:$port")
   done
-  targets+=(--target "myelin=$(IFS=,; echo "${urls[*]}")")
-  [[ $setup == login ]] || targets+=(--as-token myelin=as-for-tests)
-  watches+=(--watch "myelin:server=$(IFS=+; echo "${pids[*]}")")
+  targets+=(--target "$name=$(IFS=,; echo "${urls[*]}")")
+  [[ $setup == login ]] || targets+=(--as-token "$name=as-for-tests")
+  watches+=(--watch "$name:server=$(IFS=+; echo "${pids[*]}")")
+}
+
+contestant_myelin() { contestant_build myelin 18008 "$1"; }
+
+# Another build of Myelin: functions see the callers' local variables, so this one starts `$other_build`.
+contestant_other() {
+  local myelin=$other_build
+  contestant_build other 18108 "$1"
 }
 
 contestant_synapse() {
