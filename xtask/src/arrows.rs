@@ -20,7 +20,8 @@ const ADMIN_API: &str = "myelin-admin-api";
 const CONFIG: &str = "myelin-config";
 const TESTING: &str = "myelin-testing";
 
-/// Who may depend on whom. Everything absent is forbidden. No use case (accounts, rooms, sync) uses another.
+/// The crates that each crate may depend on. Everything absent is forbidden. No use case (accounts, rooms, sync) uses
+/// another.
 const ARROWS: &[(&str, &[&str])] = &[
     (MODEL, &[]),
     (EVENTS, &[MODEL]),
@@ -82,7 +83,7 @@ pub(crate) fn check() -> Vec<String> {
     errors
 }
 
-/// Whoever names a top module without being part of it.
+/// Add a line for each place that names a top module without being part of it.
 fn check_tops(source: &Path, tops: &[&str], why: &str, errors: &mut Vec<String>) {
     for file in list_files(source) {
         let shown = file.strip_prefix(source).unwrap_or(&file);

@@ -1,4 +1,4 @@
-//! Whoever matches over the kinds of log entries names them all. Part of `cargo xtask tidy`.
+//! A match over the kinds of log entries names them all. Part of `cargo xtask tidy`.
 
 use std::path::Path;
 

@@ -61,7 +61,7 @@ pub(crate) fn psql(url: &str, arguments: &[&str]) -> Result<(), String> {
     output(&mut psql).map(drop)
 }
 
-/// What a program prints, or what it says against it.
+/// The text that a program prints, or its error.
 pub(crate) fn output(program: &mut Command) -> Result<String, String> {
     let output = program
         .stderr(Stdio::piped())

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::database;
 
-/// What each migration's text was when it was written, and each trigger's with its version.
+/// The file of hashes: of each migration's text when it was written, and of each trigger's with its version.
 const HASHES: &str = "migrations/hashes.tsv";
 
 /// One line for each breach.
@@ -160,7 +160,7 @@ fn check_numbers(file: &str, text: &str, errors: &mut Vec<String>) {
     }
 }
 
-/// Where the numbers are that stand in columns.
+/// The migration that gives names to the numbers in columns.
 const NUMBERS: &str = "migrations/20261101000000_numbers.sql";
 
 /// The same in the statements of the storage crate, for the columns that hold such numbers.

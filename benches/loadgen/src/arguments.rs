@@ -11,17 +11,17 @@ use crate::{
     usage::Watch,
 };
 
-/// What `run` is asked to do. What is given twice counts as it was given last.
+/// The arguments of `run`. An option that is given twice counts as it was given last.
 #[derive(Args)]
 #[command(args_override_self = true)]
 pub(crate) struct Run {
-    /// What to do.
+    /// The scenario to run.
     #[arg(value_enum)]
     pub(crate) scenario: Scenario,
     /// `NAME=URL[,URL...]`: a homeserver by the URLs of its nodes, used in turn. Several targets are measured in turn.
     #[arg(long, required = true)]
     pub(crate) target: Vec<NamedUrls>,
-    /// `registration_shared_secret` of the homeservers.
+    /// The `registration_shared_secret` of the homeservers.
     #[arg(long, default_value = "")]
     pub(crate) shared_secret: String,
     /// `[TARGET=]TOKEN`: register users as this application service, which needs no password to be hashed.
@@ -34,19 +34,20 @@ pub(crate) struct Run {
     /// `[TARGET:]NAME=PID[+PID...]`: measure CPU time and memory of these processes and their children.
     #[arg(long)]
     pub(crate) watch: Vec<Watch>,
-    /// How often each target is measured, the targets in turn; with 0 everything is made and nothing measured.
+    /// The number of times that each target is measured, the targets in turn; with 0 everything is made and nothing
+    /// measured.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// How long each round measures.
+    /// The time for which each round measures.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) seconds: f64,
-    /// How long each round runs before it measures.
+    /// The time for which each round runs before it measures.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) warm_up_seconds: f64,
     /// Append the JSON lines to this file instead of printing them.
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
-    /// How the scenario is called in the results, instead of by its own name.
+    /// The name of the scenario in the results, instead of its own.
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Write memory and CPU as a JSON line of its own, each time so many seconds have passed.
@@ -56,16 +57,16 @@ pub(crate) struct Run {
     pub(crate) sizes: Sizes,
 }
 
-/// How much, and how hard. What is not given is chosen by the scenario.
+/// The size of a run, and its load. The scenario chooses what is not given.
 #[derive(Args, Clone, Copy, Default)]
 pub(crate) struct Sizes {
-    /// Users to register.
+    /// The number of users to register.
     #[arg(long)]
     pub(crate) users: Option<usize>,
-    /// Rooms to create.
+    /// The number of rooms to create.
     #[arg(long)]
     pub(crate) rooms: Option<usize>,
-    /// Members in each room.
+    /// The number of members in each room.
     #[arg(long)]
     pub(crate) members: Option<usize>,
     /// Requests under way at once.
@@ -74,7 +75,7 @@ pub(crate) struct Sizes {
     /// `fanout`: how many wait in `/sync`.
     #[arg(long)]
     pub(crate) readers: Option<usize>,
-    /// `fanout`: messages a second.
+    /// `fanout`: the number of messages a second.
     #[arg(long)]
     pub(crate) rate: Option<f64>,
     /// Messages in each room before it is read; `fill`: messages to write.

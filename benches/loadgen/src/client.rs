@@ -44,7 +44,7 @@ impl Client {
         Ok(Self { http, bases, next: Rc::default(), pinned: None })
     }
 
-    /// How many nodes the homeserver has.
+    /// The number of nodes that the homeserver has.
     pub(crate) fn nodes(&self) -> usize {
         self.bases.len()
     }

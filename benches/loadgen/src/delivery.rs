@@ -44,12 +44,12 @@ impl Board {
         }
     }
 
-    /// How many messages were announced.
+    /// The number of messages that were announced.
     pub(crate) fn count(&self) -> usize {
         self.sent.borrow().len()
     }
 
-    /// Which of the messages the server has taken.
+    /// The messages that the server has taken.
     pub(crate) fn list_acknowledged(&self) -> Vec<usize> {
         let sent = self.sent.borrow();
         let taken = sent.iter().enumerate().filter(|(_, sent)| sent.acknowledged.is_some());
@@ -82,7 +82,7 @@ fn read_number(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// What one reader has seen of a board.
+/// The messages that one reader has seen of a board.
 #[derive(Default)]
 pub(crate) struct Seen {
     numbers: BTreeSet<usize>,
@@ -104,12 +104,12 @@ impl Seen {
         true
     }
 
-    /// How many messages were seen.
+    /// The number of messages that were seen.
     pub(crate) fn count(&self) -> usize {
         self.numbers.len()
     }
 
-    /// How many of `expected` were not seen.
+    /// The number of those among `expected` that were not seen.
     pub(crate) fn count_missing(&self, expected: &[usize]) -> usize {
         expected.iter().filter(|number| !self.numbers.contains(number)).count()
     }

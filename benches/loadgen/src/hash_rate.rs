@@ -9,13 +9,13 @@ use argon2::{
 };
 use serde_json::json;
 
-/// How to measure.
+/// The arguments of `hash-rate`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Threads; by default one for each processor.
     #[arg(long)]
     threads: Option<usize>,
-    /// How long.
+    /// The time for which to measure.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     /// The number of the round, for the result.

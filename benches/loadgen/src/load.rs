@@ -24,7 +24,7 @@ pub(crate) struct Round {
     pub(crate) watches: Vec<Watch>,
 }
 
-/// What one step did.
+/// The outcome of one step.
 pub(crate) enum Turn {
     /// One operation, which was all of the step.
     Whole,

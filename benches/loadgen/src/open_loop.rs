@@ -16,7 +16,7 @@ pub(crate) async fn at_fixed_rate(rate: f64, end: Instant, mut fire: impl FnMut(
     }
 }
 
-/// Like [`at_fixed_rate`], but by chance, as many people do things: `rate` is the mean.
+/// Calls `fire` by chance, as many people do things: `rate` is the mean number of calls a second.
 pub(crate) async fn by_chance(rate: f64, end: Instant, mut fire: impl FnMut(Instant)) {
     if rate <= 0.0 {
         return;

@@ -1,10 +1,10 @@
-//! What a round measured.
+//! The measurements of a round.
 
 use std::time::{Duration, Instant};
 
 use crate::usage::{Sample, Usage, Watch};
 
-/// What a round measured.
+/// The measurements of a round.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// One for each operation that succeeded, or none where there is nothing to wait for.
@@ -80,7 +80,7 @@ impl<'a> Meter<'a> {
         Self { watches, before, start: Instant::now() }
     }
 
-    /// When it began.
+    /// The time at which it began.
     pub(crate) fn started(&self) -> Instant {
         self.start
     }

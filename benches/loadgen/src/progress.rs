@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Requests under way at once while something is prepared.
 const PREPARING_CONCURRENCY: usize = 8;
 
-/// Does the same for all items, several at once, with a bar. Gives the results in the order of the items; ends at the first
-/// error.
+/// Does the same for all items, several at once, with a bar. Gives the results in the order of the items; ends at the
+/// first error.
 pub(crate) async fn for_all<I: ExactSizeIterator, T>(
     what: impl Into<Cow<'static, str>>,
     items: I,

@@ -17,21 +17,21 @@ use crate::{
     scan,
 };
 
-/// How long one `/sync` waits, as clients have it.
+/// The time that one `/sync` waits, as clients have it.
 const SYNC_TIMEOUT_MS: u64 = 30_000;
 
-/// So many begin at once.
+/// The number of readers that begin at once.
 const STARTING_CONCURRENCY: usize = 8;
 
 /// One who reads.
 pub(crate) struct Reader {
     client: Client,
     token: String,
-    /// Which node it asks.
+    /// The node that it asks.
     pub(crate) node: usize,
     since: RefCell<String>,
     pub(crate) seen: RefCell<Seen>,
-    /// Of the messages from `measured_from` on.
+    /// The latencies of the messages from `measured_from` on.
     pub(crate) latencies: RefCell<Vec<Duration>>,
     /// Answers whose timeline was cut: what is missing before it can be had by `/messages`, so it is not lost.
     pub(crate) limited: Cell<usize>,
@@ -146,8 +146,8 @@ impl Reader {
     }
 }
 
-/// Where a `/sync` goes on that shall hear only of what comes from now on. Asks for no rooms: the first `/sync` of a
-/// thousand users in large rooms would take many minutes.
+/// Finds the token from which a `/sync` hears only of what comes from now on. It asks for no rooms: the first `/sync` of
+/// a thousand users in large rooms would take many minutes.
 async fn ask_where_the_end_is(client: &Client, token: &str) -> anyhow::Result<String> {
     let filter = escape(r#"{"room":{"rooms":[]},"presence":{"types":[]}}"#);
     let path = format!("/_matrix/client/v3/sync?timeout=0&filter={filter}");

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{arguments::Plan, outcome::Outcome, usage::Watch};
 
-/// What a line is about.
+/// The round that a line is about.
 pub(crate) struct Subject<'a> {
     pub(crate) scenario: &'a str,
     pub(crate) target: &'a str,

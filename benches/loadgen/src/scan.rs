@@ -13,12 +13,12 @@ pub(crate) fn find_text<'a>(answer: &'a [u8], key: &str) -> Option<&'a str> {
     std::str::from_utf8(value.get(..memchr(b'"', value)?)?).ok()
 }
 
-/// Like [`find_text`]; an error if it is missing.
+/// Finds a text as [`find_text`] does. Fails if it is missing.
 pub(crate) fn get_text(answer: &[u8], key: &str) -> anyhow::Result<String> {
     find_text(answer, key).map(str::to_owned).with_context(|| format!("the answer has no `{key}`"))
 }
 
-/// How often `key` stands in the answer.
+/// The number of times that `key` stands in the answer.
 pub(crate) fn count_key(answer: &[u8], key: &str) -> usize {
     memmem::find_iter(answer, &format!("\"{key}\":")).count()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// What the table shows: name in the line, name in the table.
+/// The columns of the table: name in the line, name in the table.
 const COLUMNS: &[(&str, &str)] = &[
     ("per_second", "per second"),
     ("p50_ms", "p50 ms"),
@@ -21,7 +21,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("postgres_memory_mb", "postgres MB"),
 ];
 
-/// What every line has, and no table needs.
+/// The figures that every line has, and no table needs.
 const HIDDEN: &[&str] = &["round", "time", "operations", "seconds"];
 
 /// Median and range of some figures.
@@ -33,7 +33,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Nothing if there are no figures.
+    /// The spread of figures. `None` if there are none.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let (low, high) =

@@ -63,7 +63,7 @@ pub(crate) struct Target {
     pub(crate) client: Client,
     pub(crate) shared_secret: String,
     pub(crate) as_token: Option<String>,
-    /// Where users and rooms are kept for later runs.
+    /// The file in which users and rooms are kept for later runs.
     pub(crate) kept: Option<PathBuf>,
     pub(crate) watches: Vec<Watch>,
 }

@@ -35,7 +35,7 @@ pub(crate) struct Sample {
     cpu_seconds: f64,
 }
 
-/// What a watched process used while we measured.
+/// The resources that a watched process used while we measured.
 pub(crate) struct Usage {
     pub(crate) name: String,
     pub(crate) cpu_seconds: f64,
@@ -46,7 +46,7 @@ pub(crate) struct Usage {
 struct Process {
     parent: u32,
     ticks: u64,
-    /// Of children that ended and were waited for.
+    /// The CPU time of children that ended and were waited for.
     ended_children_ticks: u64,
 }
 
@@ -61,7 +61,7 @@ impl Watch {
         Sample { cpu_seconds: self.cpu_seconds() }
     }
 
-    /// What was used since `before`.
+    /// The resources that were used since `before`.
     pub(crate) fn usage_since(&self, before: &Sample) -> Usage {
         Usage {
             name: self.name.clone(),
@@ -70,7 +70,7 @@ impl Watch {
         }
     }
 
-    /// What was used since the processes began.
+    /// The resources that were used since the processes began.
     pub(crate) fn usage(&self) -> Usage {
         self.usage_since(&Sample { cpu_seconds: 0.0 })
     }

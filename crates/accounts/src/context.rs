@@ -1,4 +1,4 @@
-//! What every use case of this crate needs.
+//! The structure that every use case of this crate works on.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use ruma::{OwnedServerName, ServerName};
 
 use crate::{AccountsSettings, hashing::Hashing, session::SessionCache};
 
-/// The accounts of this server. Cheap to clone.
+/// The accounts of this server. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     inner: Arc<Inner>,
@@ -65,7 +65,7 @@ impl Accounts {
         &self.inner.server_name
     }
 
-    /// What of the configuration concerns accounts.
+    /// The part of the configuration that concerns accounts.
     pub fn settings(&self) -> &AccountsSettings {
         &self.inner.settings
     }
@@ -80,7 +80,7 @@ impl Accounts {
         &self.inner.sessions
     }
 
-    /// Where passwords are hashed.
+    /// The permits and the memory with which passwords are hashed.
     pub(crate) fn hashing(&self) -> &Arc<Hashing> {
         &self.inner.hashing
     }

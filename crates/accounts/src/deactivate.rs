@@ -28,7 +28,7 @@ pub async fn deactivate(
     Ok(())
 }
 
-/// Set a new password. If `log_out_others`, all sessions end but that of `except`.
+/// Set a new password. If `log_out_others`, all sessions end except that of the device `except`.
 pub async fn set_password(
     accounts: &Accounts,
     user_id: &UserId,

@@ -9,7 +9,7 @@ use crate::{Accounts, user_data};
 /// The length of a device's name, as Synapse has it.
 const DISPLAY_NAME_LENGTH_CHARS_MAX: usize = 100;
 
-/// Why a device cannot be named.
+/// The reason why a device cannot be named.
 #[derive(Debug, thiserror::Error)]
 pub enum SetNameError {
     /// There is no such device.
@@ -18,7 +18,6 @@ pub enum SetNameError {
     /// The name is too long.
     #[error("Device display name is too long (max {DISPLAY_NAME_LENGTH_CHARS_MAX})")]
     TooLong,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

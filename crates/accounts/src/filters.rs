@@ -10,16 +10,14 @@ use crate::Accounts;
 /// The size of a filter.
 const FILTER_SIZE_BYTES_MAX: usize = 65_536;
 
-/// Why a filter is not stored.
+/// The reason why a filter is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum AddFilterError {
     /// It is not a filter.
     #[error("Invalid filter: {0}")]
     Invalid(String),
-    /// It is too large.
     #[error("Filter is too large: max {FILTER_SIZE_BYTES_MAX} bytes")]
     TooLarge,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -21,10 +21,10 @@ use tokio::sync::Semaphore;
 
 use crate::password::PasswordError;
 
-/// How long memory is kept after a hash.
+/// The time for which memory is kept after a hash.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// Where hashes are made, one after the other.
+/// The memory of one hash at a time. It grows to what the hash needs, and stays for the next one.
 #[derive(Default)]
 pub(crate) struct Workspace(RefCell<Vec<Block>>);
 
@@ -96,13 +96,14 @@ impl std::fmt::Debug for Hashing {
 }
 
 impl Hashing {
-    /// So many hashes at once.
+    /// Let at most `concurrent_max` hashes be made at once, and at least one.
     pub(crate) fn new(concurrent_max: usize) -> Arc<Self> {
         let permits = Semaphore::new(concurrent_max.max(1));
         Arc::new(Self { permits, spare: Mutex::default() })
     }
 
-    /// Do work that hashes, when it is its turn.
+    /// Do work that hashes, off the threads that serve requests, when it is its turn. Fails only while the server
+    /// stops.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Workspace) -> T + Send + 'static,

@@ -6,7 +6,7 @@ use ruma::UserId;
 
 use crate::{Accounts, random};
 
-/// How long an OpenID token holds, in milliseconds.
+/// The time for which an OpenID token holds, in milliseconds.
 pub const TOKEN_LIFETIME_MS: u64 = 3600 * 1000;
 
 /// Make a token. It holds for [`TOKEN_LIFETIME_MS`].

@@ -12,7 +12,7 @@ use myelin_storage::StorageError;
 /// The length of a password, as Synapse has it.
 pub const PASSWORD_LENGTH_CHARS_MAX: usize = 512;
 
-/// Why a password could not be hashed or checked.
+/// The reason why a password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// The hash function refused its input.
@@ -21,30 +21,25 @@ pub enum PasswordError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// What a password must be like, and is not.
+/// The demand of the policy that a new password does not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// Nothing at all.
+    /// The password is empty.
     #[error("The password must not be empty")]
     Empty,
-    /// Too short.
+    /// The password has fewer characters than this least number.
     #[error("The password must be at least {0} characters long")]
     TooShort(usize),
-    /// No digit.
     #[error("The password must include at least one digit")]
     NoDigit,
-    /// No symbol.
     #[error("The password must include at least one symbol")]
     NoSymbol,
-    /// No upper-case letter.
     #[error("The password must include at least one uppercase letter")]
     NoUppercase,
-    /// No lower-case letter.
     #[error("The password must include at least one lowercase letter")]
     NoLowercase,
 }
@@ -149,7 +144,8 @@ fn prepare(accounts: &Accounts, password: &str) -> Vec<u8> {
     normalize(password, &accounts.settings().password_pepper)
 }
 
-/// As Synapse does it, so that its hashes hold here.
+/// The bytes that are hashed: the password in NFKC with the pepper behind it, as Synapse has it, so that its hashes
+/// hold here.
 fn normalize(password: &str, pepper: &str) -> Vec<u8> {
     let mut text: String = password.nfkc().collect();
     text.push_str(pepper);

@@ -14,7 +14,7 @@ const AVATAR_URL_LENGTH_CHARS_MAX: usize = 1000;
 /// The length of a field's name.
 const KEY_LENGTH_BYTES_MAX: usize = 255;
 
-/// Why a profile is not changed, or not shown.
+/// The reason why a profile is not changed, or not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// There is no such user here.
@@ -38,7 +38,6 @@ pub enum ProfileError {
     /// The server does not let users set it.
     #[error("Changing {0} is disabled on this server")]
     Disabled(&'static str),
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -92,8 +91,8 @@ pub fn is_shown_in_rooms(key: &str) -> bool {
     matches!(key, "displayname" | "avatar_url")
 }
 
-/// Set a field of the actor's profile, or delete it by setting nothing. Whether something that member events show changed.
-/// What the configuration does not let users change, admins may.
+/// Set a field of the actor's profile, or delete it by setting `None`. Returns whether something changed that member
+/// events show. Admins may also change what the configuration does not let users change.
 pub async fn set_field(
     accounts: &Accounts,
     actor: ActiveActor<'_>,
@@ -151,7 +150,7 @@ pub async fn set_field(
     Ok(profile.displayname != before.displayname || profile.avatar_url != before.avatar_url)
 }
 
-/// Text, where nothing, null and `""` delete.
+/// The text of a field. `None`, null and `""` give `None`, which deletes the field.
 fn to_text(
     value: Option<Value>,
     length_chars_max: usize,

@@ -21,7 +21,7 @@ pub const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underrid
 /// The length of a rule's ID.
 const RULE_ID_LENGTH_BYTES_MAX: usize = 255;
 
-/// Why a rule is not found or not changed.
+/// The reason why a rule is not found or not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushRuleError {
     /// There is no such kind.
@@ -51,17 +51,16 @@ pub enum PushRuleError {
     /// The rules are not what they must be. This is a bug.
     #[error("push rules do not serialize")]
     Json(#[from] serde_json::Error),
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Which rule.
+/// The name of one push rule.
 #[derive(Debug, Clone, Copy)]
 pub struct RuleName<'a> {
     /// One of [`KINDS`].
     pub kind: &'a str,
-    /// The rule's ID.
+    /// The rule's ID, which names it among the rules of its kind.
     pub rule_id: &'a str,
 }
 
@@ -171,7 +170,7 @@ pub async fn set_enabled(
     set_attribute(accounts, user_id, name, "enabled", Value::Bool(enabled)).await
 }
 
-/// Set what a rule does.
+/// Set the actions of a rule.
 pub async fn set_actions(
     accounts: &Accounts,
     user_id: &UserId,

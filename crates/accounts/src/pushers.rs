@@ -17,16 +17,15 @@ const PUSHER_SIZE_BYTES_MAX: usize = 65_536;
 /// The path of every push gateway.
 const GATEWAY_PATH: &str = "/_matrix/push/v1/notify";
 
-/// Why a pusher is not set.
+/// The reason why a pusher is not set.
 #[derive(Debug, thiserror::Error)]
 pub enum SetPusherError {
-    /// Something is missing.
+    /// This field is missing.
     #[error("Missing parameters: {0}")]
     Missing(&'static str),
-    /// Something is not what it must be.
+    /// A field has a value that it cannot have; the text says which.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

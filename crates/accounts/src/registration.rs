@@ -15,31 +15,30 @@ use crate::{
 /// The length of a user ID (appendices, "User identifiers").
 const USER_ID_LENGTH_BYTES_MAX: usize = 255;
 
-/// How many numbers are tried before registration without a name gives up.
+/// The number of names that registration without a name tries before it gives up.
 const NUMBERS_TRIED_MAX: usize = 10;
 
-/// Why a name cannot be had.
+/// The reason why a name cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum UsernameError {
     /// A character is not allowed.
     #[error("User ID can only contain characters a-z, 0-9, or '=_-./+'")]
     Characters,
-    /// Nothing at all.
     #[error("User ID cannot be empty")]
     Empty,
     /// It begins with an underscore.
     #[error("User ID may not begin with _")]
     Underscore,
-    /// It is too long.
+    /// The user ID would be longer than a user ID may be.
     #[error("User ID may not be longer than {USER_ID_LENGTH_BYTES_MAX} characters")]
     TooLong,
-    /// Digits only.
+    /// The name has digits only. The server gives such names to users who ask for none.
     #[error("Numeric user IDs are reserved for guest users.")]
     Numeric,
     /// An application service has it for itself.
     #[error("This user ID is reserved by an application service.")]
     Exclusive,
-    /// Somebody has it.
+    /// Somebody has the name, or had it before the account was deactivated.
     #[error("User ID already taken.")]
     InUse,
     /// The session has registered another name already.
@@ -51,23 +50,22 @@ pub enum UsernameError {
     /// A guest's name can be taken over by that guest only.
     #[error("Cannot register taken user ID without valid guest credentials for that user.")]
     NotThatGuest,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// How a name is to be judged.
+/// The circumstances by which a name is judged.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct UsernameRules<'a> {
     /// The token of the guest who wants to become a user.
     pub guest_token: Option<&'a str>,
-    /// What this session has registered before.
+    /// The user that this session has registered before. No other name is good then.
     pub registered: Option<&'a UserId>,
-    /// Do not say that it is taken.
+    /// A name that is taken counts as free.
     pub inhibit_in_use: bool,
 }
 
-/// Whether a user may register under a name. Its whole user ID.
+/// Check whether a user may register under a name, and return the whole user ID.
 pub async fn check_username(
     accounts: &Accounts,
     localpart: &str,
@@ -137,20 +135,19 @@ async fn is_guest(
     }
 }
 
-/// Who is to be registered. The name has been checked.
+/// A user to be registered. The name has been checked.
 #[derive(Debug, Default)]
 pub struct NewAccount<'a> {
-    /// The user's ID. Without one, the next free number.
+    /// The user's ID. `None` gives the user the next free number as its name.
     pub user_id: Option<OwnedUserId>,
-    /// The password's hash.
+    /// The hash of the password. `None`: no password logs in.
     pub password_hash: Option<String>,
-    /// The name shown. Without one, the localpart; guests and numbers have none.
+    /// The display name. `None`: the localpart, but no name at all for guests and for users with a number.
     pub displayname: Option<&'a str>,
-    /// A guest.
     pub is_guest: bool,
-    /// May use the admin API.
+    /// The user may use the admin API.
     pub is_admin: bool,
-    /// `None` for people.
+    /// The kind of account, such as `bot` or `support`. `None` for people.
     pub user_type: Option<&'a str>,
     /// The application service that registers it.
     pub appservice_id: Option<&'a str>,

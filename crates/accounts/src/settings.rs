@@ -1,6 +1,7 @@
-//! What of the configuration concerns accounts.
+//! The part of the configuration that concerns accounts.
 
-/// Who may register and log in, and how long what they get holds. The names are those of `homeserver.yaml`.
+/// The settings that say who may register and log in, and how long tokens hold. The names are those of
+/// `homeserver.yaml`.
 #[derive(Debug, Clone)]
 pub struct AccountsSettings {
     /// Everybody may register.
@@ -15,13 +16,13 @@ pub struct AccountsSettings {
     pub inhibit_user_in_use_error: bool,
     /// Names may start with `_`.
     pub allow_underscore_prefixed_registration: bool,
-    /// Passwords log in.
+    /// Users may log in with a password.
     pub password_enabled: bool,
     /// Passwords prove who is logged in already, and can be changed: `password_config.enabled: only_for_reauth`, or true.
     pub password_reauth_enabled: bool,
     /// Appended to each password before it is hashed.
     pub password_pepper: String,
-    /// What passwords must be like.
+    /// The demands that new passwords have to meet.
     pub password_policy: PasswordPolicy,
     /// Users may set their display name.
     pub enable_set_displayname: bool,
@@ -31,9 +32,10 @@ pub struct AccountsSettings {
     pub enable_3pid_changes: bool,
     /// `hs_disabled`: nobody may do anything that changes something.
     pub disabled: Option<Disabled>,
-    /// Only users may read profiles.
+    /// Profiles are shown to users only, not to strangers.
     pub require_auth_for_profile_requests: bool,
-    /// Where users must be known to read profiles, they read only those of users whom they share a room with.
+    /// Users see the profiles only of those with whom they share a room. It has no effect without
+    /// `require_auth_for_profile_requests`.
     pub limit_profile_requests_to_users_who_share_rooms: bool,
     /// `experimental_features.msc3391_enabled`: users may delete account data, and an empty entry is none.
     pub account_data_deletable: bool,
@@ -41,26 +43,26 @@ pub struct AccountsSettings {
     pub user_directory_enabled: bool,
     /// `user_directory.search_all_users`: they find everybody, not only those whom they may know.
     pub user_directory_search_all_users: bool,
-    /// How long a session holds, in milliseconds. `None`: for ever.
+    /// The time for which a session holds, in milliseconds. `None`: for ever.
     pub session_lifetime_ms: Option<u64>,
-    /// How long an access token that can be refreshed holds, in milliseconds. `None`: for ever.
+    /// The time for which an access token that can be refreshed holds, in milliseconds. `None`: for ever.
     pub refreshable_access_token_lifetime_ms: Option<u64>,
-    /// How long a refresh token holds, in milliseconds. `None`: for ever.
+    /// The time for which a refresh token holds, in milliseconds. `None`: for ever.
     pub refresh_token_lifetime_ms: Option<u64>,
-    /// How long an access token that cannot be refreshed holds, in milliseconds. `None`: for ever.
+    /// The time for which an access token that cannot be refreshed holds, in milliseconds. `None`: for ever.
     pub nonrefreshable_access_token_lifetime_ms: Option<u64>,
-    /// After authentication, how long the same user may do more without repeating it, in milliseconds.
+    /// The time after authentication during which the same session may do more without repeating it, in milliseconds.
     pub ui_auth_session_timeout_ms: u64,
     /// Logging in another device from one that is logged in.
     pub login_via_existing_session: LoginTokenSettings,
-    /// How many passwords are hashed at once.
+    /// The number of passwords that are hashed at once.
     pub password_hashes_concurrent_max: usize,
 }
 
-/// What users of a server that is blocked are told.
+/// The answer that users of a blocked server get.
 #[derive(Debug, Clone)]
 pub struct Disabled {
-    /// `hs_disabled_message`.
+    /// `hs_disabled_message`: the text of the error.
     pub message: String,
     /// `admin_contact`: how to reach the admin.
     pub admin_contact: Option<String>,
@@ -69,7 +71,7 @@ pub struct Disabled {
 /// `password_config.policy`.
 #[derive(Debug, Clone, Default)]
 pub struct PasswordPolicy {
-    /// The policy holds.
+    /// The policy holds. Otherwise only the empty password is refused.
     pub enabled: bool,
     /// The least length, in characters.
     pub minimum_length: usize,
@@ -86,11 +88,11 @@ pub struct PasswordPolicy {
 /// `login_via_existing_session`.
 #[derive(Debug, Clone)]
 pub struct LoginTokenSettings {
-    /// It is offered.
+    /// Users may log in another device from one that is logged in.
     pub enabled: bool,
     /// Users must authenticate again for it.
     pub require_ui_auth: bool,
-    /// How long the token holds, in milliseconds.
+    /// The time for which the token holds, in milliseconds.
     pub token_timeout_ms: u64,
 }
 

@@ -28,7 +28,7 @@ pub const REGISTERED_USER: &str = "registered_user";
 /// The note of the new password that a session began with, as its hash.
 pub const PASSWORD_HASH: &str = "password_hash";
 
-/// Nothing to be proved.
+/// The stage in which nothing is to be proved.
 pub const DUMMY: &str = "m.login.dummy";
 /// The password of an account.
 pub const PASSWORD: &str = "m.login.password";
@@ -42,43 +42,41 @@ pub struct UiaRequest<'a> {
     pub operation: &'a str,
     /// Each flow is a way through.
     pub flows: &'a [Vec<&'static str>],
-    /// The body, without `auth`.
+    /// The body of the request, without `auth`. If it is empty, the session's own counts.
     pub params: Map<String, Value>,
     /// The names in the body that the session may keep. What is not named here is not stored: no secret ever is.
     pub kept: &'a [&'static str],
-    /// What the client sent as `auth`.
+    /// The member `auth` of the body, as the client sent it. `None` in the first request.
     pub auth: Option<Map<String, Value>>,
-    /// Whose account it is about. `None` while registering.
+    /// The user whose account the request is about. `None` while registering.
     pub user_id: Option<&'a UserId>,
 }
 
-/// How far the client has come.
+/// The answer to one step of authentication.
 #[derive(Debug)]
 pub enum UiaProgress {
-    /// All the way: the request may be done.
+    /// All stages of one flow are completed: the request may be done.
     Complete {
-        /// The session.
         session_id: String,
         /// The body as sent now, or what was kept of it before.
         params: Map<String, Value>,
-        /// What was completed, and notes.
+        /// The completed stages with their results, and the notes in the session.
         stages: Map<String, Value>,
     },
-    /// Not yet.
+    /// Something is still to be proved.
     Incomplete {
-        /// The session.
         session_id: String,
-        /// What to answer: flows, what is completed, and what went wrong.
+        /// The body of the answer: flows, completed stages, and the error of this step.
         body: Value,
-        /// A password or token was wrong.
+        /// A password or token was wrong in this step.
         has_failed: bool,
     },
 }
 
-/// Why it cannot go on.
+/// The reason why authentication cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum UiaError {
-    /// There is no such session, or no more.
+    /// There is no such session, or it has expired.
     #[error("Unknown session ID: {0}")]
     UnknownSession(String),
     /// The session was begun for something else.
@@ -87,21 +85,19 @@ pub enum UiaError {
     /// `auth` is not what it must be.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The request is too large to be kept.
     #[error("Request is too large")]
     TooLarge,
-    /// Somebody else's password was given.
+    /// The password given was that of another user.
     #[error("Invalid auth")]
     OtherUser,
     /// Passwords cannot be checked now.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// What came of a stage.
+/// The outcome of one stage.
 enum StageResult {
     Done(Value),
     Wrong { errcode: &'static str, error: &'static str },
@@ -333,8 +329,8 @@ async fn check_registration_token(
     })
 }
 
-/// Set a use of a token aside for a session. Whether there is one. However often and at once it is asked for, a session has
-/// one use of one token.
+/// Set a use of a token aside for a session, and return whether there was one. A session has one use of one token,
+/// however often and at once it asks.
 async fn reserve_token(
     accounts: &Accounts,
     session_id: &str,

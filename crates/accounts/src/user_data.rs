@@ -15,10 +15,10 @@ const TYPE_LENGTH_BYTES_MAX: usize = 255;
 /// The type under which tags are kept.
 pub const TAGS: &str = "m.tag";
 
-/// Begins the type under which the settings of a device for its own notifications are kept (MSC3890).
+/// The prefix of the types under which the settings of a device for its own notifications are kept (MSC3890).
 const DEVICE_NOTIFICATION_SETTINGS: &str = "org.matrix.msc3890.local_notification_settings.";
 
-/// Why something is not stored.
+/// The reason why an entry is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum UserDataError {
     /// Clients set it by another endpoint.
@@ -27,7 +27,6 @@ pub enum UserDataError {
     /// Clients set it by another endpoint.
     #[error("Cannot set {0} through this API. Use /pushrules")]
     PushRules(String),
-    /// The type is too long.
     #[error("Account data type is too long: max {TYPE_LENGTH_BYTES_MAX} bytes")]
     TypeTooLong,
     /// The content is too large.
@@ -39,7 +38,6 @@ pub enum UserDataError {
     /// The configuration does not let clients delete entries.
     #[error("Unrecognized request")]
     NotDeletable,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

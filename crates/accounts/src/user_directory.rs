@@ -5,19 +5,18 @@ use ruma::UserId;
 
 use crate::Accounts;
 
-/// How many users one search finds.
+/// The number of users that one search finds at most.
 const FOUND_MAX: usize = 50;
-/// How many users a search finds unless it says otherwise.
+/// The number of users that a search finds unless it says otherwise.
 const FOUND_DEFAULT: usize = 10;
-/// How many words of a search count.
+/// The number of words of a search that count. Further ones are ignored.
 const WORDS_MAX: usize = 8;
 
-/// What was found.
+/// The users that a search has found.
 #[derive(Debug)]
 pub struct SearchResult {
-    /// Who.
     pub users: Vec<FoundUser>,
-    /// There are more.
+    /// There are more users than these.
     pub limited: bool,
 }
 

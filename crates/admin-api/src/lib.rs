@@ -10,7 +10,7 @@ use ruma::api::auth_scheme::NoAuthentication;
 
 pub use self::state::AdminApi;
 
-/// Where users are registered by a shared secret.
+/// The path at which users are registered by a shared secret.
 const REGISTER: &[&str] = &["/_synapse/admin/v1/register"];
 
 /// Every endpoint of the admin API.

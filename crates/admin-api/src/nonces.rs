@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
 
-/// How long a nonce holds, in milliseconds.
+/// The time for which a nonce holds, in milliseconds.
 const LIFETIME_MS: u64 = 60_000;
 
 /// The characters of a nonce: the time, randomness and a proof, in hexadecimal digits; the rest is filled up.
@@ -24,7 +24,8 @@ pub(crate) fn make(secret: &str, now_ms: u64) -> String {
     format!("{body}{proof}")
 }
 
-/// When a nonce runs out, in milliseconds since the epoch. `None` if it is none of ours, or has run out.
+/// The time at which a nonce runs out, in milliseconds since the epoch. `None` if this server did not give it out, or
+/// if it has run out.
 pub(crate) fn find_expiry(secret: &str, nonce: &str, now_ms: u64) -> Option<u64> {
     if nonce.len() != LENGTH_CHARS || !nonce.is_ascii() {
         return None;

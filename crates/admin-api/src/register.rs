@@ -77,7 +77,7 @@ pub(crate) async fn register(
     Ok(Json(answer))
 }
 
-/// Who is to be registered, by somebody who knows the secret.
+/// The body of a request: the user to be registered, and the proof that the caller knows the secret.
 struct Request<'a> {
     username: &'a str,
     password: &'a str,
@@ -85,7 +85,7 @@ struct Request<'a> {
     user_type: Option<&'a str>,
 }
 
-/// In the order in which Synapse checks.
+/// Check a request in the order in which Synapse does.
 async fn check<'a>(
     accounts: &Accounts,
     body: &'a Map<String, Value>,

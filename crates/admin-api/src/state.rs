@@ -1,10 +1,10 @@
-//! What the handlers of this surface work with.
+//! The state that the handlers of this surface work with.
 
 use axum::extract::FromRef;
 use myelin_accounts::Accounts;
 use myelin_rooms::Rooms;
 
-/// The state of the admin API. Cheap to clone.
+/// The state of the admin API. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AdminApi {
     accounts: Accounts,

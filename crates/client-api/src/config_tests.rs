@@ -1,4 +1,5 @@
-//! What the configuration takes away or adds, as clients see it. Keys of one endpoint are tested in its file.
+//! Settings that take something from clients or add to it, as clients see it. Keys of one endpoint are tested in its
+//! file.
 
 use myelin_accounts::{AccountsSettings, Disabled};
 use myelin_events::SigningKey;

@@ -1,4 +1,4 @@
-//! What strangers send to see what breaks: methods that nobody has, NUL characters, pages in frames.
+//! Requests of strangers who look for weaknesses: unknown methods, NUL characters, pages in frames.
 
 use axum::body::Body;
 use http::Request;

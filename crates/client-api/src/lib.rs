@@ -51,7 +51,7 @@ use myelin_http::{ApiError, RumaRouter};
 
 pub use self::state::{ClientApi, ClientApiSettings, TurnSettings};
 
-/// What a handler that writes its JSON itself answers.
+/// The answer of a handler that writes its JSON itself.
 type Answer = Result<axum::Json<serde_json::Value>, ApiError>;
 
 /// Every endpoint of the client-server API.

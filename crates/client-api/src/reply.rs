@@ -1,4 +1,4 @@
-//! What the endpoints that show events share: parameters, answers written as text, and errors.
+//! The common part of the endpoints that show events: parameters, answers written as text, and errors.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header::CONTENT_TYPE};
@@ -23,7 +23,7 @@ impl IntoResponse for JsonText {
     }
 }
 
-/// Who reads.
+/// The caller as a reader of events.
 pub(crate) fn reader<'a>(rooms: &Rooms, requester: &'a Actor) -> Reader<'a> {
     Reader { user_id: &requester.user_id, device_id: requester.device_id(), now_ms: rooms.now_ms() }
 }

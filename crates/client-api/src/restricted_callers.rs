@@ -1,4 +1,5 @@
-//! What guests and suspended users may do: tests that walk over every route, and stories of what depends on the content.
+//! The rights of guests and suspended users: tests that walk over every route, and stories of what depends on the
+//! content.
 
 use axum::body::Body;
 use http::{Method, Request};
@@ -14,8 +15,9 @@ use crate::{
     test_server,
 };
 
-/// What a suspended user's requests that write are let through to, by method and name of the endpoint. The rest answers
-/// `M_USER_SUSPENDED`. Sending, state and redactions are refused here by what the test sends: see the stories below.
+/// The requests that write and that a suspended user is let through with, by method and name of the endpoint. The rest
+/// answers `M_USER_SUSPENDED`. Sending, state and redactions are refused here by what the test sends: see the stories
+/// below.
 const SUSPENDED_MAY: &[&str] = &[
     "DELETE config::delete_global_account_data",
     "DELETE config::delete_room_account_data",
@@ -53,8 +55,8 @@ const SUSPENDED_MAY: &[&str] = &[
     "PUT typing::create_typing_event",
 ];
 
-/// What a guest may call, by method and name of the endpoint. The rest answers `M_GUEST_ACCESS_FORBIDDEN`. The display name, alone
-/// of the fields of a profile, is a story below.
+/// The requests that a guest is let through with, by method and name of the endpoint. The rest answers
+/// `M_GUEST_ACCESS_FORBIDDEN`. The display name, alone of the fields of a profile, is a story below.
 const GUESTS_MAY: &[&str] = &[
     "DELETE device::delete_device",
     "GET account::whoami",

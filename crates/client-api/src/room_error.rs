@@ -1,4 +1,4 @@
-//! What the errors of room use cases are over HTTP.
+//! The answers to the errors of room use cases.
 
 use http::StatusCode;
 use myelin_engine::{RelationError, ShapeError};

@@ -1,4 +1,4 @@
-//! What the handlers of this surface work with. A handler names the parts it needs as `State<..>`.
+//! The state that the handlers of this surface work with. A handler names the parts it needs as `State<..>`.
 
 use std::sync::Arc;
 
@@ -10,20 +10,14 @@ use myelin_storage::Db;
 use myelin_sync::Sync;
 use serde_json::{Value, json};
 
-/// The state of the client-server API. Cheap to clone.
+/// The state of the client-server API. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ClientApi {
-    /// Storage.
     pub db: Db,
-    /// Accounts.
     pub accounts: Accounts,
-    /// Rooms.
     pub rooms: Rooms,
-    /// The read side.
     pub sync: Sync,
-    /// Rate limits.
     pub rate_limits: RateLimits,
-    /// What of the configuration concerns this surface alone.
     pub settings: ClientApiSettings,
 }
 
@@ -47,17 +41,17 @@ parts! {
     settings: ClientApiSettings,
 }
 
-/// What of the configuration concerns this surface alone. Cheap to clone. The names are those of `homeserver.yaml`.
+/// The settings that concern this surface alone. It is cheap to clone. The names are those of `homeserver.yaml`.
 #[derive(Debug, Clone, Default)]
 pub struct ClientApiSettings {
-    /// Where clients reach this server, with a slash at the end.
+    /// The URL at which clients reach this server, with a slash at the end. `None`: it is not told to them.
     pub public_baseurl: Option<Arc<str>>,
-    /// Relays for calls.
+    /// The relays for calls.
     pub turn: Arc<TurnSettings>,
 }
 
 impl ClientApiSettings {
-    /// What a login tells of the server.
+    /// The well-known document that the answer to a login carries. `None` without a public URL.
     pub(crate) fn well_known(&self) -> Option<Value> {
         let base_url = self.public_baseurl.as_ref()?;
         Some(json!({ "m.homeserver": { "base_url": &**base_url } }))
@@ -67,17 +61,17 @@ impl ClientApiSettings {
 /// `turn_*`.
 #[derive(Debug, Clone)]
 pub struct TurnSettings {
-    /// `turn_uris`. None: no relays.
+    /// `turn_uris`: the URIs of the relays. Without any, clients hear of no relay.
     pub uris: Vec<String>,
-    /// `turn_shared_secret`.
+    /// `turn_shared_secret`: the secret from which passwords for a time are made. It comes before a fixed user name.
     pub shared_secret: Option<String>,
-    /// `turn_username`.
+    /// `turn_username`: the name that all users have at the relays, where there is no shared secret.
     pub username: Option<String>,
-    /// `turn_password`.
+    /// `turn_password`: the password of that name.
     pub password: Option<String>,
-    /// `turn_user_lifetime`, in milliseconds.
+    /// `turn_user_lifetime`: the time for which a password that was made holds, in milliseconds.
     pub user_lifetime_ms: u64,
-    /// `turn_allow_guests`.
+    /// `turn_allow_guests`: guests hear of the relays, too.
     pub allow_guests: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a config, told so that an admin can put it right.
+//! Errors and warnings of a config, told so that an admin can put it right.
 
 use std::{fmt, path::PathBuf};
 
@@ -11,7 +11,7 @@ pub struct Problem {
     pub line: usize,
     /// The key with its parents (`rc_login.address.per_second`); empty if the file itself is wrong.
     pub key: String,
-    /// What is wrong: the value (never a secret's) and what is allowed.
+    /// The fault: the value (never a secret's) and what is allowed.
     pub text: String,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a config.
+/// All faults of a config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigError {
     /// The problems in the order they were found; at least one.
@@ -52,21 +52,20 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// How much a [`Warning`] matters.
+/// The weight of a [`Warning`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// Something the admin asked for does not happen.
+    /// Something that the admin asked for does not happen.
     Warn,
     /// Nothing is lost: the key is simply not needed here.
     Note,
 }
 
-/// Something an admin should know though the server starts.
+/// A fact that an admin should know although the server starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Warning {
-    /// How much it matters.
     pub weight: Weight,
-    /// Where it stands and what it means, in the form of a [`Problem`].
+    /// The place and the meaning of it, in the form of a [`Problem`].
     pub problem: Problem,
 }
 

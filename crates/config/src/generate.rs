@@ -4,16 +4,14 @@ use std::{fmt::Write, path::PathBuf};
 
 use crate::secret::random_text;
 
-/// What a new config is to say.
+/// The contents of a new config.
 #[derive(Clone, Debug)]
 pub struct Generate {
-    /// `server_name`.
     pub server_name: String,
     /// Folder of the log config and the signing key, absolute.
     pub config_directory: PathBuf,
     /// Folder of the data, absolute.
     pub data_directory: PathBuf,
-    /// `report_stats`.
     pub report_stats: bool,
     /// Listen on every address instead of this machine's own only.
     pub open_private_ports: bool,

@@ -11,14 +11,14 @@ use crate::{
     yaml::{Node, Value},
 };
 
-/// What becomes of a key.
+/// The effect of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It has its effect.
+    /// The key has its effect.
     Used,
     /// Synapse does something with it that Myelin does not do yet.
     Later,
-    /// As [`Status::Later`], and on by itself in Synapse: who sets it is told unless it is switched off.
+    /// As [`Status::Later`], and on by itself in Synapse: an admin who sets the key is told, unless it is switched off.
     Lost,
     /// It keeps somebody out or something closed, and does not work yet: who asks for it may not start without it.
     Refused,
@@ -35,13 +35,13 @@ pub enum Status {
 /// A key of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// With its parents: `listeners[].port`.
+    /// The key with its parents: `listeners[].port`.
     pub name: &'static str,
-    /// What becomes of it.
+    /// The effect of the key.
     pub status: Status,
     /// Synapse's default as JSON; empty if it has none.
     pub default: &'static str,
-    /// What is lost, or what to use instead.
+    /// The loss for an admin who sets the key, or the key to use instead.
     pub note: &'static str,
 }
 
@@ -67,7 +67,7 @@ pub static KEYS: LazyLock<BTreeMap<&'static str, Key>> = LazyLock::new(|| {
     keys
 });
 
-/// What the table says of the keys of a document.
+/// The keys of a document as the table judges them.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     /// Keys that have no effect, and those that nobody knows.
@@ -86,7 +86,7 @@ pub(crate) fn check(document: &Document) -> Checked {
     checked
 }
 
-/// What to tell of a key that nobody knows.
+/// The text that tells of a key that nobody knows.
 pub(crate) fn unknown_text<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> String {
     match nearest(key, known) {
         Some(near) => format!("not a known key; did you mean `{near}`?"),

@@ -38,14 +38,14 @@ use sections::{
 };
 pub use source::list_files;
 
-/// Where to read the config from.
+/// The places from which the config is read.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// Files, and folders of `*.yaml` files, in order: top-level keys of later ones replace those of earlier ones.
     pub paths: Vec<PathBuf>,
-    /// Where keys are looked for that have no path in the config. Default: the folder of the last file.
+    /// The folder of keys that have no path in the config. Default: the folder of the last file.
     pub config_directory: Option<PathBuf>,
-    /// Where data go that have no path in the config. Default: `data` in the config folder.
+    /// The folder of data that have no path in the config. Default: `data` in the config folder.
     pub data_directory: Option<PathBuf>,
     /// Whether secrets may stand in the config itself. Default: true.
     pub secrets_in_config: bool,
@@ -73,48 +73,46 @@ impl Default for Sources {
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who the server is.
+    /// The server's name, its URL, and the settings of the process.
     pub server: Server,
-    /// What it listens on.
+    /// The sockets that it listens on.
     pub listeners: Vec<Listener>,
     /// Its TLS files, if both are given.
     pub tls: Option<Tls>,
-    /// Its database.
     pub database: Database,
     /// `log_config`: the file of Python's logging configuration.
     pub log_config: Option<PathBuf>,
-    /// Its keys and secrets.
+    /// The server's keys and secrets.
     pub signing: Signing,
-    /// Who may make an account.
+    /// The rules on who may make an account.
     pub registration: Registration,
-    /// How long sessions live.
+    /// The time for which sessions and tokens hold.
     pub sessions: Sessions,
-    /// Passwords.
+    /// Login by password, and the demands on new passwords.
     pub password: Password,
-    /// How often things may be done.
+    /// The rates at which things may be done.
     pub ratelimits: RateLimits,
-    /// Rooms.
+    /// The settings of rooms, aliases and the public list.
     pub rooms: Rooms,
-    /// Profiles, presence, directory.
+    /// Profiles, presence and the user directory.
     pub users: Users,
-    /// Bridges and bots.
+    /// Application services: bridges and bots.
     pub appservices: Vec<AppService>,
-    /// Media.
+    /// The folder of media, and their sizes.
     pub media: Media,
-    /// Calls.
+    /// The relays for calls.
     pub turn: Turn,
-    /// Well-known documents.
+    /// The documents under `/.well-known/matrix`.
     pub well_known: WellKnown,
-    /// Myelin's own keys.
+    /// Myelin's own keys, under `myelin:`.
     pub own: Own,
 }
 
 /// A config that was read.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The settings.
     pub config: Config,
-    /// What the admin should know.
+    /// The warnings that the admin should read.
     pub warnings: Vec<Warning>,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,

@@ -30,7 +30,7 @@ pub(crate) struct Reader<'a> {
 pub(crate) struct Found<'a> {
     pub node: &'a Node,
     pub file: &'a Path,
-    /// With list indexes: `listeners[0].port`.
+    /// The path of the key, with list indexes: `listeners[0].port`.
     pub path: String,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Found<'a> {
 pub(crate) struct Section<'a> {
     pub reader: &'a Reader<'a>,
     path: String,
-    /// As in the table of keys: `listeners[].port`.
+    /// The path of the section as in the table of keys: `listeners[]`.
     pattern: String,
     place: Place<'a>,
 }
@@ -56,6 +56,7 @@ fn join(parent: &str, key: &str) -> String {
 }
 
 impl<'a> Reader<'a> {
+    /// Begin to read a document. `warnings` are those that reading its files gave.
     pub fn new(document: &'a Document, sources: &'a Sources, warnings: Vec<Warning>) -> Self {
         Reader {
             document,
@@ -66,6 +67,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The section that is the whole document.
     pub fn root(&'a self) -> Section<'a> {
         Section { reader: self, path: String::new(), pattern: String::new(), place: Place::Root }
     }
@@ -124,6 +126,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether the document has the section.
     pub fn is_present(&self) -> bool {
         !matches!(self.place, Place::Absent)
     }
@@ -179,6 +182,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Note a warning about a key, at its place if the document has it.
     pub fn warn(&self, key: &str, text: String) {
         let found = self.find_nullable(key);
         self.reader.warnings.borrow_mut().push(Warning {
@@ -192,6 +196,7 @@ impl<'a> Section<'a> {
         });
     }
 
+    /// A truth value; text and numbers that Synapse takes for one count. A wrong value is noted as a fault and gives the default.
     #[must_use]
     pub fn bool(&self, key: &str, default: bool) -> bool {
         let Some(found) = self.find(key) else { return default };
@@ -209,6 +214,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text. A wrong value is noted as a fault and gives `None`.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
         let found = self.find(key)?;
@@ -221,6 +227,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text, or a whole number as text.
     #[must_use]
     pub fn text_or_number(&self, key: &str) -> Option<String> {
         match &self.find(key)?.node.value {
@@ -229,6 +236,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A whole number in a range. A wrong value is noted as a fault and gives `None`.
     #[must_use]
     pub fn int(&self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let found = self.find(key)?;
@@ -301,6 +309,7 @@ impl<'a> Section<'a> {
         value
     }
 
+    /// A list of texts. Each wrong item is noted as a fault and left out.
     #[must_use]
     pub fn texts(&self, key: &str) -> Option<Vec<String>> {
         let found = self.find(key)?;
@@ -324,6 +333,7 @@ impl<'a> Section<'a> {
         Some(texts)
     }
 
+    /// One of some names. Another one is noted as a fault and gives the default.
     #[must_use]
     pub fn choice<T: Clone>(&self, key: &str, choices: &[(&str, T)], default: T) -> T {
         let Some(found) = self.find(key) else { return default };

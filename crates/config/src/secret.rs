@@ -31,12 +31,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What to do when the file that `<key>_path` names is not there.
+/// The answer to a missing file that `<key>_path` names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Tell the admin.
+    /// The missing file is a fault of the config.
     Refuse,
-    /// Make one up and keep it there, as Synapse does.
+    /// A new secret is made up and kept there, as Synapse does.
     Create,
 }
 

@@ -1,5 +1,5 @@
 //! The hot paths of the rules, counted: see docs/testing.md, "Budgets".
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench that cannot go on should stop")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
 
 mod fixture;
 

@@ -1,7 +1,8 @@
-//! How long it takes to resolve a fork, beside ruma, which must give the same state.
+//! The time that it takes to resolve a fork, beside ruma, which must give the same state.
 //!
-//! `cargo bench -p myelin-events --bench resolution`. The largest cases of ruma take gigabytes; `-- --skip ruma` leaves them out.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench that cannot go on should stop")]
+//! `cargo bench -p myelin-events --bench resolution`. The largest cases of ruma take gigabytes; `-- --skip ruma` leaves
+//! them out.
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
 
 mod fixture;
 
@@ -31,7 +32,7 @@ fn resolve_apart(bencher: Bencher<'_, '_>, size: Size) {
     bencher.bench_local(|| fork.resolve_indexed(black_box(&states)));
 }
 
-/// Without an index of auth chains.
+/// Resolve without an index of auth chains.
 #[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
 fn resolve_walking(bencher: Bencher<'_, '_>, size: Size) {
     let fork = Fork::of(size);

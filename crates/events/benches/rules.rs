@@ -1,7 +1,7 @@
-//! How long it takes to make an event, to read, check and sign it, and to write it for clients.
+//! The time that it takes to make an event, to read, check and sign it, and to write it for clients.
 //!
 //! `cargo bench -p myelin-events --bench rules`
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench that cannot go on should stop")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
 
 mod fixture;
 

@@ -1,7 +1,7 @@
-//! What users keep about themselves and the server reads (client-server API, "Client Config").
+//! The account data that the server itself reads (client-server API, "Client Config").
 //!
-//! Clients wrote it, in whatever form. Each part is read by itself: one that is malformed has no effect, and the others keep
-//! theirs.
+//! Clients wrote it, in whatever form. Each part is read by itself: one that is malformed has no effect, and the others
+//! keep theirs.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub const PUSH_RULES: &str = "m.push_rules";
 /// The type of [`blocks_invites`].
 pub const INVITE_PERMISSION_CONFIG: &str = "m.invite_permission_config";
 
-/// Whom the user ignores, by the content of `m.ignored_user_list`. What is no user ID ignores nobody.
+/// The users whom the user ignores, by the content of `m.ignored_user_list`. A key that is no user ID ignores nobody.
 pub fn ignored_users(content: &str) -> HashSet<OwnedUserId> {
     let content: Value = serde_json::from_str(content).unwrap_or_default();
     let users = content.get("ignored_users").and_then(Value::as_object);

@@ -17,14 +17,13 @@ use crate::{
     version::RoomVersion,
 };
 
-/// What an event is made of before it is hashed and signed.
+/// The parts of an event before it is hashed and signed.
 #[derive(Clone, Copy)]
 pub struct NewEvent<'a> {
     /// The room. `None` for the create event of version 12, whose hash will be the room ID.
     pub room_id: Option<&'a RoomId>,
-    /// Who sends it: a user of this server.
+    /// The user of this server who sends it.
     pub sender: &'a UserId,
-    /// The type.
     pub event_type: &'a str,
     /// The state key, for state events.
     pub state_key: Option<&'a str>,
@@ -36,8 +35,8 @@ pub struct NewEvent<'a> {
     pub prev_events: &'a [OwnedEventId],
     /// The state events of [`crate::auth::auth_types_for`].
     pub auth_events: &'a [OwnedEventId],
-    /// For versions 1 and 2 only: the reference hashes of `prev_events` and `auth_events` ([`Pdu::reference_hash`]). References to events
-    /// that are not in it go out without a hash, which servers accept.
+    /// The reference hashes, for versions 1 and 2 only: those of `prev_events` and `auth_events`
+    /// ([`Pdu::reference_hash`]). References to events that are not in it go out without a hash, which servers accept.
     pub reference_hashes: Option<&'a BTreeMap<OwnedEventId, String>>,
     /// One more than the greatest depth of `prev_events`. Cut off at what canonical JSON can say.
     pub depth: i64,
@@ -45,7 +44,7 @@ pub struct NewEvent<'a> {
     pub origin_server_ts: u64,
 }
 
-/// Why an event cannot be made.
+/// The reason why an event cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The content is not an object of canonical JSON: a float or a number too large, for example.

@@ -15,10 +15,10 @@ use crate::number::{self, NumberTexts};
 /// The largest integer that strict canonical JSON allows, and its negative the smallest.
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 
-/// Why a text has no canonical form.
+/// The reason why a text has no canonical form.
 #[derive(Debug, thiserror::Error)]
 pub enum CanonicalError {
-    /// Not JSON, nested deeper than 128 levels, or with numbers that strict canonical JSON refuses.
+    /// The text is no JSON, is nested deeper than 128 levels, or has numbers that strict canonical JSON refuses.
     #[error("no canonical JSON: {0}")]
     Invalid(#[from] serde_json::Error),
 }

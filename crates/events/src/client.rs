@@ -23,18 +23,19 @@ pub fn client_json(event: &Event, version: RoomVersion) -> &str {
     event.client_json.get_or_init(|| render(event, version).into())
 }
 
-/// Where events stand, and so whether they say which room they are of.
+/// The format of events, which depends on the place where they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// With `room_id`: events by themselves.
+    /// Events by themselves, which say by `room_id` which room they are of.
     Room,
-    /// Without `room_id`: in `/sync`, where the room is known.
+    /// Events in `/sync`, where the room is known: without `room_id`.
     Sync,
-    /// As servers exchange them (`event_format: federation` of filters).
+    /// Events in the form in which servers exchange them (`event_format: federation` of filters).
     Federation,
 }
 
-/// What `unsigned` says to one reader. Nothing is written for what is `None`; without any there is no `unsigned`.
+/// The contents of `unsigned` for one reader. Nothing is written for what is `None`; without any there is no
+/// `unsigned`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unsigned<'a> {
     /// The milliseconds since the event was sent.
@@ -43,7 +44,7 @@ pub struct Unsigned<'a> {
     pub transaction_id: Option<&'a str>,
     /// The content of the state event that it replaced, as JSON.
     pub prev_content: Option<&'a str>,
-    /// Who sent the state event that it replaced.
+    /// The user who sent the state event that it replaced.
     pub prev_sender: Option<&'a UserId>,
     /// The state event that it replaced.
     pub replaces_state: Option<&'a EventId>,

@@ -27,7 +27,7 @@ pub(crate) const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-/// Why a signing key file cannot be read.
+/// The reason why a signing key file cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
     /// There is no key in it.

@@ -64,7 +64,7 @@ impl<'a> Iterator for NumberTexts<'a> {
     }
 }
 
-/// What follows the string that the text begins within.
+/// The text that follows the string which the text begins within.
 fn after_string(mut text: &str) -> Option<&str> {
     loop {
         let end = text.find(['"', '\\'])?;

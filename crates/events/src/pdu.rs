@@ -22,23 +22,23 @@ use crate::{
 /// A persistent data unit: an event in the format of its room version. Immutable, to be shared in an `Arc`.
 #[derive(Debug, Clone)]
 pub struct Pdu {
-    /// The version of the room.
+    /// The room version, by whose format it was read.
     pub version: RoomVersion,
     /// The event ID: given by the sending server in versions 1 and 2, else the reference hash.
     pub event_id: OwnedEventId,
     /// The room. For the create event of version 12, which has no `room_id`, it comes from the event ID.
     pub room_id: OwnedRoomId,
-    /// Who sent it.
+    /// The user who sent it.
     pub sender: OwnedUserId,
-    /// The type.
     pub event_type: Box<str>,
     /// The state key of a state event.
     pub state_key: Option<Box<str>>,
-    /// When its server says it was sent, in milliseconds since the Unix epoch. Times before it read as 0.
+    /// The time at which its server says that it was sent, in milliseconds since the Unix epoch. Times before it read
+    /// as 0.
     pub origin_server_ts: u64,
     /// Its depth in the event graph.
     pub depth: i64,
-    /// The events before it.
+    /// The events that it was built upon.
     pub prev_events: Box<[OwnedEventId]>,
     /// The state events that entitle the sender to send it.
     pub auth_events: Box<[OwnedEventId]>,
@@ -50,7 +50,7 @@ pub struct Pdu {
     content: Range<u32>,
 }
 
-/// Why a text is not an event of a room version.
+/// The reason why a text is not an event of a room version.
 #[derive(Debug, thiserror::Error)]
 pub enum PduError {
     /// It is no canonical JSON.
@@ -67,16 +67,12 @@ pub enum PduError {
     },
     /// A field is longer than it may be.
     #[error("`{field}` is too long")]
-    FieldTooLong {
-        /// The field.
-        field: &'static str,
-    },
+    FieldTooLong { field: &'static str },
     /// A field has a value that the room version does not allow.
     #[error("`{field}` is not allowed as it is: {reason}")]
     BadField {
-        /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The fault of its value.
         reason: &'static str,
     },
 }
@@ -307,7 +303,7 @@ pub fn content_of(json: &str) -> Option<&str> {
     serde_json::from_str::<ContentOnly<'_>>(json).ok().map(|event| event.content.get())
 }
 
-/// Where a part of a text stands in it.
+/// The place of a part of a text in it, in bytes.
 fn span(whole: &str, part: &str) -> Range<u32> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     to_u32(start)..to_u32(start + part.len())

@@ -36,7 +36,7 @@ impl PushEvent {
     }
 }
 
-/// What push rules ask about the room, made once for all its users.
+/// The facts about a room that push rules ask for, gathered once for all its users.
 pub struct PushRoom {
     room_id: OwnedRoomId,
     member_count: UInt,
@@ -80,12 +80,12 @@ impl PushRoom {
     }
 }
 
-/// What an event does to a user.
+/// The effect of an event on a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PushVerdict {
     /// It counts as a notification and goes to pushers.
     pub notify: bool,
-    /// It is highlighted.
+    /// The notification is highlighted. It never is without `notify`.
     pub highlight: bool,
 }
 

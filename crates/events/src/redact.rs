@@ -31,7 +31,7 @@ pub fn prune(event: &Event, version: RoomVersion) -> Event {
     }
 }
 
-/// What is signed and hashed into the event ID: the redacted form without signatures.
+/// The text that is signed and hashed into the event ID: the redacted form without signatures.
 pub(crate) fn signable(members: &Members<'_>, version: RoomVersion) -> String {
     write_redacted(members, version, false)
 }
@@ -113,7 +113,7 @@ pub fn redact_content<'a>(
     Cow::Owned(out)
 }
 
-/// Of a `third_party_invite` only `signed` is kept; what is no object has none, and goes.
+/// A `third_party_invite` of which only `signed` is kept. `None` if it is no object.
 fn keep_signed(invite: &str) -> Option<String> {
     let members: Members<'_> = serde_json::from_str(invite).ok()?;
     let mut out = String::new();

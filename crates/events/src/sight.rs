@@ -1,4 +1,4 @@
-//! What one user sees of one room: the one place where every read path asks.
+//! The view that one user has of one room: the one place where every read path asks.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see},
 };
 
-/// Since when, with the newest last.
+/// The values that held in turn, each from its position on, with the newest last.
 type Changes<T> = Vec<(StreamPos, T)>;
 
 /// One user's view of one room: how its history visibility and the user's membership changed over time.
@@ -20,7 +20,7 @@ pub struct Sight {
     user_id: OwnedUserId,
     visibilities: Changes<HistoryVisibility>,
     memberships: Changes<Membership>,
-    /// Up to where the user was last in the room. `None`: never was.
+    /// The position up to which the user was last in the room. `None`: the user never was.
     joined_upto: Option<StreamPos>,
     ignored: Arc<HashSet<OwnedUserId>>,
     erased: Arc<HashSet<OwnedUserId>>,
@@ -59,12 +59,12 @@ impl Sight {
         }
     }
 
-    /// Whose view it is.
+    /// The user whose view it is.
     pub fn user_id(&self) -> &UserId {
         &self.user_id
     }
 
-    /// Whom the user ignores.
+    /// The users whom the user ignores.
     pub fn ignored(&self) -> &HashSet<OwnedUserId> {
         &self.ignored
     }
@@ -79,8 +79,8 @@ impl Sight {
         at(&self.memberships, pos)
     }
 
-    /// Up to where the user was last in the room: the position of the event that ended it, or the greatest there is if the user
-    /// is in the room now. `None` if the user never was.
+    /// The position up to which the user was last in the room: that of the event that ended it, or the greatest there
+    /// is if the user is in the room now. `None` if the user never was.
     pub fn joined_upto(&self) -> Option<StreamPos> {
         self.joined_upto
     }
@@ -147,7 +147,7 @@ fn is_hidden(event: &Event) -> bool {
     matches!(&*event.event_type, "m.room.aliases" | "org.matrix.dummy_event")
 }
 
-/// What holds at a position.
+/// The value that holds at a position.
 fn at<T: Copy>(changes: &Changes<T>, pos: StreamPos) -> Option<T> {
     let after = changes.partition_point(|(since, _)| *since <= pos);
     after.checked_sub(1).and_then(|last| changes.get(last)).map(|(_, value)| *value)

@@ -11,10 +11,10 @@ use crate::{
     redact,
 };
 
-/// What hash and signatures say of an event.
+/// The answer of hash and signatures to an event.
 #[derive(Debug)]
 pub enum Verdict {
-    /// All hold.
+    /// The hash and all signatures hold.
     Good,
     /// The signatures hold but the content is not what was hashed: the event goes on in this redacted form.
     Redacted(Box<Pdu>),
@@ -39,7 +39,7 @@ pub fn verify(pdu: &Pdu, keys: &impl PublicKeys) -> Result<Verdict, PduError> {
 }
 
 /// The servers that must have signed: the sender's (but for third-party invites), in versions 1 and 2 that of the event ID, and since
-/// version 8 that of who authorised a restricted join. Only joins ask for the latter: on another membership the field entitles to
+/// version 8 that of the user who authorised a restricted join. Only joins ask for the latter: on another membership the field entitles to
 /// nothing, and servers take such events without that signature.
 pub fn signing_servers(pdu: &Pdu) -> Vec<OwnedServerName> {
     let content: Members<'_> = if &*pdu.event_type == "m.room.member" {
@@ -88,7 +88,7 @@ fn signatures_of<'a>(members: &Members<'a>, server: &ServerName) -> Option<Membe
     serde_json::from_str(servers.get(server.as_str())?.get()).ok()
 }
 
-/// At least one signature by a known key, and none by a known key that is wrong.
+/// Whether there is a signature by a known key, and none by a known key that is wrong.
 fn is_signed_by(
     members: &Members<'_>,
     message: &str,

@@ -14,7 +14,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A room version that Myelin knows whole: its format, auth rules, redaction and state resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "the numbers of the spec say all there is to say")]
 pub enum RoomVersion {
     V1 = 1,
     V2 = 2,

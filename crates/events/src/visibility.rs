@@ -1,20 +1,21 @@
-//! Who may see an event: history visibility for users and servers (client-server API, "Room history visibility"), and ignored users.
+//! Visibility: the users and servers that may see an event (client-server API, "Room history visibility"), and ignored
+//! users.
 
 use myelin_model::Membership;
 use ruma::{ServerName, UserId};
 use serde::Deserialize;
 
-/// Since when members see a room's history.
+/// The part of a room's history that its members see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum HistoryVisibility {
-    /// Everybody sees it, members or not.
+    /// The whole of it, which everybody sees, members or not.
     WorldReadable,
-    /// Members see all of it. The default.
+    /// The whole of it. This is the default.
     #[default]
     Shared,
-    /// Members see it since they were invited.
+    /// The part since they were invited.
     Invited,
-    /// Members see it since they joined.
+    /// The part since they joined.
     Joined,
 }
 

@@ -1,4 +1,4 @@
-//! From the credentials of a request to the proven identity of its caller.
+//! Authentication: from the credentials of a request to the proven identity of its caller.
 
 use http::request::Parts;
 use myelin_accounts::{
@@ -23,10 +23,10 @@ use crate::{
 /// There is no way to write a handler that forgets this: the endpoint type picks the implementation, and the
 /// caller's type is what the handler gets.
 pub trait Authenticate: AuthScheme {
-    /// Who called.
+    /// The identity of a caller that has proved it: an [`Actor`], an `Option` of one, or `()` where nobody is asked.
     type Requester: Send;
 
-    /// What the endpoint asks for.
+    /// The kind of authentication that the endpoint asks for.
     const KIND: AuthKind;
 
     /// Check the credentials.

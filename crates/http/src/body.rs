@@ -13,7 +13,7 @@ use crate::ApiError;
 /// The size of a request's body: as much as Synapse takes.
 pub(crate) const BODY_SIZE_BYTES_MAX: usize = 200 * 65_536;
 
-/// How long a body may take to come, all of it: a client that stalls must not hold a connection for ever.
+/// The time in which the whole body must come. A client that stalls must not hold a connection for ever.
 const BODY_READ_MAX: Duration = Duration::from_secs(120);
 
 pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -52,7 +52,8 @@ impl From<FromHttpRequestError> for ApiError {
 }
 
 impl From<serde_json::Error> for ApiError {
-    /// For request bodies only: what we cannot write ourselves is [`ApiError::internal`].
+    /// Blames the client. It is meant for request bodies only: a failure to write JSON of our own is
+    /// [`ApiError::internal`].
     fn from(error: serde_json::Error) -> Self {
         use serde_json::error::Category;
         match error.classify() {

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The address that a request comes from.
 
 use std::{convert::Infallible, net::IpAddr};
 
@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use crate::forwarded;
 
-/// What the listener that accepted a connection knows of it. The listener puts it into each request's extensions.
+/// The facts about a listener that its requests carry. The listener puts them into the extensions of each request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Listener {
     /// The other end of the connection. `None` for unix sockets.

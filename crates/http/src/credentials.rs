@@ -1,4 +1,4 @@
-//! What a request brings to prove who it is from.
+//! The credentials that a request brings to prove who sent it.
 
 use axum::extract::Query;
 use http::{StatusCode, header::AUTHORIZATION, request::Parts};

@@ -1,5 +1,5 @@
-//! What a server that is blocked by its configuration (`hs_disabled`) refuses, as Synapse does: logging in, registering,
-//! `/sync`, making rooms and sending events. Reading goes on.
+//! The requests that a server refuses while its configuration blocks it (`hs_disabled`), as Synapse does: logging in,
+//! registering, `/sync`, making rooms and sending events. Reading goes on.
 
 use http::{Method, StatusCode};
 use myelin_accounts::Accounts;

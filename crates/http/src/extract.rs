@@ -22,7 +22,7 @@ pub struct Ruma<T: IncomingRequest<Authentication: Authenticate>> {
     pub body: T,
     /// The caller. `()` for endpoints without authentication.
     pub requester: <T::Authentication as Authenticate>::Requester,
-    /// Where the request comes from.
+    /// The address that the request comes from.
     pub address: ClientAddress,
 }
 
@@ -46,15 +46,15 @@ where
 /// A request as it came, together with the proven identity of its caller: for endpoints where ruma's type is slower
 /// or stricter than the endpoint may be. `A` is what the endpoint asks for, as ruma names it.
 pub struct Raw<A: Authenticate = AccessToken> {
-    /// The caller.
+    /// The caller. `()` for endpoints without authentication.
     pub requester: A::Requester,
     /// The parameters of the path, percent-decoded, in their order.
     pub path: Vec<String>,
     /// The body, at most as long as a body may be.
     pub body: Bytes,
-    /// Method, URI and headers.
+    /// The method, URI and headers.
     pub parts: Parts,
-    /// Where the request comes from.
+    /// The address that the request comes from.
     pub address: ClientAddress,
 }
 

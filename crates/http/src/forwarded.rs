@@ -1,4 +1,4 @@
-//! Whom a reverse proxy names as the client.
+//! The client's address as a reverse proxy names it.
 
 use std::net::IpAddr;
 

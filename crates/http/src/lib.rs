@@ -1,5 +1,5 @@
-//! What all HTTP surfaces share: the router, the extractors with proof of the caller, the response, the error and the
-//! rate limits.
+//! The parts that all HTTP surfaces share: the router, the extractors with proof of the caller, the response, the error
+//! and the rate limits.
 
 mod auth;
 mod body;

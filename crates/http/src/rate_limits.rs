@@ -14,18 +14,19 @@ use parking_lot::Mutex;
 
 use crate::ApiError;
 
-/// How many keys a limit remembers.
+/// The number of keys that a limit remembers.
 const KEYS_MAX: usize = 50_000;
 
-/// How many keys are looked at for each new one: more than one, so that what is empty goes faster than new keys come.
+/// The number of keys that are looked at for each new one. It is more than one, so that empty buckets go faster than
+/// new keys come.
 const KEYS_LOOKED_AT: usize = 2;
 
-/// How often, and how many at once.
+/// A rate of actions: how often they may come in the long run, and how many at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateLimit {
     /// Actions per second in the long run.
     pub per_second: f64,
-    /// Actions at once.
+    /// The number of actions that may come at once.
     pub burst_count: f64,
 }
 
@@ -57,7 +58,7 @@ macro_rules! rate_limits {
             }
         }
 
-        /// What has been done of late, against each limit.
+        /// The limiters of a node, with the actions that have been done of late.
         #[derive(Debug)]
         pub struct Limiters {
             $($(#[$doc])* pub $name: Limiter,)*
@@ -74,43 +75,43 @@ macro_rules! rate_limits {
 rate_limits! {
     /// `rc_message`: sending, by user.
     message = 0.2, 10.0;
-    /// `rc_registration`: by address.
+    /// `rc_registration`: registering, by address.
     registration = 0.17, 3.0;
-    /// `rc_registration_token_validity`: by address.
+    /// `rc_registration_token_validity`: asking whether a registration token is valid, by address.
     registration_token_validity = 0.1, 5.0;
-    /// `rc_login.address`.
+    /// `rc_login.address`: logging in, by address.
     login_address = 0.003, 5.0;
-    /// `rc_login.account`.
+    /// `rc_login.account`: logging in, by account.
     login_account = 0.003, 5.0;
-    /// `rc_login.failed_attempts`: by account.
+    /// `rc_login.failed_attempts`: failures to log in, by account.
     login_failed_attempts = 0.17, 3.0;
     /// `rc_admin_redaction`: by user. As `rc_message` unless it is configured.
     admin_redaction = 0.2, 10.0;
-    /// `rc_joins.local`: by user.
+    /// `rc_joins.local`: joining rooms that this server is in, by user.
     joins_local = 0.1, 10.0;
-    /// `rc_joins.remote`: by user.
+    /// `rc_joins.remote`: joining other rooms, by user.
     joins_remote = 0.01, 10.0;
-    /// `rc_joins_per_room`.
+    /// `rc_joins_per_room`: joins, by room.
     joins_per_room = 1.0, 10.0;
     /// `rc_3pid_validation`: by address and by third-party identifier.
     threepid_validation = 0.003, 5.0;
-    /// `rc_invites.per_room`.
+    /// `rc_invites.per_room`: invites, by room.
     invites_per_room = 0.3, 10.0;
-    /// `rc_invites.per_user`: by who is invited.
+    /// `rc_invites.per_user`: invites, by the user who is invited.
     invites_per_user = 0.003, 5.0;
-    /// `rc_invites.per_issuer`: by who invites.
+    /// `rc_invites.per_issuer`: invites, by the user who sends them.
     invites_per_issuer = 0.3, 10.0;
-    /// `rc_third_party_invite`: by user.
+    /// `rc_third_party_invite`: invites by e-mail or phone number, by user.
     third_party_invite = 0.2, 10.0;
-    /// `rc_presence.per_user`.
+    /// `rc_presence.per_user`: changes of presence, by user.
     presence_per_user = 0.1, 1.0;
-    /// `rc_reports`: by user.
+    /// `rc_reports`: reports of users, rooms and events, by user.
     reports = 1.0, 5.0;
-    /// `rc_room_creation`: by user.
+    /// `rc_room_creation`: making rooms, by user.
     room_creation = 0.016, 10.0;
-    /// `rc_user_directory`: by user.
+    /// `rc_user_directory`: searches in the user directory, by user.
     user_directory = 0.016, 200.0;
-    /// `rc_profile`: by user.
+    /// `rc_profile`: changes of profiles, by user.
     profile = 1.0, 500.0;
     /// Asking whether names are free, by address. No key, in Synapse neither.
     username_availability = 1.0, 10.0;
@@ -120,12 +121,12 @@ rate_limits! {
     hierarchy = 5.0, 10.0;
 }
 
-/// All rate limits of a node. Cheap to clone.
+/// All rate limits of a node. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RateLimits(Arc<Limiters>);
 
 impl RateLimits {
-    /// Nothing has been done yet.
+    /// Begin with empty buckets.
     pub fn new(settings: &RateLimitSettings) -> Self {
         Self(Arc::new(Limiters::new(settings)))
     }
@@ -139,7 +140,7 @@ impl std::ops::Deref for RateLimits {
     }
 }
 
-/// How full a bucket is, and since when it leaks.
+/// The fill of a bucket, in actions, at one time. It leaks from then on.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     actions: f64,
@@ -147,7 +148,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// What is left in it.
+    /// The fill at `now`, in actions, after the leak since the last one was counted.
     fn actions_at(&self, now: Instant, limit: RateLimit) -> f64 {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
         (self.actions - seconds * limit.per_second).max(0.0)
@@ -198,7 +199,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Nothing has been done yet.
+    /// Begin with empty buckets.
     pub fn new(limit: RateLimit) -> Self {
         Self { limit, buckets: Mutex::default() }
     }

@@ -13,27 +13,26 @@ use ruma::api::{IncomingRequest, path_builder::PathBuilder as _};
 
 use crate::{ApiError, Authenticate, wrap};
 
-/// What an endpoint asks of its caller.
+/// The authentication that an endpoint asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthKind {
-    /// Nothing.
+    /// The endpoint asks for no token.
     None,
-    /// A token counts, but need not be there.
+    /// The endpoint takes a token, but does without.
     Optional,
-    /// A token.
+    /// The endpoint refuses callers without a token.
     Required,
 }
 
 /// A mounted endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The method.
     pub method: Method,
     /// The path, with parameters as `{name}`.
     pub path: String,
-    /// What it is called in metrics and traces.
+    /// The name of the endpoint in metrics and traces.
     pub name: &'static str,
-    /// What it asks of its caller.
+    /// The authentication that the endpoint asks for.
     pub auth: AuthKind,
 }
 
@@ -51,7 +50,7 @@ impl<S: Clone + Send + Sync + 'static> Default for RumaRouter<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> RumaRouter<S> {
-    /// Nothing is mounted yet.
+    /// Begin without any route.
     pub fn new() -> Self {
         Self { router: Router::new(), routes: vec![] }
     }
@@ -123,7 +122,7 @@ impl<S: Clone + Send + Sync + 'static> RumaRouter<S> {
         self
     }
 
-    /// Everything that is mounted.
+    /// All mounted routes.
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }

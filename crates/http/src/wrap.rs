@@ -1,5 +1,5 @@
-//! What is done around every request: its id, span and metrics, the headers for pages of other origins, and what
-//! happens when a handler panics.
+//! The frame around every request: its id, span and metrics, the headers for pages of other origins, and the answer
+//! when a handler panics.
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -24,7 +24,7 @@ const REQUEST_ID_LENGTH_BYTES_MAX: usize = 64;
 /// would be a name of its own in metrics.
 const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 
-/// What an unknown path is called in metrics: its own name would let strangers fill them.
+/// The name of all unknown paths in metrics. Under their own names, strangers could fill them.
 const UNKNOWN: &str = "unrecognized";
 
 pub(crate) async fn wrap(

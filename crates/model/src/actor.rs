@@ -1,15 +1,14 @@
-//! Who acts: a user, an application service, an admin or the server itself.
+//! The party that acts: a user, an application service, an admin or the server itself.
 
 use std::ops::Deref;
 
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId};
 
-/// Who acts, and in whose name. Every use case that acts for somebody takes one.
+/// The party that acts, and the user in whose name it does. Every use case that acts for somebody takes one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor {
     /// The user in whose name everything is done.
     pub user_id: OwnedUserId,
-    /// The user is a guest.
     pub is_guest: bool,
     /// The party that does it.
     pub agent: Agent,
@@ -18,7 +17,7 @@ pub struct Actor {
 /// The party that does something in a user's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Agent {
-    /// The user itself.
+    /// The user, through a client of its own.
     User {
         /// The device that the access token was issued to. `None` for a token that an admin made to log in as the user.
         device_id: Option<OwnedDeviceId>,
@@ -41,10 +40,7 @@ pub enum Agent {
         rate_limit: Option<RateLimitOverride>,
     },
     /// An admin of this server, for another user.
-    Admin {
-        /// The admin.
-        admin_id: OwnedUserId,
-    },
+    Admin { admin_id: OwnedUserId },
     /// The server, of its own accord: it keeps what is configured or what a user asked for before.
     Server,
 }
@@ -138,7 +134,7 @@ impl Deref for ActiveActor<'_> {
 pub struct RateLimitOverride {
     /// Actions per second. With a burst count of zero too: no limit.
     pub messages_per_second: i32,
-    /// How many actions may come at once.
+    /// The number of actions that may come at once.
     pub burst_count: i32,
 }
 

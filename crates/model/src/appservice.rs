@@ -6,8 +6,8 @@ use fancy_regex::{Regex, RegexBuilder};
 use ruma::{OwnedUserId, ServerName, UserId};
 use serde::Deserialize;
 
-/// How many steps back one match of a namespace may take. Look-ahead and back references, which Python's `re` has, make it
-/// possible to write one that would never end.
+/// The number of steps back that one match of a namespace may take. Look-ahead and back references, which Python's `re`
+/// has, make it possible to write one that would never end.
 const BACKTRACKS_MAX: usize = 100_000;
 
 /// A registration file (application service API, "Registration").
@@ -15,7 +15,7 @@ const BACKTRACKS_MAX: usize = 100_000;
 pub struct AppserviceRegistration {
     /// Its name among the application services of this server.
     pub id: String,
-    /// Where it is reached. `None`: nothing is sent to it.
+    /// The URL under which it is reached. `None`: nothing is sent to it.
     pub url: Option<String>,
     /// Its token for calls to this server.
     pub as_token: String,
@@ -23,7 +23,7 @@ pub struct AppserviceRegistration {
     pub hs_token: String,
     /// The localpart of its own user.
     pub sender_localpart: String,
-    /// What it takes care of.
+    /// The users, aliases and rooms that it takes care of.
     #[serde(default)]
     pub namespaces: AppserviceNamespaces,
     /// Rate limits hold for it. Default: they do.
@@ -36,16 +36,13 @@ pub struct AppserviceRegistration {
     pub receive_ephemeral: bool,
 }
 
-/// What an application service takes care of.
+/// The names that an application service takes care of, each list in the order of the registration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct AppserviceNamespaces {
-    /// Users.
     #[serde(default)]
     pub users: Vec<AppserviceNamespace>,
-    /// Room aliases.
     #[serde(default)]
     pub aliases: Vec<AppserviceNamespace>,
-    /// Rooms.
     #[serde(default)]
     pub rooms: Vec<AppserviceNamespace>,
 }
@@ -53,7 +50,7 @@ pub struct AppserviceNamespaces {
 /// One namespace.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AppserviceNamespace {
-    /// Nobody else may have such names.
+    /// Nobody else may have a name that matches.
     #[serde(default)]
     pub exclusive: bool,
     /// A regular expression as Python's `re` takes it, which the identifier must match from its start.
@@ -63,9 +60,9 @@ pub struct AppserviceNamespace {
 /// An application service.
 #[derive(Debug)]
 pub struct Appservice {
-    /// What the file says.
+    /// The contents of the registration file.
     pub registration: AppserviceRegistration,
-    /// Its own user.
+    /// The user that the application service itself is.
     pub sender: OwnedUserId,
     users: Vec<(bool, Regex)>,
     aliases: Vec<(bool, Regex)>,
@@ -152,7 +149,7 @@ fn is_exclusive_in(namespaces: &[(bool, Regex)], id: &str) -> bool {
     namespaces.iter().any(|(exclusive, regex)| *exclusive && regex.is_match(id).unwrap_or(true))
 }
 
-/// All application services of this server. Cheap to clone.
+/// All application services of this server. It is cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Appservices(Arc<[Appservice]>);
 

@@ -11,25 +11,21 @@ use crate::{EventNid, Membership, RoomNid, StateKeyNid, StateNid, StreamPos};
 /// Made from columns, without parsing the JSON. Immutable: a redaction makes a new one with [`Event::redacted_by`] set.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The event's number.
     pub nid: EventNid,
-    /// The room's number.
     pub room_nid: RoomNid,
-    /// The room.
     pub room_id: OwnedRoomId,
-    /// Where the event stands in the log. `None` for outliers, negative for backfilled events.
+    /// The event's place in the log. `None` for outliers, negative for backfilled events.
     pub pos: Option<StreamPos>,
-    /// The event ID.
     pub event_id: OwnedEventId,
-    /// The type, `m.room.message` for example.
+    /// The event's type, `m.room.message` for example.
     pub event_type: Box<str>,
     /// The state key of a state event.
     pub state_key: Option<Box<str>>,
     /// The number of (type, state key) of a state event.
     pub state_key_nid: Option<StateKeyNid>,
-    /// Who sent it.
+    /// The user who sent it.
     pub sender: OwnedUserId,
-    /// When its server says it was sent, in milliseconds since the Unix epoch.
+    /// The time at which its server says that it was sent, in milliseconds since the Unix epoch.
     pub origin_server_ts: u64,
     /// Its depth in the event graph.
     pub depth: i64,
@@ -45,9 +41,9 @@ pub struct Event {
     pub redacts: Option<EventNid>,
     /// The redaction that emptied this event.
     pub redacted_by: Option<EventNid>,
-    /// What the checks said of it.
+    /// The outcome of the checks on it.
     pub flags: EventFlags,
-    /// How many events of the room up to and including this one notify under the default push rules.
+    /// The number of the room's events, up to and including this one, that notify under the default push rules.
     pub notify_ordinal: i64,
     /// The transaction that a local client sent it with, while it is remembered.
     pub transaction: Option<Transaction>,
@@ -73,7 +69,7 @@ impl Event {
         !self.flags.contains(EventFlags::REJECTED) && !self.flags.contains(EventFlags::SOFT_FAILED)
     }
 
-    /// Roughly the memory that the event takes, in bytes. For caches.
+    /// The memory that the event takes, in bytes, roughly. Caches weigh events by it.
     pub fn size_bytes(&self) -> usize {
         // The client's form is about as large as the PDU without hashes and signatures.
         size_of::<Self>() + self.json.len() * 2 + self.event_id.as_str().len() * 3
@@ -83,18 +79,17 @@ impl Event {
 /// The transaction that a local client sent an event with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    /// Whose device.
+    /// The device that sent it.
     pub device_id: OwnedDeviceId,
-    /// The client's transaction ID.
     pub txn_id: Box<str>,
 }
 
-/// What the checks said of an event, as bits in the database.
+/// The outcome of the checks on an event, as bits in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventFlags(pub i16);
 
 impl EventFlags {
-    /// Nothing is said.
+    /// No flag is set.
     pub const NONE: Self = Self(0);
     /// Known but not part of the room's history here: no state, no position.
     pub const OUTLIER: Self = Self(1);

@@ -20,9 +20,9 @@ nids! {
     ///
     /// Zero is the beginning; backfilled events have negative positions.
     StreamPos,
-    /// The number of an event.
+    /// The number of an event, which a node takes from the database before it appends the event.
     EventNid,
-    /// The number of a room.
+    /// The number of a room, given when this server first hears of it.
     RoomNid,
     /// The number of a pair of event type and state key.
     StateKeyNid,

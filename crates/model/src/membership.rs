@@ -4,15 +4,15 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i16)]
 pub enum Membership {
-    /// Not in the room: left, kicked, or an invite or knock that ended.
+    /// The user is not in the room: it left or was kicked, or an invite or knock ended.
     Leave = 0,
-    /// Invited.
+    /// The user is invited.
     Invite = 1,
-    /// In the room.
+    /// The user is in the room.
     Join = 2,
-    /// Asked to be let in.
+    /// The user has asked to be let in.
     Knock = 3,
-    /// Banned.
+    /// The user is banned.
     Ban = 4,
 }
 

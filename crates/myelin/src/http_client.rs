@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-/// How long the whole exchange may take.
+/// The time that the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer, in bytes.
 const ANSWER_SIZE_BYTES_MAX: usize = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! What every room use case needs.
+//! The structure that every room use case works on, and its settings.
 
 use std::sync::Arc;
 
@@ -10,46 +10,45 @@ use serde_json::{Map, Value};
 
 use crate::{membership::AutoJoin, rules::NamingRules};
 
-/// How rooms are to be run.
+/// The settings for rooms.
 #[derive(Debug, Clone)]
 pub struct RoomSettings {
     /// The version of rooms that are made without asking for one.
     pub default_version: RoomVersion,
-    /// Which rooms are encrypted when their maker does not say.
+    /// The rooms that are encrypted although their maker does not ask for it.
     pub encrypted_by_default: EncryptedByDefault,
-    /// Who may make which alias.
+    /// The rules on who may make which alias.
     pub alias_creation_rules: NamingRules,
-    /// Who may list which room in public.
+    /// The rules on who may list which room in public.
     pub publication_rules: NamingRules,
-    /// Who makes an alias must be in the room.
+    /// A user must be in a room to give it an alias.
     pub require_membership_for_aliases: bool,
-    /// By preset, what is laid over the power levels of new rooms.
+    /// Power levels by preset. They are laid over those that a new room of this preset has.
     pub power_level_overrides: Map<String, Value>,
-    /// Whether invites carry the name and picture of who is invited.
+    /// Whether invites carry the name and picture of the invited user.
     pub profiles_in_invites: bool,
-    /// Only the server's admins may invite.
     pub only_admins_invite: bool,
-    /// Who leaves a room forgets it too.
+    /// A user who leaves a room forgets it too.
     pub forget_on_leave: bool,
-    /// Which rooms new users join by themselves.
+    /// The rooms that new users join by themselves.
     pub auto_join: AutoJoin,
-    /// Whoever is not logged in may see the public list too.
+    /// The public list may be read without logging in.
     pub public_rooms_without_auth: bool,
-    /// There is a public list at all.
+    /// There is a public list at all. Without it, the list reads as empty.
     pub room_list_enabled: bool,
     /// Users may have another name and picture in a room.
     pub per_room_profiles: bool,
 }
 
-/// Which new rooms are encrypted when their maker does not say.
+/// The new rooms that are encrypted although their maker does not ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EncryptedByDefault {
-    /// None.
+    /// No room is.
     #[default]
     Off,
-    /// Those of the private presets.
+    /// Rooms of the private presets are.
     Private,
-    /// All.
+    /// Every room is.
     All,
 }
 
@@ -73,7 +72,7 @@ impl Default for RoomSettings {
     }
 }
 
-/// The rooms of a node. Cheap to clone.
+/// The rooms of a node. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Rooms {
     inner: Arc<Inner>,

@@ -9,19 +9,17 @@ use crate::Rooms;
 /// The length of what a user says of being there.
 const STATUS_LENGTH_BYTES_MAX: usize = 1_024;
 
-/// Why presence is not shown or set.
+/// The reason why presence is not shown or set.
 #[derive(Debug, thiserror::Error)]
 pub enum PresenceError {
     /// The users share no room.
     #[error("You are not allowed to see their presence.")]
     NotShared,
-    /// The status is too long.
     #[error("status_msg is longer than {STATUS_LENGTH_BYTES_MAX} bytes")]
     StatusTooLong,
     /// The status has a NUL character in it, which cannot be stored.
     #[error("status_msg must not contain NUL characters")]
     StatusUnstorable,
-    /// The database failed.
     #[error("could not read rooms")]
     Storage(#[from] StorageError),
 }

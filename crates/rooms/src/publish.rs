@@ -9,7 +9,7 @@ use crate::{EventError, Rooms};
 /// The server's own list.
 const OWN_LIST: DirectoryList<'_> = DirectoryList { appservice_id: "", network_id: "" };
 
-/// Why a room was not listed, or not taken off the list.
+/// The reason why a room was not listed, or not taken off the list.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// This server does not know the room.

@@ -12,7 +12,7 @@ pub struct NamingRule {
     pub alias: String,
     /// A glob for the room.
     pub room_id: String,
-    /// Whether it is allowed.
+    /// The answer of the rule: whether the alias or the listing is allowed.
     pub allow: bool,
 }
 
@@ -21,18 +21,19 @@ pub struct NamingRule {
 pub struct NamingRules(pub Vec<NamingRule>);
 
 impl NamingRules {
-    /// Everybody may.
+    /// Rules that allow everything.
     pub fn allow_all() -> Self {
         let any = || "*".to_owned();
         Self(vec![NamingRule { user_id: any(), alias: any(), room_id: any(), allow: true }])
     }
 
-    /// Nobody may.
+    /// Rules that allow nothing.
     pub fn deny_all() -> Self {
         Self(Vec::new())
     }
 
-    /// What the rules say.
+    /// Whether the rules let the user make an alias for the room, or list it. `aliases` are the one to be made, or
+    /// those that the room has.
     pub fn allow(&self, user_id: &UserId, room_id: &RoomId, aliases: &[&RoomAliasId]) -> bool {
         let first = self.0.iter().find(|rule| {
             let alias = rule.alias == "*"

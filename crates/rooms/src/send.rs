@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{EventError, Rooms, redact::is_of_another};
 
-/// Why a message event was not sent.
+/// The reason why a message event was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The transaction ID is too long.
@@ -17,7 +17,6 @@ pub enum SendError {
     /// The account is suspended: all that is left to it is to take back what it sent.
     #[error(transparent)]
     Suspended(#[from] Suspended),
-    /// The event was refused.
     #[error(transparent)]
     Event(#[from] EventError),
 }
@@ -25,9 +24,7 @@ pub enum SendError {
 /// A message event as a client sends it.
 #[derive(Debug, Clone, Copy)]
 pub struct NewMessage<'a> {
-    /// The room.
     pub room_id: &'a RoomId,
-    /// The event type.
     pub event_type: &'a str,
     /// The content as JSON. It reaches the event as it is, in canonical form.
     pub content: &'a str,
@@ -72,7 +69,7 @@ pub(crate) fn transaction_of(actor: &Actor, txn_id: &str) -> Transaction {
     Transaction { device_id, txn_id: txn_id.into() }
 }
 
-/// Who is suspended sends nothing but redactions of its own events.
+/// Refuse all that a suspended user sends, except redactions of its own events.
 pub(crate) async fn check_suspension(
     rooms: &Rooms,
     actor: &Actor,

@@ -9,11 +9,8 @@ use crate::{EventError, Rooms, upgrade::carry_over_for_all};
 /// A state event as a client sends it.
 #[derive(Debug, Clone, Copy)]
 pub struct NewState<'a> {
-    /// The room.
     pub room_id: &'a RoomId,
-    /// The event type.
     pub event_type: &'a str,
-    /// The state key.
     pub state_key: &'a str,
     /// The content as JSON. It reaches the event as it is, in canonical form.
     pub content: &'a str,
@@ -21,7 +18,8 @@ pub struct NewState<'a> {
     pub origin_server_ts: Option<u64>,
 }
 
-/// Set state. What the user set before and is still so makes no second event. Returns when it is stored.
+/// Set state. Setting again what the same user set, and what is still so, makes no second event. Returns when it is
+/// stored.
 #[tracing::instrument(name = "rooms.set_state", skip_all, fields(room.id = %new.room_id, user.id = %actor.user_id))]
 pub async fn set_state(
     rooms: &Rooms,

@@ -7,16 +7,15 @@ use ruma::{RoomId, UserId};
 
 use crate::Rooms;
 
-/// How long a user types at most without saying so again, whatever the client asks for.
+/// The time that a user types at most without saying so again, in milliseconds, whatever the client asks for.
 const TIMEOUT_MILLIS_MAX: u64 = 120_000;
 
-/// Why it is not said.
+/// The reason why typing is not announced.
 #[derive(Debug, thiserror::Error)]
 pub enum TypingError {
     /// The user is not in the room.
     #[error("User {0} not in room")]
     NotInRoom(ruma::OwnedUserId),
-    /// The database failed.
     #[error("could not read the room")]
     Storage(#[from] StorageError),
 }

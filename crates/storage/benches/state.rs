@@ -1,7 +1,7 @@
-//! How long it takes to write and read packed states, and to find auth-chain differences with the index.
+//! The time that it takes to write and read packed states, and to find auth-chain differences with the index.
 //!
 //! `cargo bench -p myelin-storage`
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench that cannot go on should stop")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
 
 #[path = "../../events/benches/fixture/mod.rs"]
 mod fixture;

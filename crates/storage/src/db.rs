@@ -23,12 +23,12 @@ use crate::{
     state::{self, StateKeys, StateMap},
 };
 
-/// How storage is to be opened.
+/// The settings of storage.
 #[derive(Debug, Clone)]
 pub struct StorageSettings {
-    /// How much memory events may take on this node, in bytes.
+    /// The memory that events may take on this node, in bytes.
     pub event_cache_size_bytes_max: u64,
-    /// When users count as away. `None`: presence is neither kept nor shown.
+    /// The times after which users count as away. `None`: presence is neither kept nor shown.
     pub presence: Option<PresenceTimers>,
     /// The time, for typing and presence.
     pub clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ impl Default for StorageSettings {
     }
 }
 
-/// A handle to the database, the log and what this node keeps of them in memory. Cheap to clone.
+/// A handle to the database, the log and what this node keeps of them in memory. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Db {
     inner: Arc<Inner>,
@@ -158,7 +158,7 @@ impl Db {
         &self.inner.erased_users
     }
 
-    /// From where users call.
+    /// The addresses from which users call.
     pub fn user_ips(&self) -> &UserIps {
         &self.inner.user_ips
     }
@@ -192,13 +192,13 @@ impl Db {
         &self.inner.nids
     }
 
-    /// The whole state of a snapshot. One query.
+    /// The whole state of a snapshot. It takes one query.
     #[tracing::instrument(name = "db.state.get", skip_all, fields(state.nid = %state_nid), err)]
     pub async fn state(&self, state_nid: myelin_model::StateNid) -> Result<StateMap, StorageError> {
         state::read_map(self.pool(), state_nid).await
     }
 
-    /// The whole states of many snapshots. One query, however many.
+    /// The whole states of many snapshots. It takes one query, however many.
     #[tracing::instrument(name = "db.state.list", skip_all, err)]
     pub async fn states(
         &self,
@@ -218,7 +218,7 @@ impl Db {
         self.inner.last_writes.wait().await;
     }
 
-    /// What this node does for all, until `stop`.
+    /// Begin to do what one node does for all, until `stop`.
     pub fn start_leases(&self, stop: CancellationToken) -> Leases {
         Leases::start(self.inner.pool.clone(), stop)
     }

@@ -1,6 +1,7 @@
-//! What can go wrong below.
+//! The errors of storage.
 
-/// What PostgreSQL says of a NUL character, in text and in JSON (`character_not_in_repertoire`, `untranslatable_character`).
+/// The codes by which PostgreSQL refuses a NUL character, in text and in JSON (`character_not_in_repertoire`,
+/// `untranslatable_character`).
 const UNSTORABLE_TEXT_CODES: [&str; 2] = ["22021", "22P05"];
 
 /// The database failed, or held something it must not hold.
@@ -17,9 +18,9 @@ pub enum StorageError {
     /// A stored value does not parse. This is a bug or a damaged row.
     #[error("{column} holds an invalid value")]
     Inconsistent {
-        /// Where the value was read, as `table.column`.
+        /// The place where the value was read, as `table.column`.
         column: &'static str,
-        /// Why it does not parse.
+        /// The reason why it does not parse.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -30,14 +31,14 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// For `map_err`: what was read from `column` and parsed by a layer above does not parse.
+    /// The error, for `map_err`, of a value that was read from `column` and does not parse in a layer above.
     pub fn foreign<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         column: &'static str,
     ) -> impl FnOnce(E) -> Self {
         Self::inconsistent(column)
     }
 
-    /// For `map_err`: a value of `column` that does not parse.
+    /// The error, for `map_err`, of a value of `column` that does not parse.
     pub(crate) fn inconsistent<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         column: &'static str,
     ) -> impl FnOnce(E) -> Self {

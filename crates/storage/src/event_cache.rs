@@ -14,10 +14,10 @@ use ruma::{EventId, OwnedEventId};
 
 use crate::log::{Change, LogEntry};
 
-/// How many event IDs are remembered with their numbers.
+/// The number of event IDs that are remembered with their numbers.
 const IDS_MAX: usize = 100_000;
 
-/// What an event is expected to weigh, for sizing the cache's tables.
+/// The memory that an event is expected to take, for sizing the cache's tables.
 const EVENT_SIZE_BYTES_EXPECTED: u64 = 2_048;
 
 #[derive(Clone)]
@@ -66,13 +66,13 @@ impl EventCache {
         self.events.get(&nid)
     }
 
-    /// How many redactions of events that may be state the log has brought. It rises before the room's head moves, so that who
-    /// looks at the head first knows of every redaction up to it.
+    /// The number of redactions of events that may be state which the log has brought. It rises before the room's head
+    /// moves: a task that looks at the head first knows of every redaction up to it.
     pub fn state_redactions(&self) -> u64 {
         self.state_redactions.load(Ordering::Acquire)
     }
 
-    /// Those in memory, and the numbers of the others.
+    /// The events that are in memory, and the numbers of the others.
     pub(crate) fn split(&self, nids: &[EventNid]) -> (HashMap<EventNid, Arc<Event>>, Vec<i64>) {
         let mut found = HashMap::with_capacity(nids.len());
         let mut missing = Vec::new();

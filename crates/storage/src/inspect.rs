@@ -4,28 +4,28 @@ use sqlx::PgPool;
 
 use crate::{Db, StorageError, migrate::MIGRATOR};
 
-/// Where sqlx notes which migrations it has done.
+/// The table in which sqlx notes the migrations that it has done.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// The tables by which Synapse's databases are known.
 const SYNAPSE_TABLES: [&str; 2] = ["schema_version", "applied_schema_deltas"];
 
-/// Whose database it is.
+/// The owner of a database, as its tables tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseContents {
-    /// Nobody's yet.
+    /// Nobody owns it yet.
     Empty,
-    /// Ours, of any version.
+    /// Myelin owns it, of any version.
     Myelin {
         /// A user of the server that it is of, if it has one.
         user_id: Option<String>,
     },
-    /// Synapse's.
+    /// Synapse owns it.
     Synapse {
         /// The version of its schema, if that can be read.
         schema_version: Option<i32>,
     },
-    /// That of another program.
+    /// Another program owns it.
     Other {
         /// The names of its tables, sorted.
         tables: Vec<String>,

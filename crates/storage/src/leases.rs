@@ -1,4 +1,4 @@
-//! Leases: what one node does for all (DESIGN: "One machine, many machines").
+//! Leases: what one node does for all.
 //!
 //! Each node writes a heartbeat, one row a second, however many leases it has. A lease holds while the heart of its node
 //! beats; one that does not hold is taken by the first node that wants it. So what a dead node did goes on elsewhere within
@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{StorageError, migrate::functions};
 
-/// How often a heart beats.
+/// The time between two beats of a node's heart.
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a node counts as alive after a beat.
+/// The time for which a node counts as alive after a beat.
 const ALIVE_MILLIS: u64 = 3_000;
 
-/// The leases of this node. Cheap to clone.
+/// The leases of this node. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Leases {
     inner: Arc<Inner>,
@@ -152,10 +152,10 @@ impl Inner {
         Self { pool, node_id, wanted: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Beat, give back what is not wanted any more, and take what is wanted and free. One statement.
+    /// Beat, give back what is not wanted any more, and take what is wanted and free. It takes one statement.
     ///
-    /// Leases are taken, and found held, only by a node that was alive before: the statements of two nodes do not see each
-    /// other's beats, and both could take the lease of a third.
+    /// Leases are taken, and found held, only by a node that was alive before: the statements of two nodes do not see
+    /// each other's beats, and both could take the lease of a third.
     async fn beat(&self) -> Result<(), StorageError> {
         let names: Vec<String> = self.wanted.lock().keys().map(|name| (*name).to_owned()).collect();
         let held = sqlx::query_scalar!(

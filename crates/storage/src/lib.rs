@@ -1,4 +1,4 @@
-//! Everything stored: all SQL, the log, the group-commit writer, and what a node keeps of them in memory.
+//! The storage: all SQL, the log, the group-commit writer, and what a node keeps of them in memory.
 //!
 //! Reads go through [`Db`]; writes through [`Tx`] or, for room events and receipts, through the [`Writer`].
 

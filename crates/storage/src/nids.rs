@@ -13,7 +13,7 @@ struct Block {
     end: i64,
 }
 
-/// Where new events, rooms and snapshots get their numbers.
+/// The source of numbers for new events, rooms and snapshots.
 #[derive(Debug)]
 pub struct Nids {
     pool: Reads,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor as _, postgres::PgPoolOptions};
 
-/// How long a statement waits for a lock. Locks are held for a few statements and one flush.
+/// The time that a statement waits for a lock. Locks are held for a few statements and one flush.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a statement takes at most.
+/// The time that a statement takes at most.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a transaction may be left alone: its node hangs, or is gone without a word.
+/// The time that a transaction may be left alone. After it, its node hangs, or is gone without a word.
 const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Options of pools for [`crate::Db::open`], to be completed by the caller.

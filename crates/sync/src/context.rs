@@ -1,4 +1,4 @@
-//! What everything on the read side needs.
+//! The structure that everything on the read side works on, and its settings.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,39 +32,40 @@ use crate::{
     view::{Personal, Sample, View, ViewSettings},
 };
 
-/// How many users with news of their presence may wait for their rooms to be read.
+/// The number of users with a change of presence that may wait for their rooms to be read.
 const STRANGERS_MAX: usize = 1_024;
 
-/// How often a user's rooms are read again when the log runs ahead of the database.
+/// The number of times that a user's rooms are read when the log runs ahead of the database.
 const LOAD_ATTEMPTS_MAX: usize = 5;
 
-/// How long to wait for a position that this node has not reached yet: the client heard of it from another node.
+/// The time to wait for a position that this node has not reached yet, in milliseconds. The client heard of it from
+/// another node.
 const CATCH_UP_MILLIS_MAX: u64 = 5_000;
 
-/// How many stored filters are remembered.
+/// The number of stored filters that are remembered.
 const FILTERS_MAX: usize = 10_000;
 
-/// How `/sync` is to be run.
+/// The settings of the read side.
 #[derive(Debug, Clone)]
 pub struct SyncSettings {
-    /// What is kept in memory.
+    /// The limits of what is kept in memory.
     pub view: ViewSettings,
-    /// How many events a timeline has at most, whatever the filter says.
+    /// The number of events that a timeline has at most, whatever the filter says.
     pub timeline_events_max: usize,
-    /// How long a request may wait for news at most, in milliseconds.
+    /// The time for which a request may wait for news at most, in milliseconds.
     pub wait_millis_max: u64,
     /// Whether users who are offline stand in the presence of an initial sync.
     pub presence_includes_offline: bool,
     /// Rooms that no client hears of.
     pub excluded_rooms: HashSet<OwnedRoomId>,
-    /// What those see of a room who are invited or knock.
+    /// The state of a room that invited and knocking users see.
     pub prejoin_state: PrejoinState,
 }
 
-/// What those see of a room who are invited or knock.
+/// The state of a room that invited and knocking users see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrejoinState {
-    /// Without the usual: name, avatar, topic, join rules, canonical alias, encryption.
+    /// The usual state is left out: name, avatar, topic, join rules, canonical alias, encryption.
     pub without_usual: bool,
     /// Event types beside it, each with one state key or with all.
     pub additional: Vec<(String, Option<String>)>,
@@ -83,7 +84,7 @@ impl Default for SyncSettings {
     }
 }
 
-/// The read side of a node. Cheap to clone.
+/// The read side of a node. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sync {
     inner: Arc<Inner>,
@@ -181,7 +182,7 @@ impl Sync {
         &self.inner.unread
     }
 
-    /// Member counts and heroes of rooms. At most one query.
+    /// Member counts and heroes of rooms. It takes at most one query.
     pub(crate) async fn member_summaries(
         &self,
         room_nids: &[RoomNid],
@@ -217,7 +218,7 @@ impl Sync {
         Ok(SyncToken { pos, stamp })
     }
 
-    /// Read a user's rooms into the view, if they are not there. At most one query.
+    /// Read a user's rooms into the view, if they are not there. It takes at most one query.
     pub(crate) async fn warm(&self, user_id: &UserId) -> Result<(), StorageError> {
         for _ in 0..LOAD_ATTEMPTS_MAX {
             if self.view().is_hot(user_id) {
@@ -251,8 +252,8 @@ impl Sync {
         Err(StorageError::foreign("sync view")("a user is let go at once"))
     }
 
-    /// The user's rooms may have been read ahead of what this node has applied: take them back to the position that everything
-    /// is told at. No query unless there are such rooms.
+    /// The user's rooms may have been read ahead of what this node has applied: take them back to the position that
+    /// everything is told at. It takes no query unless there are such rooms.
     async fn take_back(&self, sample: &mut Sample) -> Result<(), StorageError> {
         let ahead = sample.rooms.iter().filter(|row| row.pos > sample.upto);
         let ahead: Vec<EventNid> = ahead.map(|row| row.event_nid).collect();
@@ -263,7 +264,8 @@ impl Sync {
         Ok(())
     }
 
-    /// What `/sync` needs to know of a user's account data, and all of it if it had to be read for that. At most one query.
+    /// The part of a user's account data that `/sync` itself follows, and all account data if it had to be read for
+    /// that. It takes at most one query.
     pub(crate) async fn personal(
         &self,
         user_id: &UserId,

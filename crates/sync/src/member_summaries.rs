@@ -14,7 +14,7 @@ use ruma::OwnedUserId;
 
 use crate::view::View;
 
-/// How many rooms' summaries are kept.
+/// The number of rooms whose summaries are kept.
 const SUMMARIES_MAX: usize = 10_000;
 
 /// The summaries in memory.
@@ -36,7 +36,7 @@ impl Default for MemberSummaries {
 }
 
 impl MemberSummaries {
-    /// The summaries of rooms as they stand. At most one query, for those that are not in memory.
+    /// The summaries of rooms as they stand. It takes at most one query, for those that are not in memory.
     pub(crate) async fn get_many(
         &self,
         db: &Db,

@@ -1,4 +1,4 @@
-//! Which members a device was told of, for clients that want members only when they are needed.
+//! The members that a device was told of, for clients that want members only when they are needed.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,10 +9,10 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use crate::SyncToken;
 
-/// How many devices are remembered.
+/// The number of devices that are remembered.
 const DEVICES_MAX: usize = 20_000;
 
-/// How many members of all rooms are remembered for one device. Beyond it the device is told again.
+/// The number of members of all rooms that are remembered for one device. Beyond it the device is told again.
 const MEMBERS_MAX: usize = 5_000;
 
 /// The member events that devices were told of. What is forgotten is sent again, which does no harm.
@@ -23,7 +23,8 @@ pub(crate) struct SentMembers {
 /// The member events that one device was told of.
 #[derive(Debug, Default)]
 struct Members {
-    /// By member: the event, and the token of the answer that told it. Only who comes back with that token, or a later one, has
+    /// The event by which a member was told, and the token of the answer that told it. Only a device that comes back
+    /// with that token, or a later one, has got the answer. Only who comes back with that token, or a later one, has
     /// got the answer.
     told: HashMap<(RoomNid, StateKeyNid), (EventNid, SyncToken)>,
     /// No token in `told` is greater.
@@ -43,7 +44,7 @@ impl Default for SentMembers {
 }
 
 impl SentMembers {
-    /// What a device has that comes with `since`: what was told after that did not reach it.
+    /// The members that a device has which comes with `since`. Later answers did not reach it, and are forgotten.
     pub(crate) fn at(
         &self,
         user_id: &UserId,

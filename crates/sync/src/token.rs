@@ -4,7 +4,7 @@ use std::fmt;
 
 use myelin_model::StreamPos;
 
-/// Up to where a client has heard.
+/// A token up to which a client has heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct SyncToken {
     /// The position in the log.

@@ -1,4 +1,4 @@
-//! For tests: a whole server without a socket, and a clock that stands still until it is told to move.
+//! Support for tests: a whole server without a socket, and a clock that stands still until it is told to move.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -19,16 +19,12 @@ use tower::ServiceExt as _;
 
 use crate::TestClock;
 
-/// What a surface needs to build its state from.
+/// The parts that a surface builds its state from.
 #[derive(Debug, Clone)]
 pub struct TestParts {
-    /// Storage.
     pub db: Db,
-    /// Time.
     pub clock: Arc<TestClock>,
-    /// Accounts.
     pub accounts: Accounts,
-    /// The name of the server.
     pub server_name: &'static ServerName,
 }
 
@@ -42,7 +38,7 @@ impl TestParts {
 /// A server named `example.org`.
 #[derive(Debug)]
 pub struct TestServer {
-    /// What it is made of.
+    /// The parts that its state was built from.
     pub parts: TestParts,
     router: Router,
     _stop: DropGuard,
@@ -51,24 +47,19 @@ pub struct TestServer {
 /// A registered user with a device.
 #[derive(Debug, Clone)]
 pub struct TestUser {
-    /// Who.
     pub user_id: OwnedUserId,
-    /// The device.
     pub device_id: OwnedDeviceId,
-    /// The device's access token.
     pub token: String,
 }
 
 /// An answer.
 #[derive(Debug)]
 pub struct TestResponse {
-    /// The status.
     pub status: StatusCode,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body: JSON, or null if it is something else.
     pub body: Value,
-    /// The body as text.
+    /// The body as text, whatever it is.
     pub text: String,
 }
 
@@ -180,7 +171,7 @@ impl TestServer {
         self.request(Method::DELETE, path, user, None).await
     }
 
-    /// Any request.
+    /// Make a request, with a token and a JSON body if they are given.
     pub async fn request(
         &self,
         method: Method,
@@ -196,7 +187,7 @@ impl TestServer {
         self.send(request.body(body).unwrap()).await
     }
 
-    /// Any request, made by the test.
+    /// Make a request that the test has built itself.
     pub async fn send(&self, request: Request<Body>) -> TestResponse {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());

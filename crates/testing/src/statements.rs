@@ -1,4 +1,4 @@
-//! How many statements a request costs.
+//! The number of statements that a request costs.
 
 use std::{cell::RefCell, sync::Once};
 
@@ -30,12 +30,12 @@ impl Statements {
         self.map(|statement| statement.summary.clone())
     }
 
-    /// How many there were since the start.
+    /// The number of statements since the start.
     pub fn count(&self) -> usize {
         self.map(|_| ()).len()
     }
 
-    /// How many of them changed rows or committed.
+    /// The number of those among them that changed rows or committed.
     pub fn writes(&self) -> usize {
         self.map(|statement| is_write(statement.text())).into_iter().filter(|write| *write).count()
     }
@@ -85,7 +85,7 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
     }
 }
 
-/// What the driver reports of a statement.
+/// The facts that the driver reports of a statement.
 #[derive(Debug, Default)]
 struct Statement {
     summary: String,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-/// By how much instructions may differ: hash maps are seeded by chance, and processors have different instructions for copying.
+/// The percentage by which instructions may differ: hash maps are seeded by chance, and processors have different
+/// instructions for copying.
 const INSTRUCTIONS_TOLERANCE_PERCENT: u64 = 3;
-/// By how much allocations may differ: the shape of a tree follows the order in which a hash map gives its entries.
+/// The percentage by which allocations may differ: the shape of a tree follows the order in which a hash map gives its
+/// entries.
 const ALLOCATIONS_TOLERANCE_PERCENT: u64 = 2;
 const HEAD: &str = "case\tinstructions\tallocations\n";
 
-/// What one call costs.
+/// The cost of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
     pub(super) instructions: u64,
@@ -35,7 +37,7 @@ pub(super) fn write(costs: &Costs) -> String {
     HEAD.to_owned() + &lines.collect::<String>()
 }
 
-/// What is to be written down: the new where it differs, so that an update changes only the lines that it has to.
+/// The costs to be written down: the new where they differ, so that an update changes only the lines that it has to.
 pub(super) fn settle(written: &Costs, counted: Costs) -> Costs {
     let settle = |(name, cost): (String, Cost)| match written.get(&name) {
         Some(was) if compare_one(&name, *was, cost).is_empty() => (name, *was),

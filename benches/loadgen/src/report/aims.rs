@@ -1,4 +1,4 @@
-//! What Myelin aims at.
+//! The aims of Myelin.
 
 use super::results::{REFERENCE, Results};
 use crate::summary::show;
@@ -8,20 +8,20 @@ pub(super) struct Aim {
     pub(super) scenario: &'static str,
     /// The name of the figure in the results.
     pub(super) figure: &'static str,
-    /// What people call it.
+    /// The name of the figure on the page.
     pub(super) title: &'static str,
     goal: Goal,
 }
 
 enum Goal {
-    /// At least so many times the peer's.
+    /// The figure is at least so many times the peer's.
     TimesPeer(f64),
-    /// At most the peer's, divided by so much.
+    /// The figure is at most the peer's, divided by so much.
     PartOfPeer(f64),
     AtMost(f64),
-    /// At most so many times the same figure of another scenario.
+    /// The figure is at most so many times that of another scenario.
     AtMostTimes(f64, &'static str),
-    /// At least so many times the same figure of another scenario.
+    /// The figure is at least so many times that of another scenario.
     AtLeastTimes(f64, &'static str),
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use self::results::Results;
 
-/// What to read and write.
+/// The files to read and write.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Files of JSON lines. Rounds of the same scenario and target are put together.

@@ -14,7 +14,7 @@ pub(super) const REFERENCE: &str = "reference";
 #[derive(Default)]
 pub(super) struct Results {
     figures: BTreeMap<(String, String), BTreeMap<String, Vec<f64>>>,
-    /// In the order of their first line.
+    /// The scenarios in the order of their first line.
     pub(super) scenarios: Vec<String>,
     pub(super) targets: Vec<String>,
     pub(super) samples: Vec<Sample>,

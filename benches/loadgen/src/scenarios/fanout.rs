@@ -23,7 +23,7 @@ use crate::{
 
 pub(super) const PLAN: Plan = Plan { readers: 100, rate: 10.0, ..Plan::NOTHING };
 
-/// How long we wait for what is still under way at the end.
+/// The time that we wait for what is still under way at the end.
 const LATEST_DELIVERY: Duration = Duration::from_secs(10);
 
 struct Fanout {
@@ -95,7 +95,7 @@ async fn send(fixture: &Fixture, board: &Board) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Until everybody has everything, or it takes too long.
+/// Waits until everybody has everything, or it takes too long.
 async fn wait_for_all(readers: &Readers, board: &Board) {
     let end = Instant::now() + LATEST_DELIVERY;
     while Instant::now() < end

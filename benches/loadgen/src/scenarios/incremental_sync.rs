@@ -15,7 +15,7 @@ use crate::{
     target::Target,
 };
 
-/// That of `initial-sync`.
+/// The plan of `initial-sync`.
 pub(super) const PLAN: Plan = initial_sync::PLAN;
 
 struct IncrementalSync {

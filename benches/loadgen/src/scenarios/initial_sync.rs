@@ -1,6 +1,6 @@
 //! `initial-sync`: `/sync` without a token, for all users in turn, each in 20 rooms of 20.
 //!
-//! Synapse keeps the answers of `/sync` for two minutes and gives them again to who asks for the same. No user starts anew
+//! Synapse keeps the answers of `/sync` for two minutes and gives them again to a client that asks for the same. No user starts anew
 //! twice in two minutes, so every request has a timeout of its own, which changes nothing else: the first answer has news.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

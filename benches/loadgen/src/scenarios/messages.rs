@@ -52,10 +52,10 @@ impl Prepared for Messages {
     }
 }
 
-/// What a page of a room's history holds.
+/// A page of a room's history.
 pub(super) struct Page {
     pub(super) events: u32,
-    /// Where the next page begins; nothing at the start of the room.
+    /// The place where the next page begins. `None` at the start of the room.
     pub(super) end: Option<String>,
 }
 

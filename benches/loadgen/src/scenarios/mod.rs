@@ -24,7 +24,7 @@ use clap::ValueEnum;
 
 use crate::{arguments::Plan, load::Round, outcome::Outcome, target::Target};
 
-/// What the load generator can do.
+/// The scenarios that the load generator knows.
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq, Debug)]
 pub(crate) enum Scenario {
     /// Messages into all rooms, from all members.
@@ -33,7 +33,7 @@ pub(crate) enum Scenario {
     SendOne,
     /// Messages into one room at a fixed rate, and everybody in it waits in `/sync`.
     Fanout,
-    /// `/sync` without a token.
+    /// A `/sync` without a token.
     InitialSync,
     /// A message, then `/sync` of another member from the last token.
     IncrementalSync,
@@ -43,13 +43,13 @@ pub(crate) enum Scenario {
     IdlePoll,
     /// Everybody waits in `/sync`, and nothing happens.
     Idle,
-    /// Nothing at all: memory and CPU time of the server as it is.
+    /// Nothing happens at all: memory and CPU time of the server as it is.
     Rest,
     /// Logins with a password.
     Login,
-    /// New rooms.
+    /// Rooms are created.
     Create,
-    /// Joins.
+    /// Users join rooms.
     Join,
     /// Pages of 100 back through rooms with history.
     Messages,
@@ -74,7 +74,7 @@ pub(crate) trait Prepared {
     async fn measure(&self, round: &Round) -> anyhow::Result<Outcome>;
 }
 
-/// What a scenario made, ready to be measured.
+/// The data that a scenario made, ready to be measured.
 pub(crate) type Ready = anyhow::Result<Box<dyn Prepared>>;
 
 impl Scenario {
@@ -102,7 +102,7 @@ impl Scenario {
         }
     }
 
-    /// How the results call it: with its size, where the same scenario is measured in several sizes.
+    /// The name in the results: with the size, where the same scenario is measured in several sizes.
     pub(crate) fn name(self, plan: &Plan) -> String {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());
         let name = name.unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::{
     target::Target,
 };
 
-/// That of `send`.
+/// The plan of `send`.
 pub(super) const PLAN: Plan = send::PLAN;
 
 struct Receipts {
@@ -27,7 +27,7 @@ struct Receipts {
     concurrency: usize,
 }
 
-/// What is read in a room at the moment.
+/// The messages that are read in a room at the moment.
 #[derive(Default)]
 struct Newest {
     event: RefCell<String>,

@@ -1,4 +1,4 @@
-//! Who an access token stands for.
+//! The actor that an access token stands for.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::Accounts;
 
-/// What a request brings to prove who it is from.
+/// The credentials of a request.
 #[derive(Debug, Default)]
 pub struct Credentials<'a> {
     /// The access token, of a user or of an application service.
@@ -20,7 +20,7 @@ pub struct Credentials<'a> {
     pub acts_as_device: Option<&'a str>,
 }
 
-/// Why a token is refused.
+/// The reason why a token is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
     /// Nobody has this token.
@@ -41,7 +41,6 @@ pub enum AuthenticateError {
     /// The application service's user has no such device.
     #[error("Application service trying to use a device that doesn't exist ('{0}' for {1})")]
     UnknownDevice(OwnedDeviceId, OwnedUserId),
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -13,7 +13,7 @@ use myelin_storage::{Change, LogEntry, LogSubscriber, accounts::StoredSession};
 use parking_lot::RwLock;
 use ruma::{OwnedUserId, UserId};
 
-/// How many tokens a node keeps in memory.
+/// The number of tokens that a node keeps in memory.
 const SESSIONS_MAX: usize = 100_000;
 
 /// The access tokens in memory.
@@ -30,7 +30,7 @@ struct Entries {
     by_user: HashMap<OwnedUserId, Vec<TokenHash>>,
 }
 
-/// When a read began.
+/// The generation that the cache was in when a read began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Generation(u64);
 

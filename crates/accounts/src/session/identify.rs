@@ -1,4 +1,4 @@
-//! Whom a login or a password stage means.
+//! The user that a login or a password stage names.
 
 use myelin_storage::StorageError;
 use ruma::{OwnedUserId, ServerName, UserId};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::Accounts;
 
-/// Why nobody can be meant.
+/// The reason why no user can be found.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentifyError {
     /// The identifier is missing.
@@ -21,12 +21,12 @@ pub enum IdentifyError {
     /// Nobody has this address.
     #[error("Invalid username or password")]
     UnknownThreepid,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Whom `identifier` means, or the older fields that stood beside it. The user need not exist.
+/// Find the user that `identifier` names, or that the older fields beside it name. The user need not exist, unless it
+/// is named by a third-party identifier.
 pub async fn identify(
     accounts: &Accounts,
     submission: &Map<String, Value>,

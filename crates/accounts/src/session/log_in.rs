@@ -1,4 +1,5 @@
-//! Who may begin a session: by password, by a token that logs in once, or as an application service's user.
+//! The ways to prove that one may begin a session: a password, a token that logs in once, or the token of an
+//! application service.
 
 use myelin_model::TokenHash;
 use myelin_storage::{StorageError, accounts::StoredUser};
@@ -10,7 +11,7 @@ use crate::{
     random,
 };
 
-/// Why somebody may not log in.
+/// The reason why somebody may not log in.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInError {
     /// There is no such user, or the password is not theirs.
@@ -28,7 +29,6 @@ pub enum LogInError {
     /// Passwords cannot be checked now.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

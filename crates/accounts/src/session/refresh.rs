@@ -6,19 +6,18 @@ use myelin_storage::StorageError;
 use super::{StartedSession, start::issue};
 use crate::Accounts;
 
-/// Why a refresh token is refused.
+/// The reason why a refresh token is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
     /// Nobody has this token.
     #[error("refresh token doesn't exist")]
     Unknown,
-    /// What it was exchanged for is in use.
+    /// One of the tokens that it was exchanged for is in use.
     #[error("refresh token isn't valid anymore")]
     Used,
     /// It, or the session, has run out.
     #[error("The supplied refresh token has expired")]
     Expired,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -9,12 +9,12 @@ use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use crate::{Accounts, random};
 
-/// What the session is to be like.
+/// The wishes for a new session.
 #[derive(Debug, Default)]
 pub struct NewSession<'a> {
     /// The device: a new one unless it is given.
     pub device_id: Option<&'a DeviceId>,
-    /// What a new device is to be called.
+    /// The display name of a new device. A device that exists keeps its own.
     pub display_name: Option<&'a str>,
     /// The client can refresh its token.
     pub with_refresh_token: bool,
@@ -23,13 +23,11 @@ pub struct NewSession<'a> {
 /// A session that has begun.
 #[derive(Debug)]
 pub struct StartedSession {
-    /// The device.
     pub device_id: OwnedDeviceId,
-    /// The access token.
     pub access_token: String,
     /// The refresh token, if one was wanted and is allowed.
     pub refresh_token: Option<String>,
-    /// How long the access token holds, in milliseconds. `None`: until it is revoked.
+    /// The time for which the access token holds, in milliseconds. `None`: until it is revoked.
     pub expires_in_ms: Option<u64>,
 }
 

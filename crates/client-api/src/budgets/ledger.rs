@@ -7,13 +7,14 @@ use sqlx::PgPool;
 
 const WRITTEN: &str = "../../tests/budgets/statements.tsv";
 const HEAD: &str = "request\treads\twrites\n";
-/// Set to `update`, the table is written instead of compared. `cargo xtask budgets --update` does it.
+/// The environment variable that says what becomes of the counts. Set to `update`, it has the table written instead of
+/// compared; `cargo xtask budgets --update` does so.
 const MODE: &str = "MYELIN_BUDGETS";
 
-/// How often other tasks get their turn before the next look whether all connections are at rest.
+/// The number of turns that other tasks get before the next look whether all connections are at rest.
 const TURNS: usize = 100;
 
-/// What was counted.
+/// The counts of requests, in the order in which they were made.
 pub(super) struct Ledger {
     pool: PgPool,
     entries: Vec<Entry>,
@@ -89,7 +90,7 @@ impl Ledger {
     }
 }
 
-/// Where the table is: in the checkout that cargo runs the tests of, which need not be the one that they were built in.
+/// The path of the table, in the checkout that cargo runs the tests of. They may have been built in another one.
 fn written() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR");
     package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from).join(WRITTEN)

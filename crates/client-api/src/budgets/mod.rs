@@ -1,4 +1,4 @@
-//! What each kind of request costs in statements, against `tests/budgets/statements.tsv`.
+//! The costs of requests in statements, against `tests/budgets/statements.tsv`.
 //!
 //! The numbers are exact: they change only when the code does, and who changes them says so in the same commit. See
 //! docs/testing.md, "Budgets".
@@ -103,7 +103,7 @@ async fn act(room: &TestRoom<'_>, user: &TestUser, what: &str, body: Value) -> T
     room.server.post(&room.path(what), Some(user), body).await
 }
 
-/// What writes into a room.
+/// Count the requests that write into a room.
 async fn sending(ledger: &mut Ledger, room: &TestRoom<'_>, alice: &TestUser) {
     let server = room.server;
     let me = encode(alice.user_id.as_str());
@@ -135,7 +135,7 @@ async fn sending(ledger: &mut Ledger, room: &TestRoom<'_>, alice: &TestUser) {
     }
 }
 
-/// What reads a room.
+/// Count the requests that read a room.
 async fn reading(ledger: &mut Ledger, room: &TestRoom<'_>, alice: &TestUser) {
     for n in 0..12 {
         room.text(alice, &format!("text {n}")).await;

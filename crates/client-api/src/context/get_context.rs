@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::reply::{self, JsonText};
 
-/// How many events stand around the event unless the client says otherwise.
+/// The number of events around the event unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 10;
 
 #[derive(Debug, Deserialize)]

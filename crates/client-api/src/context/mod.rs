@@ -1,4 +1,4 @@
-//! What stands around an event (client-server API, "Event context").
+//! The events around an event (client-server API, "Event context").
 
 mod get_context;
 

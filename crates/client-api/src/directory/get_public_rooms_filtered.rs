@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::room_chunk;
 
-/// How many rooms a page has unless the client says otherwise.
+/// The number of rooms that a page has unless the client says otherwise.
 const LIMIT_DEFAULT: usize = 100;
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! What all endpoints that change a membership share: the limits, and what the errors are.
+//! The common part of all endpoints that change a membership: the limits, and the answer to each error.
 
 use myelin_http::{ApiError, RateLimits};
 use myelin_model::Actor;

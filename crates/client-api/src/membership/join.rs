@@ -68,7 +68,7 @@ mod tests {
 
     use crate::test_server;
 
-    /// Do something in a room; its status and error code.
+    /// Change a membership in a room, and give the status and error code of the answer.
     async fn act(
         server: &TestServer,
         user: &TestUser,

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::reply::{self, JsonText};
 
-/// How long to wait where the client does not say, in milliseconds.
+/// The time to wait where the client does not say, in milliseconds.
 const TIMEOUT_MILLIS_DEFAULT: u64 = 30_000;
 
 #[derive(Debug, Deserialize)]

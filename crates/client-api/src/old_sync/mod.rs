@@ -1,4 +1,4 @@
-//! What stood in the place of `/sync` before (client-server API, "Syncing" and "Room previews").
+//! The endpoints that clients used before `/sync` (client-server API, "Syncing" and "Room previews").
 
 mod get_one_event;
 mod initial_sync;
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
     router
 }
 
-/// How many events are wanted.
+/// The number of events that are wanted.
 fn limit(text: Option<&str>) -> Result<usize, ApiError> {
     text.map_or(Ok(EVENTS_DEFAULT), |text| {
         text.parse().map_err(|_| {
@@ -42,7 +42,7 @@ fn limit(text: Option<&str>) -> Result<usize, ApiError> {
     })
 }
 
-/// From where on events are wanted.
+/// The token after which events are wanted. `None`: those that come from now on.
 fn from(text: Option<&str>) -> Result<Option<SyncToken>, ApiError> {
     // Some clients send an empty token for none.
     let token = text.filter(|text| !text.is_empty()).map(SyncToken::parse);

@@ -1,4 +1,4 @@
-//! Who is there (client-server API, "Presence").
+//! The presence of users (client-server API, "Presence").
 
 mod get_presence;
 mod set_presence;

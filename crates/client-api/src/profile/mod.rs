@@ -59,7 +59,7 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
         )
 }
 
-/// Whose profile the path means.
+/// The user whose profile the path means.
 fn user_id<A: myelin_http::Authenticate>(raw: &Raw<A>) -> Result<OwnedUserId, ApiError> {
     OwnedUserId::try_from(raw.path_arg(0)?).map_err(|_| ApiError::invalid_param("Invalid user id"))
 }

@@ -1,4 +1,5 @@
-//! Who reads a profile, on servers that ask (`require_auth_for_profile_requests`). Others do not even look at the token.
+//! The reader of a profile, on servers that ask for one (`require_auth_for_profile_requests`). Others do not even look
+//! at the token.
 
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use http::request::Parts;

@@ -1,4 +1,4 @@
-//! Where users go on reading (client-server API, "Fully read markers").
+//! The place where a user goes on reading a room (client-server API, "Fully read markers").
 
 mod set_read_marker;
 

@@ -1,4 +1,4 @@
-//! What users have read (client-server API, "Receipts").
+//! Receipts: the events up to which users have read (client-server API, "Receipts").
 
 mod create_receipt;
 

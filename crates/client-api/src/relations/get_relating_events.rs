@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::reply::{self, JsonText};
 
-/// How many events a page has unless the client says otherwise.
+/// The number of events that a page has unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 5;
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! What relates to events (client-server API, "Forming relationships between events").
+//! The events that relate to an event (client-server API, "Forming relationships between events").
 
 mod get_relating_events;
 

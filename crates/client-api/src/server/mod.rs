@@ -1,5 +1,5 @@
-//! What the server is and can do (client-server API, "Server administration", "Capabilities negotiation", "VoIP",
-//! "Third-party networks").
+//! The description of the server and its abilities (client-server API, "Server administration", "Capabilities
+//! negotiation", "VoIP", "Third-party networks").
 
 mod get_capabilities;
 mod get_protocols;

@@ -84,7 +84,7 @@ pub(crate) fn read_device_id(body: &Map<String, Value>) -> Result<Option<&str>, 
     }
 }
 
-/// As much of a device's name as is kept.
+/// The part of a device's name that is kept.
 pub(crate) fn shorten(display_name: &str) -> &str {
     let end = display_name.char_indices().nth(DISPLAY_NAME_LENGTH_CHARS_MAX);
     end.and_then(|(end, _)| display_name.get(..end)).unwrap_or(display_name)

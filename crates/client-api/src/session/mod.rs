@@ -36,7 +36,7 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
         )
 }
 
-/// What a client gets when a session begins.
+/// The answer to a client whose session begins.
 pub(crate) fn started(user_id: &UserId, started: StartedSession) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("user_id".to_owned(), user_id.as_str().into());

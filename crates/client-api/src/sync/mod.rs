@@ -1,4 +1,4 @@
-//! What happened (client-server API, "Syncing").
+//! The endpoint by which clients hear of everything (client-server API, "Syncing").
 
 mod sync_events;
 #[cfg(test)]

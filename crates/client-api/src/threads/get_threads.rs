@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::reply::{self, JsonText};
 
-/// How many threads a page has unless the client says otherwise.
+/// The number of threads that a page has unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 5;
 
 #[derive(Debug, Deserialize)]

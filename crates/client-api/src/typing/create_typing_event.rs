@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::reply;
 
-/// How long a user types if the client does not say.
+/// The time for which a user types if the client does not say, in milliseconds.
 const TIMEOUT_MILLIS_DEFAULT: u64 = 30_000;
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! Who is typing (client-server API, "Typing notifications").
+//! The users who are typing (client-server API, "Typing notifications").
 
 mod create_typing_event;
 

@@ -108,7 +108,7 @@ fn dummy_form(session_id: &str) -> String {
     )
 }
 
-/// Text as the value of an attribute.
+/// The text as the value of an attribute in HTML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }

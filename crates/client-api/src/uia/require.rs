@@ -10,9 +10,8 @@ use myelin_model::TokenHash;
 use ruma::api::error::ErrorKind;
 use serde_json::{Map, Value};
 
-/// What is asked of the caller.
+/// The proof that an endpoint asks of the caller.
 pub(crate) struct Demand<'a> {
-    /// The caller's access token.
     pub(crate) token: &'a TokenHash,
     /// A proof that was given lately is enough.
     pub(crate) may_skip: bool,
@@ -22,7 +21,7 @@ pub(crate) struct Demand<'a> {
     pub(crate) new_password: Option<&'a str>,
 }
 
-/// What the caller asked for, now that it is proved who it is.
+/// The request of a caller who has proved who it is.
 pub(crate) struct Proved {
     /// The body as sent now, or what was kept of it earlier in the session.
     pub(crate) params: Map<String, Value>,
@@ -94,7 +93,7 @@ pub(crate) fn answer_incomplete(body: Value) -> ApiError {
     ApiError::json(StatusCode::UNAUTHORIZED, body)
 }
 
-/// What a session is bound to.
+/// The method, path and user of a request. A session of user-interactive authentication holds for no other.
 pub(crate) fn operation<A: myelin_http::Authenticate>(raw: &Raw<A>, user: &str) -> String {
     format!("{} {} {user}", raw.parts.method, raw.parts.uri.path())
 }

@@ -1,5 +1,5 @@
-//! What users store for their clients: account data, filters, tags (client-server API, "Client Config", "Filtering",
-//! "Room Tagging").
+//! The data that users store for their clients: account data, filters, tags (client-server API, "Client Config",
+//! "Filtering", "Room Tagging").
 
 mod create_filter;
 mod create_tag;

@@ -30,11 +30,8 @@ pub struct AppService {
     pub rate_limited: bool,
     /// `protocols`: networks it bridges to.
     pub protocols: Vec<String>,
-    /// `namespaces.users`.
     pub users: Vec<Namespace>,
-    /// `namespaces.aliases`.
     pub aliases: Vec<Namespace>,
-    /// `namespaces.rooms`.
     pub rooms: Vec<Namespace>,
     /// `receive_ephemeral` (or `de.sorunome.msc2409.push_ephemeral`): typing, receipts, presence too. Default: false.
     pub receive_ephemeral: bool,

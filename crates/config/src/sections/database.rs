@@ -8,7 +8,7 @@ const CONNECTIONS_MIN_DEFAULT: u32 = 5;
 /// Most connections when `cp_max` is absent.
 const CONNECTIONS_MAX_DEFAULT: u32 = 20;
 
-/// Which database.
+/// The database that the server uses.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Database {
     /// No `database` in the config: the server runs a PostgreSQL cluster of its own in its data folder.
@@ -17,7 +17,7 @@ pub enum Database {
     Postgres(Box<Postgres>),
 }
 
-/// How to reach a PostgreSQL: the `args` of libpq that Synapse's configs use.
+/// The way to reach a PostgreSQL: the `args` of libpq that Synapse's configs use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Postgres {
     /// `dsn`, where it is a URL: `postgres://...`. The other fields add to it. The words of one in the form of
@@ -31,7 +31,6 @@ pub struct Postgres {
     pub port: Option<u16>,
     /// `user`. Default: the name of the process's user.
     pub user: Option<String>,
-    /// `password`.
     pub password: Option<Secret>,
     /// `passfile`: a file in libpq's format, for when no password is given.
     pub passfile: Option<String>,

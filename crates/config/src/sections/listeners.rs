@@ -31,7 +31,7 @@ pub struct Listener {
     pub compress: bool,
 }
 
-/// Where a listener listens.
+/// The address that a listener listens on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ListenAddress {
     /// `port` on `bind_addresses` (or `bind_address`). Default addresses: all of IPv6 and of IPv4.
@@ -43,23 +43,23 @@ pub enum ListenAddress {
     },
     /// `path` of a unix socket and its `mode` (default 0666).
     Unix {
-        /// Where the socket is made. One left behind by a killed server is replaced.
+        /// The path at which the socket is made. A socket left behind by a killed server is replaced.
         path: PathBuf,
-        /// Permission bits.
+        /// The permission bits of the socket.
         mode: u32,
     },
 }
 
-/// What a listener is for.
+/// The kind of a listener, which says what it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
-    /// Matrix over HTTP.
+    /// Matrix over HTTP, by the listener's resources.
     Http,
     /// Prometheus metrics on every path.
     Metrics,
 }
 
-/// What an http listener serves.
+/// A part of the server that an http listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Client and admin API, well-known documents and the landing page.
@@ -74,7 +74,7 @@ pub enum Resource {
     Media,
     /// Prometheus metrics on `/_synapse/metrics`.
     Metrics,
-    /// Only `openid/userinfo` of the server-to-server API.
+    /// The endpoint `openid/userinfo` of the server-to-server API, and no other of it.
     OpenId,
     /// Traffic between Synapse's workers; nothing here.
     Replication,
@@ -112,7 +112,7 @@ impl Listener {
         self.resources.contains(&resource)
     }
 
-    /// What it is called in messages: its tag, or `port 8008`, or the path of its socket.
+    /// The name of it in messages: its tag, or `port 8008`, or the path of its socket.
     pub fn name(&self) -> String {
         match (&self.tag, &self.address) {
             (Some(tag), _) => tag.clone(),
@@ -242,7 +242,7 @@ fn read_address(section: &Section<'_>) -> Option<ListenAddress> {
     }
 }
 
-/// What is missing where a resource that is named is not there yet.
+/// The text that tells what is missing where a resource that is named is not there yet.
 fn what_is_lost(resource: Resource) -> Option<&'static str> {
     match resource {
         Resource::Client | Resource::Metrics | Resource::Static | Resource::Health => None,

@@ -12,11 +12,9 @@ use crate::{
 /// Levels of Python's logging, from loud to quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Everything, `NOTSET` too.
+    /// `NOTSET` and anything below `DEBUG`: all that is logged.
     Trace,
-    /// `DEBUG`.
     Debug,
-    /// `INFO`.
     Info,
     /// `WARNING`.
     Warn,
@@ -24,16 +22,16 @@ pub enum Level {
     Error,
 }
 
-/// How lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line, for machines.
     Json,
 }
 
-/// Where lines go.
+/// The place where log lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogTarget {
     /// Standard error.
@@ -42,43 +40,43 @@ pub enum LogTarget {
     Stdout,
     /// A file, with the rotation of its handler.
     File {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
-        /// When a new file is begun.
+        /// The time or size at which a new file is begun.
         rotation: Rotation,
-        /// How many old files are kept; 0 keeps all of them.
+        /// The number of old files that are kept; 0 keeps all of them.
         keep: u32,
     },
 }
 
-/// When a new log file is begun.
+/// The time or size at which a new log file is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// Never; something else may move the file away (it is opened again on SIGHUP).
     Never,
-    /// At midnight (UTC).
+    /// A new file begins at midnight (UTC).
     Daily,
-    /// When it grows larger than this many bytes.
+    /// A new file begins when the old one has at least this many bytes.
     SizeBytes(u64),
 }
 
 /// One place that logs go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogOutput {
-    /// Where.
+    /// The place where its lines go.
     pub target: LogTarget,
-    /// How.
+    /// The form of its lines.
     pub format: LogFormat,
 }
 
-/// What a log config says.
+/// The contents of a log config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The level of all that `levels` does not name. Default: INFO.
     pub level: Level,
     /// Levels by logger: Synapse's names (`synapse.storage`) and Myelin's own (`myelin_storage`).
     pub levels: Vec<(String, Level)>,
-    /// Where logs go. Default: standard error, as text.
+    /// The outputs of logs. Default: standard error, as text.
     pub outputs: Vec<LogOutput>,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::reader::Section;
 
-/// Where files lie and how large they may be.
+/// The folder of media, and limits of their size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
     /// `media_store_path`: the folder of uploaded files. Default: `media_store` in the working directory.

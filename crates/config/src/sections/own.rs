@@ -8,7 +8,7 @@ use crate::{
     yaml::Value,
 };
 
-/// How long a stop waits for requests under way, in milliseconds, when `shutdown_timeout` is absent.
+/// The time that a stop waits for requests under way, in milliseconds, when `shutdown_timeout` is absent.
 const SHUTDOWN_TIMEOUT_MS_DEFAULT: u64 = 8_000;
 
 /// Myelin's own keys.
@@ -25,7 +25,7 @@ pub struct Own {
     pub log: OwnLog,
     /// `myelin.otlp`: where traces go. Default: nowhere.
     pub otlp: Option<Otlp>,
-    /// `myelin.embedded_postgres`.
+    /// `myelin.embedded_postgres`: the private PostgreSQL that runs where no `database` is given.
     pub embedded_postgres: EmbeddedPostgres,
 }
 

@@ -20,15 +20,15 @@ pub struct Password {
 /// Whether passwords log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordLogin {
-    /// `true`.
+    /// `true`: passwords log in.
     Enabled,
     /// `only_for_reauth`: only to prove one's identity again.
     OnlyForReauth,
-    /// `false`.
+    /// `false`: passwords are of no use.
     Disabled,
 }
 
-/// What a new password must be like.
+/// The demands that a new password has to meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
     /// `minimum_length`, in characters. Default: 0.

@@ -1,11 +1,11 @@
-//! Who may make an account.
+//! The rules on who may make an account.
 
 use crate::{
     reader::Section,
     secret::{Missing, Secret},
 };
 
-/// Who may make an account, and what new accounts get.
+/// The rules on who may make an account, and the settings of new accounts.
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// `enable_registration`. Default: false. Needs a token, or the next key.

@@ -1,11 +1,11 @@
-//! What rooms are like and who may list them.
+//! The settings of new rooms, and the rules on aliases and listing.
 
 use crate::{reader::Section, yaml::Value};
 
 /// Room versions that the server knows.
 const ROOM_VERSIONS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"];
 
-/// What rooms are like and who may list them.
+/// The settings of new rooms, and the rules on aliases and listing.
 #[derive(Clone, Debug)]
 pub struct Rooms {
     /// `default_room_version`: of new rooms. Default: `12`.
@@ -42,7 +42,7 @@ pub struct Rooms {
     pub filter_timeline_limit: Option<u64>,
 }
 
-/// Which new rooms are encrypted when their maker does not say.
+/// The new rooms that are encrypted although their maker does not ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncryptionByDefault {
     /// `off`: none.

@@ -1,4 +1,4 @@
-//! Who the server is: `server_name`, `public_baseurl` and what belongs to the process.
+//! The server's identity: `server_name`, `public_baseurl` and the settings of the process.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::reader::Section;
 /// Longest server name, in bytes (the limit of a user id that has at least one letter before it).
 const SERVER_NAME_LENGTH_MAX: usize = 230;
 
-/// Who the server is.
+/// The server's identity and the settings of the process.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// `server_name`: the part of ids after the colon. It can never change. Required.

@@ -1,4 +1,4 @@
-//! How long sessions and tokens live.
+//! The time for which sessions and tokens hold.
 
 use crate::reader::Section;
 
@@ -16,7 +16,6 @@ pub struct Sessions {
     pub nonrefreshable_access_token_lifetime_ms: Option<u64>,
     /// `ui_auth.session_timeout`: how long a proof of identity may be used again. Default: 0, only once.
     pub ui_auth_session_timeout_ms: u64,
-    /// `login_via_existing_session`.
     pub login_via_existing_session: LoginViaExistingSession,
     /// `delete_stale_devices_after`: devices not seen for this long are deleted. Default: never.
     pub delete_stale_devices_after_ms: Option<u64>,

@@ -53,7 +53,7 @@ impl std::fmt::Debug for SigningKey {
 /// A public key that is no longer used to sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldSigningKey {
-    /// The whole id, `ed25519:a_xyz`.
+    /// The key's whole ID, `ed25519:a_xyz`.
     pub id: String,
     /// `key`: the public key in base64.
     pub public_key: String,

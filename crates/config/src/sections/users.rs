@@ -11,9 +11,7 @@ pub struct Users {
     pub limit_profile_requests_to_users_who_share_rooms: bool,
     /// `allow_profile_lookup_over_federation`. Default: true.
     pub allow_profile_lookup_over_federation: bool,
-    /// `presence`.
     pub presence: Presence,
-    /// `user_directory`.
     pub directory: UserDirectory,
     /// `track_puppeted_user_ips`: whether addresses of those who act for others are kept. Default: false.
     pub track_puppeted_user_ips: bool,
@@ -37,11 +35,11 @@ pub struct Presence {
 /// Whether presence is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresenceMode {
-    /// On.
+    /// Users have presence, and clients hear of it.
     Enabled,
     /// `untracked`: only modules of Synapse set it. There are none here, so that it is off.
     Untracked,
-    /// Off.
+    /// Users have no presence.
     Disabled,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::reader::Section;
 
-/// What the well-known documents say.
+/// The contents of the well-known documents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WellKnown {
     /// `serve_server_wellknown`: whether other servers are sent to port 443. Default: false.

@@ -18,7 +18,6 @@ const NODES_MAX: usize = 200_000;
 /// A value and the line (from 1) it starts on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What stands there.
     pub value: Value,
     /// The line in its file, from 1.
     pub line: usize,
@@ -27,24 +26,23 @@ pub struct Node {
 /// A YAML value after the scalar rules of YAML 1.1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `null`, `~` or nothing.
+    /// The null value: `null`, `~` or nothing at all.
     Null,
     /// `true`, `yes`, `on` and their opposites.
     Bool(bool),
     /// A whole number; octal, hexadecimal, binary and sexagesimal forms are already resolved.
     Int(i64),
-    /// Any other number.
+    /// A number that is no `Int`.
     Float(f64),
-    /// Text.
+    /// A text.
     String(String),
-    /// A list.
     List(Vec<Node>),
     /// A map in the order of the file, each key once.
     Map(Vec<(String, Node)>),
 }
 
 impl Value {
-    /// What kind of value it is, for error messages.
+    /// The name of the kind of value, for error messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Null => "nothing",
@@ -85,7 +83,7 @@ impl Node {
     }
 }
 
-/// Why a text is not YAML that can be used.
+/// The reason why a text is not YAML that can be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("line {line}, column {column}: {text}")]
 pub struct YamlError {
@@ -93,7 +91,7 @@ pub struct YamlError {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The fault at that place.
     pub text: String,
 }
 

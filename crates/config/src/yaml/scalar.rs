@@ -1,15 +1,15 @@
 //! The scalar rules of YAML 1.1 as PyYAML's safe loader applies them.
 
-/// What a plain scalar means.
+/// The value that a plain scalar means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scalar {
-    /// Nothing.
+    /// The null value.
     Null,
     /// A boolean.
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A number.
+    /// Any other number.
     Float(f64),
     /// None of these: the text itself.
     Text,

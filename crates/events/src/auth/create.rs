@@ -5,18 +5,18 @@ use ruma::{OwnedEventId, OwnedUserId, UserId};
 use super::{AuthError, AuthEvent};
 use crate::{canonical::Members, version::RoomVersion};
 
-/// What the rules need of a create event, parsed once a room.
+/// The part of a create event that the rules need, parsed once a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Create {
     /// The version that the rules were read by.
     pub version: RoomVersion,
-    /// The create event.
     pub event_id: OwnedEventId,
-    /// Who sent it.
+    /// The user who sent it.
     pub sender: OwnedUserId,
-    /// Who made the room: `creator` of the content up to version 10, then the sender. `None` where the content names what is no user.
+    /// The user who made the room: `creator` of the content up to version 10, then the sender. `None` where the content
+    /// names no user ID.
     pub creator: Option<OwnedUserId>,
-    /// Who else counts as a creator (since version 12).
+    /// The other users who count as creators (since version 12).
     pub additional_creators: Vec<OwnedUserId>,
     /// Whether users of other servers may take part.
     pub federate: bool,

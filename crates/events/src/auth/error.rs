@@ -1,6 +1,6 @@
-//! Why an event is not allowed.
+//! The reason why an event is not allowed.
 
-/// Why the auth rules refuse an event. The text may be shown to clients.
+/// The reason why the auth rules refuse an event. The text may be shown to clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The state has no create event.
@@ -30,7 +30,7 @@ pub enum AuthError {
     /// The sender's power level is too low.
     #[error("the sender does not have the power to {action}")]
     NotEnoughPower {
-        /// What needs more power.
+        /// The action that needs more power.
         action: String,
     },
     /// The state key is another user's ID.
@@ -45,7 +45,6 @@ pub enum AuthError {
     /// A user joins or knocks for someone else.
     #[error("a user cannot {0} for another user")]
     NotOneself(&'static str),
-    /// The user is banned.
     #[error("the user is banned from the room")]
     Banned,
     /// The join rules do not let the user in.
@@ -69,9 +68,9 @@ pub enum AuthError {
     /// Something is wrong with the events cited in `auth_events`.
     #[error("bad auth event {event_id}: {reason}")]
     BadAuthEvent {
-        /// The event cited.
+        /// The cited event.
         event_id: ruma::OwnedEventId,
-        /// What is wrong.
+        /// The fault of the citation.
         reason: &'static str,
     },
     /// A cited event is not known.

@@ -1,4 +1,4 @@
-//! What the auth rules look at in an event.
+//! The view that the auth rules have of an event.
 
 use myelin_model::{Event, EventFlags, Membership};
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
@@ -12,7 +12,7 @@ pub trait AuthEvent {
     fn event_id(&self) -> &EventId;
     /// The room.
     fn room_id(&self) -> &RoomId;
-    /// Who sent it.
+    /// The user who sent it.
     fn sender(&self) -> &UserId;
     /// The type.
     fn event_type(&self) -> &str;
@@ -20,7 +20,7 @@ pub trait AuthEvent {
     fn state_key(&self) -> Option<&str>;
     /// The content as JSON.
     fn content(&self) -> &str;
-    /// When its server says it was sent, in milliseconds since the Unix epoch.
+    /// The time at which its server says that it was sent, in milliseconds since the Unix epoch.
     fn origin_server_ts(&self) -> u64;
     /// Its depth in the event graph. Asked in state resolution of version 1 only.
     fn depth(&self) -> i64;

@@ -19,13 +19,12 @@ pub(super) struct Unreadable(pub(super) &'static str);
 /// A level. What is too large for an `i64` is as good as the largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
-    /// An integer.
     Integer(i64),
     /// A string with an integer, or a fraction, cut off: levels up to version 9.
     Written(i64),
     /// `null`: as good as nothing where it is in force, but no level for a new event.
     Null,
-    /// Anything else.
+    /// A value that is no level.
     Unreadable,
 }
 

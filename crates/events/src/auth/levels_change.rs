@@ -41,7 +41,8 @@ pub(super) fn check(
     })
 }
 
-/// What must be levels, whoever sends them: all of them since version 10, before that only those of users.
+/// Check that those fields are levels which must be, whoever sends them: all of them since version 10, before that only
+/// those of users.
 fn check_form(version: RoomVersion, new: &Contents) -> Result<(), AuthError> {
     for (user_id, level) in new.users.as_ref().map_err(|unreadable| *unreadable)? {
         level.get("users")?;

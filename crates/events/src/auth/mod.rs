@@ -1,7 +1,7 @@
-//! Who may send what: the auth rules of every room version (server-server API, "Authorization rules").
+//! The auth rules of every room version: who may send what (server-server API, "Authorization rules").
 //!
-//! [`auth_types_for`] says which state entitles an event, [`check_auth_events`] checks the events that it cites, [`check`] checks it
-//! against a state: that of its auth events, the state before it, or the current state.
+//! [`auth_types_for`] says which state entitles an event, [`check_auth_events`] checks the events that it cites,
+//! [`check`] checks it against a state: that of its auth events, the state before it, or the current state.
 
 mod citations;
 mod create;

@@ -14,9 +14,8 @@ use crate::{canonical::Members, version::RoomVersion};
 /// A user's power, or the power that an action asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Power {
-    /// A level.
     Level(i64),
-    /// Above every level: creators, since version 12.
+    /// The power above every level, of creators since version 12.
     Infinite,
 }
 
@@ -46,11 +45,11 @@ pub struct PowerLevels {
 /// A content, as far as it can be read.
 #[derive(Debug, Clone)]
 pub(super) struct Contents {
-    /// By [`Name`]. `None`: the content does not have it.
+    /// The fields by [`Name`]. `None`: the content does not have it.
     fields: [Option<Level>; 7],
     pub(super) events: Result<Levels, Unreadable>,
     pub(super) notifications: Result<Levels, Unreadable>,
-    /// By user ID, whatever it is: what stands there is not held to a grammar that older events break.
+    /// The levels by user ID. The keys are not held to a grammar that older events break.
     pub(super) users: Result<Levels, Unreadable>,
 }
 
@@ -215,7 +214,7 @@ impl PowerLevels {
 
 /// Reading for the rules, which refuse what they cannot read.
 impl PowerLevels {
-    /// What the event says. `None` while the room has none.
+    /// The contents of the power levels event. `None` while the room has none.
     pub(super) fn event_contents(&self) -> Option<&Contents> {
         self.event.as_ref()
     }

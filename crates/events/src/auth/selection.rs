@@ -1,4 +1,4 @@
-//! Which state entitles an event (server-server API, "Auth events selection").
+//! The state that entitles an event (server-server API, "Auth events selection").
 
 use myelin_model::Membership;
 use ruma::{OwnedUserId, UserId};

@@ -30,17 +30,17 @@ pub trait AuthState {
 /// The join rules of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JoinRule {
-    /// Everybody.
+    /// Everybody may join.
     Public,
-    /// The invited.
+    /// Invited users may join.
     Invite,
-    /// The invited, and everybody may ask (since version 7).
+    /// Invited users may join, and everybody may ask to be let in (since version 7).
     Knock,
-    /// Who is in certain rooms (since version 8).
+    /// Invited users may join, and users who are in certain rooms (since version 8).
     Restricted,
-    /// Who is in certain rooms, and everybody may ask (since version 10).
+    /// As `Restricted`, and everybody may ask to be let in (since version 10).
     KnockRestricted,
-    /// Nobody: `private`, or a rule that is not known.
+    /// Nobody may join: `private`, or a rule that is not known.
     Nobody,
 }
 
@@ -81,10 +81,10 @@ impl JoinRule {
     }
 }
 
-/// What the rules need of an `m.room.third_party_invite` event.
+/// The part of an `m.room.third_party_invite` event that the rules need.
 #[derive(Debug, Clone)]
 pub struct ThirdPartyInviteKeys {
-    /// Who sent it.
+    /// The user who sent it.
     pub sender: ruma::OwnedUserId,
     /// The keys that may sign for it.
     pub keys: Vec<PublicKey>,

@@ -50,7 +50,7 @@ where
     K: Ord + Clone,
     I: Ord + Clone,
 {
-    /// What all states agree on.
+    /// The events that all states agree on.
     pub unconflicted: OrdMap<K, I>,
     /// The different events of each key that they do not agree on.
     pub conflicted: BTreeMap<K, Vec<I>>,

@@ -9,7 +9,7 @@ use ruma::OwnedEventId;
 
 use crate::auth::Power;
 
-/// What an event is ordered by among those that could come next.
+/// The rank of an event among those that could come next.
 #[derive(PartialEq, Eq)]
 pub(super) struct Rank {
     pub(super) power: Power,

@@ -1,4 +1,4 @@
-//! What both algorithms share: events loaded and parsed once, and the state that events are checked against.
+//! The common part of both algorithms: events loaded and parsed once, and the state that events are checked against.
 
 use std::{
     cell::{OnceCell, RefCell},

@@ -70,7 +70,7 @@ fn room(version: RoomVersion, state: &[(&str, &str, &str, Value)]) -> (Room, Sta
     (room, now)
 }
 
-/// Which versions allow the attempt. Every verdict must be ruma's.
+/// The versions that allow the attempt. Every verdict must be ruma's.
 pub fn allowing(
     state: &[(&str, &str, &str, Value)],
     sender: &str,
@@ -249,7 +249,7 @@ fn changing_power_levels() {
     }
 }
 
-/// What stands in the levels of older rooms, without ruma, which refuses it.
+/// Odd levels of older rooms hurt nobody else. It is done without ruma, which refuses them.
 #[test]
 fn odd_levels_hurt_nobody_else() {
     let ours = |levels: &Value, event_type: &str, state_key: Option<&str>, content: &Value| {

@@ -1,4 +1,4 @@
-//! Any order of arrival gives the same state, and ruma gives it too.
+//! Events in any order of arrival give the same state, and ruma gives it too.
 
 use myelin_events::{RoomVersion, resolve::Conflict};
 use proptest::{prelude::*, strategy::ValueTree as _};

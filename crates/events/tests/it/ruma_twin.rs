@@ -106,7 +106,7 @@ pub fn compares_levels_alike(room: &Room) -> bool {
     names.all(|names| Some(&names) == first.as_ref())
 }
 
-/// Which of the levels by name stand in power levels.
+/// The levels by name that power levels have.
 fn levels_by_name(power_levels: &Pdu) -> Vec<bool> {
     let content: serde_json::Value =
         serde_json::from_str(power_levels.content()).unwrap_or_default();
@@ -199,7 +199,7 @@ impl<'r> Prepared<'r> {
         Some(resolved.into_iter().map(|((kind, key), id)| ((kind.to_string(), key), id)).collect())
     }
 
-    /// What ruma gives, as it gives it.
+    /// The state that ruma gives, as it gives it.
     pub fn resolve_maps(
         &self,
         chains: Vec<EventIdSet<OwnedEventId>>,
@@ -236,7 +236,7 @@ fn chain<'a>(
     chain
 }
 
-/// By the definition: what a conflicted event leads to and what leads to a conflicted event.
+/// The subgraph by its definition: what a conflicted event leads to and what leads to a conflicted event.
 fn subgraph<'a>(
     room: &Room,
     conflicted: impl Iterator<Item = &'a OwnedEventId> + Clone,

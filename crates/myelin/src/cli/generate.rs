@@ -26,10 +26,10 @@ pub struct GenerateArgs {
         default_value = "homeserver.yaml"
     )]
     pub config: Vec<PathBuf>,
-    /// Where the log config and the signing key go [default: the folder of the config file]
+    /// The folder of the log config and the signing key [default: the folder of the config file]
     #[arg(long, alias = "keys-directory", value_name = "FOLDER")]
     pub config_directory: Option<PathBuf>,
-    /// Where data go: the embedded database and media [default: the working directory]
+    /// The folder of data: the embedded database and media [default: the working directory]
     #[arg(long, value_name = "FOLDER")]
     pub data_directory: Option<PathBuf>,
     /// Listen on every address, not on this machine's own only.
@@ -43,9 +43,7 @@ pub struct GenerateArgs {
 /// `yes` or `no`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum YesNo {
-    /// `yes`
     Yes,
-    /// `no`
     No,
 }
 

@@ -51,7 +51,7 @@ enum Command {
     Synapse(synapse::SynapseArgs),
 }
 
-/// Where to read the config from.
+/// The places from which the config is read.
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// A config file, or a folder of *.yaml files. May be given several times: top-level keys of later files
@@ -64,7 +64,7 @@ struct ConfigArgs {
         required = true
     )]
     config: Vec<std::path::PathBuf>,
-    /// Where keys are looked for that have no path in the config [default: the folder of the last config file]
+    /// The folder of keys that have no path in the config [default: the folder of the last config file]
     #[arg(long, alias = "config-directory", value_name = "FOLDER")]
     keys_directory: Option<std::path::PathBuf>,
     /// Refuse secrets that stand in the config itself instead of a file of their own.

@@ -29,7 +29,7 @@ pub struct RegisterUserArgs {
     /// Local part of the new user's id; asked for if it is not given.
     #[arg(short = 'u', long)]
     user: Option<String>,
-    /// Do not fail if the user is there already.
+    /// Succeed if the user is there already.
     #[arg(long)]
     exists_ok: bool,
     /// Password; asked for if neither this nor --password-file is given.
@@ -63,11 +63,11 @@ pub struct RegisterUserArgs {
     server_url: Option<String>,
 }
 
-/// Where the server is.
+/// The address of the server.
 enum Place {
-    /// By its URL, without a slash at its end.
+    /// A URL, without a slash at its end.
     Url(String),
-    /// By its unix socket.
+    /// The path of a unix socket.
     Socket(PathBuf),
 }
 
@@ -229,7 +229,7 @@ async fn register(
     Err(refused(&answer))
 }
 
-/// What the server said.
+/// The answer of the server.
 struct Answer {
     status: StatusCode,
     /// The JSON; null if it is none.

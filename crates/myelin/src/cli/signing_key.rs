@@ -10,7 +10,7 @@ use myelin_config::{sections::signing::SigningKey, write_private_file};
 #[derive(Debug, Parser)]
 #[command(name = "generate_signing_key")]
 pub struct SigningKeyArgs {
-    /// Where to write it; a file that is there is not touched [default: standard output]
+    /// The file to write; a file that is there is not touched [default: standard output]
     #[arg(short = 'o', long = "output_file", alias = "output-file", value_name = "FILE")]
     output_file: Option<PathBuf>,
 }

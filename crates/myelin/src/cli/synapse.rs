@@ -32,10 +32,10 @@ pub struct SynapseArgs {
     /// Whether the new config reports statistics (Myelin reports nothing, but Synapse asks for an answer).
     #[arg(long, value_name = "yes|no")]
     report_stats: Option<YesNo>,
-    /// Where the log config and the signing key go [default: the folder of the last config file]
+    /// The folder of the log config and the signing key [default: the folder of the last config file]
     #[arg(long, alias = "keys-directory", value_name = "FOLDER")]
     config_directory: Option<PathBuf>,
-    /// Where data go [default: the working directory]
+    /// The folder of data [default: the working directory]
     #[arg(long, value_name = "FOLDER")]
     data_directory: Option<PathBuf>,
     /// Let the new config listen on every address.

@@ -13,7 +13,6 @@ const MAJOR_MIN: u32 = 13;
 /// A folder with `postgres` and `initdb`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binaries {
-    /// The folder.
     pub directory: PathBuf,
     /// Its major version: 15, 17, ...
     pub major: u32,

@@ -18,14 +18,14 @@ use super::{binaries::Binaries, owner::Owner};
 
 /// The name of the database, and of the user that owns it, in the cluster.
 const DATABASE: &str = "myelin";
-/// Only names the socket's file; nothing listens on a port.
+/// The port that names the socket's file. Nothing listens on a port.
 const PORT: u16 = 5432;
 /// The log of PostgreSQL is begun anew at a start when it is larger than this, in bytes.
 const LOG_SIZE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// The folder of the cluster, which nobody else uses while this lives.
 pub struct Cluster {
-    /// `<data folder>/postgres`.
+    /// The path of the cluster, `<data folder>/postgres`.
     pub directory: PathBuf,
     pub binaries: Binaries,
     pub owner: Owner,
@@ -73,7 +73,7 @@ impl Cluster {
         format!("/proc/self/fd/{}", self.handle.as_raw_fd())
     }
 
-    /// How to connect to the server's database.
+    /// The options of a connection to the server's database.
     pub fn connect_options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .socket(self.path())
@@ -83,7 +83,7 @@ impl Cluster {
             .application_name("myelin")
     }
 
-    /// How to connect before the server's database exists.
+    /// The options of a connection to the cluster before the server's database exists.
     pub fn maintenance_options(&self) -> PgConnectOptions {
         self.connect_options().database("postgres")
     }
@@ -101,7 +101,7 @@ impl Cluster {
         connection.close().await
     }
 
-    /// For messages.
+    /// A text for messages that names the cluster.
     pub fn description(&self) -> String {
         format!("embedded PostgreSQL {} in {}", self.binaries.version, self.directory.display())
     }

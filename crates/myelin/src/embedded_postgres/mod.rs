@@ -48,12 +48,12 @@ impl EmbeddedPostgres {
         Ok(EmbeddedPostgres { cluster, stop, watcher })
     }
 
-    /// How to connect to it.
+    /// The options of a connection to the server's database.
     pub fn connect_options(&self) -> PgConnectOptions {
         self.cluster.connect_options()
     }
 
-    /// For messages: the version and the folder.
+    /// A text for messages: the version and the folder.
     pub fn description(&self) -> String {
         self.cluster.description()
     }

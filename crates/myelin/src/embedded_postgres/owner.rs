@@ -1,4 +1,4 @@
-//! Whose processes and files the cluster is.
+//! The owner of the cluster's processes and files.
 
 use std::os::unix::process::CommandExt;
 
@@ -7,9 +7,7 @@ use anyhow::Context;
 /// A user of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// User id.
     pub uid: u32,
-    /// Group id.
     pub gid: u32,
     /// Whether it is another user than the one we run as.
     pub is_other: bool,

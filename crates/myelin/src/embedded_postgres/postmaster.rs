@@ -14,17 +14,17 @@ use super::cluster::Cluster;
 
 /// Pause between two looks whether the cluster answers.
 const READY_PAUSE: Duration = Duration::from_millis(30);
-/// How often a start is tried while processes of a killed one still hold its memory.
+/// The number of times that a start is tried while processes of a killed one still hold its memory.
 const START_TRIES: u32 = 20;
 /// Pause between two such tries.
 const START_PAUSE: Duration = Duration::from_millis(300);
 /// Pause between two looks whether an adopted process is still there.
 const ADOPTED_PAUSE: Duration = Duration::from_millis(100);
-/// How often an admin is told that recovery still goes on.
+/// The time between two messages to an admin that recovery still goes on.
 const READY_REPORT_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a fast shutdown may take before the immediate one, which the next start recovers from.
+/// The time that a fast shutdown may take before the immediate one, which the next start recovers from.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of the end of PostgreSQL's log is shown when it does not start, in bytes.
+/// The size of the end of PostgreSQL's log that is shown when it does not start, in bytes.
 const LOG_TAIL_BYTES: u64 = 2000;
 
 /// The server process.
@@ -44,9 +44,9 @@ impl Drop for Postmaster {
 }
 
 enum Kind {
-    /// Ours.
+    /// A process that this server started.
     Child(Child),
-    /// Left running by a Myelin that was killed.
+    /// A process that was left running by a Myelin that was killed.
     Adopted,
 }
 

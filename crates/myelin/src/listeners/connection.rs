@@ -26,23 +26,23 @@ use tower::ServiceExt;
 
 use super::TlsReloader;
 
-/// How long a client may take to shake hands.
+/// The time that a client may take to shake hands.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take to send the head of a request, and a connection may idle before it.
+/// The time that a client may take to send the head of a request, and a connection may idle before it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Most requests at once on one HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 200;
 
-/// Where the routes look for a request's id.
+/// The header in which the routes look for a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What all connections of a socket have in common.
+/// The common part of all connections of a socket.
 pub struct Connections {
     pub service: Arc<Service>,
     pub graceful: Arc<GracefulShutdown>,
 }
 
-/// What a connection needs to be served.
+/// The parts that a connection is served with.
 pub struct Service {
     pub router: Router,
     pub tls: Option<TlsReloader>,
@@ -53,9 +53,9 @@ pub struct Service {
 
 /// A connection without TLS.
 pub enum Stream {
-    /// Over a network.
+    /// A connection over a network.
     Tcp(TcpStream),
-    /// On this machine.
+    /// A connection on this machine.
     Unix(UnixStream),
 }
 

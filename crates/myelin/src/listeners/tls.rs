@@ -7,12 +7,12 @@ use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio_rustls::TlsAcceptor;
 
-/// Where the certificate and its key are.
+/// The paths of a certificate and its key.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     /// PEM: the server's certificate, then the chain.
     pub certificate: PathBuf,
-    /// PEM: its private key.
+    /// The path of its private key, in PEM.
     pub key: PathBuf,
 }
 
@@ -44,7 +44,7 @@ impl TlsReloader {
         Ok(())
     }
 
-    /// For a new connection.
+    /// The acceptor for a new connection, with the newest certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }

@@ -8,14 +8,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// What the documents say; each is served only if the config asks for it.
+/// The well-known documents. Each is served only if the config asks for it.
 #[derive(Clone, Debug, Default)]
 pub struct WellKnownDocuments {
-    /// For clients.
+    /// The document for clients.
     pub client: Option<Value>,
-    /// For other servers.
+    /// The document for other servers.
     pub server: Option<Value>,
-    /// For people who need help.
+    /// The document for people who need help.
     pub support: Option<Value>,
 }
 
@@ -38,7 +38,8 @@ impl WellKnownDocuments {
     }
 }
 
-/// How to reach the admin (`admin_contact`) is told to those whom the server blocks, as in Synapse, and not published.
+/// The document for people who need help. `admin_contact` is not in it: as in Synapse, only users whom the server
+/// blocks are told of it.
 fn support(config: &myelin_config::Config) -> Option<Value> {
     config.well_known.support_page.as_ref().map(|page| json!({"support_page": page}))
 }

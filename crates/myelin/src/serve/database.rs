@@ -15,9 +15,9 @@ use sqlx::{
 use super::passfile;
 use crate::embedded_postgres::EmbeddedPostgres;
 
-/// How long a request waits for a connection.
+/// The time that a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long the start waits for a PostgreSQL that is not there yet.
+/// The time that the start waits for a PostgreSQL that is not there yet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two tries.
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
@@ -26,9 +26,9 @@ const LISTEN_CONNECTIONS: u32 = 2;
 
 /// An open database.
 pub struct Database {
-    /// For reads and writes; may lead through a pooler.
+    /// The connections for reads and writes. They may lead through a pooler.
     pub pool: PgPool,
-    /// For LISTEN; leads to PostgreSQL itself.
+    /// The connections for LISTEN. They lead to PostgreSQL itself.
     pub listen_pool: PgPool,
     embedded: Option<EmbeddedPostgres>,
     description: String,
@@ -91,7 +91,7 @@ impl Database {
         Database { listen_pool: pool.clone(), pool, embedded: None, description: "here".to_owned() }
     }
 
-    /// For messages.
+    /// A text for messages that names the database.
     pub fn description(&self) -> &str {
         &self.description
     }

@@ -25,7 +25,7 @@ use crate::{
     telemetry::{logs, metrics::Metrics, traces::Traces},
 };
 
-/// How often histograms are tidied.
+/// The time between two tidyings of histograms.
 const METRICS_TIDY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the server until SIGTERM or SIGINT.

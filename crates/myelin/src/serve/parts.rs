@@ -18,17 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Prepared, database::Database, settings};
 
-/// How many tables of another program are named.
+/// The number of another program's tables that a message names.
 const TABLES_NAMED_MAX: usize = 5;
 
-/// How long a stop waits for the last writes.
+/// The time that a stop waits for the last writes.
 const LAST_WRITES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All parts that serve requests.
 pub struct Parts {
-    /// What the client-server API works with.
+    /// The state of the client-server API's handlers.
     pub client_api: ClientApi,
-    /// What the admin API works with.
+    /// The state of the admin API's handlers.
     pub admin_api: AdminApi,
     leases: Leases,
     storage_stop: CancellationToken,

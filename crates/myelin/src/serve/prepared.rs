@@ -1,4 +1,4 @@
-//! What can be wrong with a config beyond its keys: regular expressions, files, addresses. `serve` and `check-config` both go
+//! The faults of a config beyond its keys: regular expressions, files, addresses. `serve` and `check-config` both go
 //! through here, so that neither takes what the other refuses.
 
 use std::sync::Arc;
@@ -18,15 +18,12 @@ use crate::{
 
 /// A config that was found right, as the parts take it.
 pub struct Prepared {
-    /// The server's name.
     pub server_name: OwnedServerName,
-    /// The key that signs.
+    /// The key that signs events and answers.
     pub signing_key: Arc<SigningKey>,
-    /// The application services.
     pub appservices: Appservices,
-    /// Of the read side.
+    /// The settings of the read side.
     pub sync: SyncSettings,
-    /// Of rooms.
     pub rooms: RoomSettings,
     /// The certificate, if a listener needs one.
     pub tls: Option<TlsReloader>,

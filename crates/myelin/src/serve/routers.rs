@@ -1,4 +1,4 @@
-//! Which routes a listener serves: decided by its kind and the names of its resources.
+//! The routes that a listener serves: decided by its kind and the names of its resources.
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ use myelin_storage::{PresenceTimers, StorageSettings, upkeep::UpkeepSettings};
 use myelin_sync::{PrejoinState, SyncSettings};
 use ruma::{OwnedRoomId, OwnedServerName, ServerName, UserId};
 
-/// Of storage.
+/// The settings of storage.
 pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
     StorageSettings {
         presence: presence(&config.users.presence),
@@ -45,7 +45,7 @@ fn presence(presence: &Presence) -> Option<PresenceTimers> {
     })
 }
 
-/// Of upkeep.
+/// The settings of upkeep.
 pub fn upkeep(config: &Config, clock: &Arc<dyn Clock>) -> UpkeepSettings {
     UpkeepSettings {
         clock: clock.clone(),
@@ -53,7 +53,7 @@ pub fn upkeep(config: &Config, clock: &Arc<dyn Clock>) -> UpkeepSettings {
     }
 }
 
-/// Of the read side.
+/// The settings of the read side. Fails for an event type or room that is none.
 pub fn sync(config: &Config) -> anyhow::Result<SyncSettings> {
     let rooms = &config.rooms;
     let events_max = rooms.filter_timeline_limit;
@@ -89,7 +89,7 @@ pub fn signing_key(config: &Config) -> anyhow::Result<Arc<SigningKey>> {
     Ok(Arc::new(SigningKey::from_seed(&key.seed, &key.version)))
 }
 
-/// Of accounts.
+/// The settings of accounts.
 pub fn accounts(config: &Config) -> AccountsSettings {
     let (registration, sessions, password) =
         (&config.registration, &config.sessions, &config.password);
@@ -147,7 +147,7 @@ pub fn accounts(config: &Config) -> AccountsSettings {
     }
 }
 
-/// Of the client-server API alone.
+/// The settings that concern the client-server API alone.
 pub fn client_api(config: &Config) -> ClientApiSettings {
     let turn = &config.turn;
     let expose = |secret: &Option<myelin_config::Secret>| {
@@ -166,7 +166,7 @@ pub fn client_api(config: &Config) -> ClientApiSettings {
     }
 }
 
-/// Of rate limits.
+/// The rate limits.
 pub fn rate_limits(config: &Config) -> RateLimitSettings {
     let limits = &config.ratelimits;
     let rate = |limit: ratelimits::RateLimit| RateLimit {
@@ -198,7 +198,7 @@ pub fn rate_limits(config: &Config) -> RateLimitSettings {
     }
 }
 
-/// Of rooms.
+/// The settings of rooms.
 pub fn rooms(config: &Config, server_name: &ServerName) -> anyhow::Result<RoomSettings> {
     let rooms = &config.rooms;
     let version = &rooms.default_room_version;

@@ -2,11 +2,11 @@
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What the admin wants.
+/// The wish of the admin.
 pub enum Signal {
-    /// SIGTERM or SIGINT.
+    /// Stop the server: SIGTERM or SIGINT.
     Stop,
-    /// SIGHUP.
+    /// Read the configuration again: SIGHUP.
     Reload,
 }
 

@@ -1,4 +1,4 @@
-//! What the server says of itself: logs, metrics, traces.
+//! Telemetry: logs, metrics, traces.
 
 pub mod logs;
 pub mod metrics;

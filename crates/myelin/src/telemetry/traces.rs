@@ -17,7 +17,7 @@ use tracing_subscriber::Layer;
 
 use super::logs::{BoxedLayer, Filtered};
 
-/// Where a collector takes traces when its URL has no path.
+/// The path at which a collector takes traces when its URL has no path.
 const TRACES_PATH: &str = "/v1/traces";
 
 /// Sends spans to a collector, in batches from a thread of its own.

@@ -77,7 +77,7 @@ impl Server {
         }
     }
 
-    /// What the server logged so far.
+    /// The text that the server has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("out.log")).unwrap_or_default()
     }

@@ -6,7 +6,7 @@ use ruma::{RoomAliasId, RoomId};
 
 use crate::{RoomSettings, Rooms};
 
-/// Why a room was not given an alias.
+/// The reason why a room was not given an alias.
 #[derive(Debug, thiserror::Error)]
 pub enum AddAliasError {
     /// The alias is of another server.
@@ -27,10 +27,8 @@ pub enum AddAliasError {
     /// The server's rules do not let the user make this alias.
     #[error("Not allowed to create alias")]
     NotAllowed,
-    /// The alias is taken.
     #[error("Room alias {0} already exists")]
     Taken(ruma::OwnedRoomAliasId),
-    /// The database failed.
     #[error("could not write the alias")]
     Storage(#[from] StorageError),
 }

@@ -10,16 +10,15 @@ use crate::{
     set_state::{NewState, set_state},
 };
 
-/// Why an alias was not deleted.
+/// The reason why an alias was not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteAliasError {
-    /// There is none.
+    /// There is no such alias.
     #[error("Unknown room alias")]
     NotFound,
     /// The user neither made it nor has power in the room.
     #[error("You don't have permission to delete the alias.")]
     Forbidden,
-    /// The database failed.
     #[error("could not delete the alias")]
     Event(#[from] EventError),
 }

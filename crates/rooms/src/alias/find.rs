@@ -1,4 +1,4 @@
-//! Which room an alias names, and which aliases a room has.
+//! The room that an alias names, and the aliases that a room has.
 
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, UserId};
@@ -8,13 +8,12 @@ use crate::{
     history::{RoomView, ViewError},
 };
 
-/// Why an alias names no room.
+/// The reason why an alias names no room.
 #[derive(Debug, thiserror::Error)]
 pub enum FindAliasError {
     /// No room that this server knows has it.
     #[error("Room alias {0} not found")]
     NotFound(OwnedRoomAliasId),
-    /// The database failed.
     #[error("could not read the alias")]
     Storage(#[from] StorageError),
 }

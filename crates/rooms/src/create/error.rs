@@ -1,8 +1,8 @@
-//! Why no room was made.
+//! The reason why no room was made.
 
 use crate::{EventError, alias::add::AddAliasError};
 
-/// Why no room was made.
+/// The reason why no room was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateRoomError {
     /// The body is no JSON object, or a member has the wrong type.
@@ -26,7 +26,7 @@ pub enum CreateRoomError {
     /// More users are invited than one request may.
     #[error("Cannot invite so many users at once")]
     TooManyInvites,
-    /// Somebody is invited by e-mail or telephone: there is no identity server to ask.
+    /// A user is invited by e-mail or telephone, and there is no identity server to ask.
     #[error("Inviting by third-party ID needs an identity server, which this server does not use")]
     ThirdPartyInvite,
     /// `power_level_content_override` leaves out who makes the room.
@@ -45,13 +45,12 @@ pub enum CreateRoomError {
         "':' is not permitted in the room alias name. Please note this expects a local part \u{2014} 'wombat', not '#wombat:example.com'."
     )]
     AliasWithServer,
-    /// The alias is taken.
     #[error("Room alias already taken")]
     AliasTaken,
     /// The alias may not be made.
     #[error(transparent)]
     Alias(#[from] AddAliasError),
-    /// An event was refused.
+    /// An event of the new room was refused.
     #[error(transparent)]
     Event(#[from] EventError),
 }

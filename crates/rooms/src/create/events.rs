@@ -68,7 +68,7 @@ async fn add_create(
     Ok(())
 }
 
-/// What the preset gives, where `initial_state` has nothing.
+/// Add the state that the preset gives, where `initial_state` does not have it.
 async fn add_rules(
     rooms: &Rooms,
     draft: &mut Draft,

@@ -21,7 +21,6 @@ use crate::{
 /// A room that was made.
 #[derive(Debug, Clone)]
 pub struct CreatedRoom {
-    /// The room.
     pub room_id: OwnedRoomId,
     /// Its alias, if one was asked for.
     pub alias: Option<OwnedRoomAliasId>,
@@ -60,7 +59,7 @@ pub async fn create_room(
     Ok(CreatedRoom { room_id, alias })
 }
 
-/// Nobody is in a new room unasked.
+/// Check that the actor may invite the users whom the options invite. An admin always may.
 async fn check_invites(
     rooms: &Rooms,
     actor: &Actor,
@@ -80,11 +79,11 @@ async fn check_invites(
     Ok(())
 }
 
-/// Why an attempt made no room.
+/// The reason why an attempt made no room.
 enum NotCreated {
-    /// Begin anew.
+    /// Another request wrote first: the whole attempt may be made again.
     Conflict,
-    /// There is no use in that.
+    /// Another attempt would fail in the same way.
     Failed(CreateRoomError),
 }
 

@@ -8,15 +8,14 @@ use serde_json::{Map, Value, json};
 use super::CreateRoomError;
 use crate::{EncryptedByDefault, Rooms};
 
-/// How many users may be invited at once.
+/// The number of users that may be invited at once.
 const INVITES_MAX: usize = 500;
 
-/// How many state events may be given.
+/// The number of events that `initial_state` may have.
 const INITIAL_STATE_MAX: usize = 1_000;
 
 /// A set of rules to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words of the spec say all there is to say")]
 pub enum Preset {
     PrivateChat,
     TrustedPrivateChat,
@@ -69,7 +68,7 @@ pub(super) struct InitialState {
     pub(super) content: Value,
 }
 
-/// What is asked for.
+/// The parsed body of the request, completed by the preset and the configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) version: RoomVersion,
@@ -81,7 +80,7 @@ pub(super) struct Options {
     pub(super) invite: Vec<OwnedUserId>,
     pub(super) is_direct: bool,
     pub(super) initial_state: Vec<InitialState>,
-    /// Who is invited by the member events of `initial_state`.
+    /// The users whom the member events of `initial_state` invite.
     pub(super) invited_by_state: Vec<OwnedUserId>,
     pub(super) creation_content: Map<String, Value>,
     pub(super) power_levels: Map<String, Value>,
@@ -138,12 +137,12 @@ impl Options {
         Ok(options)
     }
 
-    /// Everybody who is invited, in whatever way.
+    /// All users who are invited, in whatever way.
     pub(super) fn invited(&self) -> impl Iterator<Item = &OwnedUserId> {
         self.invite.iter().chain(&self.invited_by_state)
     }
 
-    /// What follows from the options together.
+    /// Check the options against each other, and fill in the defaults that follow from several of them.
     fn complete(&mut self, creator: &UserId) -> Result<(), CreateRoomError> {
         let rules = self.version.auth_rules();
         let privileges_creators = rules.explicitly_privilege_room_creators;

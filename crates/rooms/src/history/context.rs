@@ -1,4 +1,4 @@
-//! What stands around an event.
+//! The events around an event.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use ruma::{EventId, RoomId, UserId};
 use super::{EventFilter, Place, RoomView, Shown};
 use crate::Rooms;
 
-/// How many events stand around the event at most, whatever is asked for.
+/// The number of events around the event at most, whatever is asked for.
 const CONTEXT_EVENTS_MAX: u64 = 100;
 
-/// Why nothing is shown.
+/// The reason why no event is shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
     /// There is no such event in the room.
@@ -21,7 +21,6 @@ pub enum ContextError {
     /// The user may not see the event.
     #[error("You don't have permission to access that event.")]
     Forbidden,
-    /// The database failed.
     #[error("could not read the room")]
     Storage(#[from] StorageError),
 }
@@ -29,15 +28,14 @@ pub enum ContextError {
 /// An event and what stands around it.
 #[derive(Debug)]
 pub struct Context {
-    /// Before the first of the events.
+    /// The place before the first of the events.
     pub start: Place,
-    /// After the last of the events.
+    /// The place after the last of the events.
     pub end: Place,
-    /// Newest first.
+    /// The events before it, newest first.
     pub events_before: Vec<Shown>,
-    /// The event.
     pub event: Shown,
-    /// Oldest first.
+    /// The events after it, oldest first.
     pub events_after: Vec<Shown>,
     /// The state after the last of the events.
     pub state: Vec<Shown>,

@@ -6,13 +6,12 @@ use ruma::{EventId, RoomId, UserId};
 use super::{RoomView, Shown};
 use crate::Rooms;
 
-/// Why an event is not shown.
+/// The reason why an event is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum FindEventError {
     /// There is no such event in the room, or the user may not see it.
     #[error("Event not found.")]
     NotFound,
-    /// The database failed.
     #[error("could not read the event")]
     Storage(#[from] StorageError),
 }

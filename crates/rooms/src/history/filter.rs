@@ -5,25 +5,24 @@ use myelin_storage::PageFilter;
 use ruma::RoomId;
 use serde::Deserialize;
 
-/// How many entries each list of a filter may have.
+/// The number of entries that each list of a filter may have.
 const LIST_ENTRIES_MAX: usize = 1_000;
 
-/// Why a filter is refused.
+/// The reason why a filter is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidFilter {
-    /// Not JSON.
     #[error("the filter is not JSON")]
     NotJson,
-    /// JSON, but no filter.
+    /// The text is JSON, but not of a filter's form; the text says where.
     #[error("invalid filter: {0}")]
     Invalid(String),
 }
 
-/// Which events of a room are wanted. What it does not know it passes over.
+/// The events of a room that a client wants. Unknown keys are passed over.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct EventFilter {
-    /// At most so many events.
+    /// The number of events at most. `None` leaves it to the request.
     pub limit: Option<u64>,
     types: Option<Vec<String>>,
     not_types: Vec<String>,
@@ -37,7 +36,7 @@ pub struct EventFilter {
     event_format: Option<String>,
     related_by_senders: Option<Vec<String>>,
     related_by_rel_types: Option<Vec<String>>,
-    /// How an event itself relates to another (MSC3874).
+    /// The relations by which an event itself must relate to another (MSC3874).
     #[serde(rename = "org.matrix.msc3874.rel_types")]
     rel_types: Option<Vec<String>>,
     #[serde(rename = "org.matrix.msc3874.not_rel_types")]

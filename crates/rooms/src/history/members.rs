@@ -1,4 +1,4 @@
-//! Who is in a room.
+//! The members of a room.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::Rooms;
 const ALL: [Membership; 5] =
     [Membership::Leave, Membership::Invite, Membership::Join, Membership::Knock, Membership::Ban];
 
-/// Which member events are asked for.
+/// The member events that are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct MembersQuery {
-    /// As of this place. `None`: now.
+    /// The place in history that the members are asked for. `None`: now.
     pub at: Option<Place>,
-    /// Only this membership.
+    /// The only membership that is wanted. `None`: any.
     pub membership: Option<Membership>,
-    /// Not this membership.
+    /// A membership that is not wanted.
     pub not_membership: Option<Membership>,
 }
 
@@ -68,7 +68,6 @@ pub async fn members(
 /// A user in a room, with the profile shown there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinedMember {
-    /// Who.
     pub user_id: OwnedUserId,
     /// The display name in this room.
     pub display_name: Option<String>,

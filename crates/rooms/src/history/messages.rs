@@ -9,30 +9,30 @@ use ruma::{OwnedUserId, RoomId, UserId};
 use super::{EventFilter, Place, RoomView, Shown, ViewError};
 use crate::Rooms;
 
-/// How many events a page has at most, whatever is asked for.
+/// The number of events that a page has at most, whatever is asked for.
 pub(super) const PAGE_EVENTS_MAX: u64 = 1_000;
 
-/// What page is asked for.
+/// The page of history that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct MessagesQuery {
-    /// Where to begin. `None`: at the end that the direction leads away from.
+    /// The place to begin at. `None`: the end that the direction leads away from.
     pub from: Option<Place>,
-    /// Where to stop at the latest.
+    /// The place to stop at, at the latest. `None`: the end of the room's history.
     pub to: Option<Place>,
     /// Towards the past, newest first.
     pub backward: bool,
-    /// At most so many events.
+    /// The number of events at most. At least one is given, and at most `PAGE_EVENTS_MAX`.
     pub limit: u64,
-    /// Which events.
+    /// The events that are wanted.
     pub filter: EventFilter,
 }
 
 /// A page of history.
 #[derive(Debug)]
 pub struct Messages {
-    /// Where it begins.
+    /// The place where the page begins.
     pub start: Place,
-    /// Where the next page begins. `None`: there is nothing more.
+    /// The place where the next page begins. `None`: there is nothing more.
     pub end: Option<Place>,
     /// The events, in the direction asked for.
     pub chunk: Vec<Shown>,
@@ -40,8 +40,8 @@ pub struct Messages {
     pub state: Vec<Shown>,
 }
 
-/// A page of a room's history, as far as the user may see it. At most four queries, and two more if others relate to
-/// its events.
+/// A page of a room's history, as far as the user may see it. It takes at most four queries, and two more if others
+/// relate to its events.
 pub async fn messages(
     rooms: &Rooms,
     user_id: &UserId,
@@ -109,7 +109,7 @@ async fn with_members(
 }
 
 impl Rooms {
-    /// The room's state after an event. At most one query, none if that is the current state.
+    /// The room's state after an event. It takes at most one query, none if that is the current state.
     pub(super) async fn state_after(
         &self,
         view: &RoomView,

@@ -1,4 +1,4 @@
-//! What is read of a room: pages of its history, single events, its state.
+//! Reading a room: pages of its history, single events, its state.
 
 mod context;
 mod event;

@@ -14,10 +14,10 @@ pub struct Place(pub StreamPos);
 pub struct InvalidPlace;
 
 impl Place {
-    /// Before a room's first event. Backfilled events have negative positions.
+    /// The place before a room's first event. Backfilled events have negative positions.
     pub const START: Self = Self(StreamPos(i64::MIN + 1));
 
-    /// Before the event at a position.
+    /// The place before the event at a position.
     pub fn before(pos: StreamPos) -> Self {
         Self(StreamPos(pos.0.saturating_sub(1)))
     }

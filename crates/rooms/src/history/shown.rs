@@ -13,21 +13,19 @@ use ruma::{DeviceId, UserId};
 use super::RoomView;
 use crate::{Rooms, relations::Related};
 
-/// Who reads, and when.
+/// The reader of events, at one time.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
-    /// Who.
     pub user_id: &'a UserId,
-    /// With which device. Its own transaction IDs are shown to it.
+    /// The device that reads. Its own transaction IDs are shown to it. `None`: a token without a device.
     pub device_id: Option<&'a DeviceId>,
-    /// Milliseconds since the epoch.
+    /// The time of reading, in milliseconds since the epoch. The age of events follows from it.
     pub now_ms: u64,
 }
 
 /// An event and what it refers to.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    /// The event.
     pub event: Arc<Event>,
     version: RoomVersion,
     /// The state event that it replaced.
@@ -36,7 +34,7 @@ pub struct Shown {
     redaction: Option<Arc<Event>>,
     /// The reader's membership at the event.
     membership: Option<Membership>,
-    /// What relates to it.
+    /// The events that relate to it, as far as they are bundled with it.
     pub(crate) related: Related,
 }
 
@@ -94,7 +92,7 @@ impl Shown {
 }
 
 impl Rooms {
-    /// Get what events refer to, and other events with the same query: `others`. At most one query.
+    /// Get what events refer to, and other events with the same query: `others`. It takes at most one query.
     pub(crate) async fn show_with(
         &self,
         view: &RoomView,

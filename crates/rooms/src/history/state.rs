@@ -8,7 +8,7 @@ use ruma::{RoomId, UserId};
 use super::{RoomView, Shown, ViewError};
 use crate::Rooms;
 
-/// Why a state event is not shown.
+/// The reason why a state event is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The room is not shown to the user.
@@ -25,7 +25,7 @@ impl From<myelin_storage::StorageError> for StateError {
     }
 }
 
-/// The whole state of a room: the current one, or for who has left the one that held then.
+/// The whole state of a room: the current one, or for a user who has left the one that held then.
 pub async fn state(
     rooms: &Rooms,
     user_id: &UserId,
@@ -38,7 +38,7 @@ pub async fn state(
     Ok(rooms.show_state(&view, events))
 }
 
-/// One event of a room's state: of the current one, or for who has left of the one that held then.
+/// One event of a room's state: of the current one, or for a user who has left of the one that held then.
 pub async fn find_state(
     rooms: &Rooms,
     user_id: &UserId,

@@ -9,7 +9,7 @@ use ruma::{RoomId, UserId};
 use super::{RoomView, ViewError};
 use crate::Rooms;
 
-/// Why no event is named.
+/// The reason why no event is named.
 #[derive(Debug, thiserror::Error)]
 pub enum TimestampError {
     /// The room is not shown to the user.
@@ -18,9 +18,9 @@ pub enum TimestampError {
     /// There is no event in that direction, or the user may not see it.
     #[error("Unable to find event from {ts} in direction {direction}")]
     NotFound {
-        /// Milliseconds since the epoch.
+        /// The time that was asked for, in milliseconds since the epoch.
         ts: u64,
-        /// `f` or `b`.
+        /// The direction that was asked for: `f` or `b`.
         direction: char,
     },
 }

@@ -14,29 +14,29 @@ use serde_json::{Map, Value};
 use super::RoomInfo;
 use crate::Rooms;
 
-/// How many rooms a page has at most, whatever is asked for.
+/// The number of rooms that a page has at most, whatever is asked for.
 const PAGE_ROOMS_MAX: usize = 50;
 
-/// How many rooms of a tree are looked at in all. What lies behind is not shown.
+/// The number of rooms of a tree that are looked at in all. Rooms beyond it are not shown.
 const TREE_ROOMS_MAX: usize = 5_000;
 
 /// The length of `order`.
 const ORDER_LENGTH_BYTES_MAX: usize = 50;
 
-/// What is asked for.
+/// The part of a tree of rooms that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct HierarchyQuery {
-    /// Only children that are suggested.
+    /// Only suggested children are wanted.
     pub suggested_only: bool,
-    /// How deep to go; 0 is the room alone. `None`: all the way.
+    /// The depth to go to; 0 is the room alone. `None`: as deep as the tree is.
     pub max_depth: Option<u64>,
-    /// At most so many rooms.
+    /// The number of rooms at most. `None`: as many as a page may have.
     pub limit: Option<usize>,
-    /// Where to go on, as a page before said.
+    /// The token of the page, from [`Hierarchy::next`] of the page before. `None`: the first page.
     pub from: Option<String>,
 }
 
-/// Why nothing is shown.
+/// The reason why no page is shown.
 #[derive(Debug, thiserror::Error)]
 pub enum HierarchyError {
     /// The user may not know what the room is, or there is no such room here.
@@ -45,7 +45,6 @@ pub enum HierarchyError {
     /// The page to go on from is not one of ours, or was told for other parameters.
     #[error("Unknown pagination token")]
     BadToken,
-    /// The database failed.
     #[error("could not read the space")]
     Storage(#[from] StorageError),
 }
@@ -53,22 +52,21 @@ pub enum HierarchyError {
 /// A room of the tree.
 #[derive(Debug)]
 pub struct SpaceRoom {
-    /// What it is.
+    /// The description of the room itself.
     pub info: RoomInfo,
-    /// What it has as children, in their order.
+    /// The room's children, in their order.
     pub children: Vec<Child>,
 }
 
 /// An `m.space.child` event.
 #[derive(Debug, Clone)]
 pub struct Child {
-    /// The child.
+    /// The child's ID, as the state key has it.
     pub room_id: String,
-    /// The event's content.
     pub content: Map<String, Value>,
-    /// Who sent it.
+    /// The user who sent the event.
     pub sender: OwnedUserId,
-    /// When, in milliseconds since the epoch.
+    /// The time at which it was sent, in milliseconds since the epoch.
     pub origin_server_ts: u64,
 }
 
@@ -77,7 +75,7 @@ pub struct Child {
 pub struct Hierarchy {
     /// The rooms, parents before their children.
     pub rooms: Vec<SpaceRoom>,
-    /// Where the next page begins.
+    /// The token of the next page. `None`: there is nothing more.
     pub next: Option<String>,
 }
 
@@ -132,13 +130,14 @@ pub async fn hierarchy(
     Ok(Hierarchy { next: has_more.then(|| next_token(shown)), rooms: found })
 }
 
-/// Where a page after `shown` rooms goes on. It names what it holds for: the same number means another place in another walk.
+/// The token of a page after `shown` rooms. It names the request that it holds for: in another walk, the same number
+/// would mean another place.
 fn token(shown: usize, root: &RoomId, query: &HierarchyQuery) -> String {
     let depth = query.max_depth.map_or_else(|| "-".to_owned(), |depth| depth.to_string());
     format!("h{shown}_{}_{depth}_{root}", u8::from(query.suggested_only))
 }
 
-/// How many rooms were shown before; `None` if the token is of another request than this.
+/// The number of rooms that were shown before. `None` if the token is of another request than this.
 fn read_token(from: &str, root: &RoomId, query: &HierarchyQuery) -> Option<usize> {
     let (number, _) = from.strip_prefix('h')?.split_once('_')?;
     let shown = number.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What is told of rooms to who is not in them: the public list, summaries, and the rooms of a space.
+//! The description of rooms for users who are not in them: the public list, summaries, and the rooms of a space.
 
 mod hierarchy;
 mod public_rooms;

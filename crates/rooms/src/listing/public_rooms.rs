@@ -8,46 +8,44 @@ use ruma::RoomId;
 use super::RoomInfo;
 use crate::Rooms;
 
-/// How many rooms a page has at most, whatever is asked for.
+/// The number of rooms that a page has at most, whatever is asked for.
 const PAGE_ROOMS_MAX: usize = 500;
 
-/// How many rooms are read at once while looking for those that are wanted.
+/// The number of rooms that are read at once while looking for those that are wanted.
 const READ_ROOMS: usize = 200;
 
-/// Which list is asked for.
+/// The list that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ListKind {
-    /// The server's own.
+    /// The server's own list.
     #[default]
     Own,
-    /// All lists together.
+    /// All lists of this server together.
     All,
     /// A network of an application service: the service and the network.
     Network(String, String),
 }
 
-/// Which rooms are asked for.
+/// The page of the public list that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct PublicRoomsQuery {
-    /// Which list.
     pub list: ListKind,
-    /// At most so many rooms. `None`: as many as a page may have.
+    /// The number of rooms at most. `None`: as many as a page may have.
     pub limit: Option<usize>,
-    /// Where to go on, as a page before said.
+    /// The token of the page, from [`PublicRooms::next`] or [`PublicRooms::prev`]. `None`: the first page.
     pub since: Option<String>,
-    /// Only rooms with this in their name, topic or alias.
+    /// A text that the name, topic or alias of a wanted room has, in letters of any case.
     pub search_term: Option<String>,
-    /// Only rooms of these types; `None` in it stands for rooms without a type.
+    /// The types of rooms that are wanted; `None` in it stands for rooms without a type.
     pub room_types: Option<Vec<Option<String>>>,
 }
 
 /// The page to go on from is not one of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidSince {
-    /// Not a token of ours.
+    /// The token is none of ours.
     #[error("Invalid pagination token")]
     Token,
-    /// The database failed.
     #[error("could not read the directory")]
     Storage(#[from] StorageError),
 }
@@ -57,11 +55,11 @@ pub enum InvalidSince {
 pub struct PublicRooms {
     /// The rooms, those with the most members first.
     pub rooms: Vec<RoomInfo>,
-    /// Where the next page begins.
+    /// The token of the next page. `None`: there is nothing more.
     pub next: Option<String>,
-    /// Where the page before begins.
+    /// The token of the page before. `None`: this is the first.
     pub prev: Option<String>,
-    /// How many rooms the list has, wanted or not.
+    /// The number of rooms that the list has, wanted or not.
     pub total: usize,
 }
 

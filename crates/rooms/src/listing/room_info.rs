@@ -1,4 +1,4 @@
-//! What a room says of itself.
+//! The description of a room by its state.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,20 +23,15 @@ const TYPES: [&str; 9] = [
     "m.room.encryption",
 ];
 
-/// What is told of a room to who is not in it.
+/// The description of a room for users who are not in it. An empty or absent text is `None`.
 #[derive(Debug, Clone)]
 pub struct RoomInfo {
-    /// The room.
     pub room_id: OwnedRoomId,
-    /// Its version.
     pub version: RoomVersion,
-    /// Its name.
     pub name: Option<String>,
-    /// Its topic.
     pub topic: Option<String>,
-    /// Its picture.
+    /// The URI of its picture.
     pub avatar_url: Option<String>,
-    /// Its canonical alias.
     pub canonical_alias: Option<String>,
     /// Its join rule; `invite` where it says none.
     pub join_rule: String,
@@ -44,13 +39,12 @@ pub struct RoomInfo {
     pub allowed_room_ids: Vec<String>,
     /// Its type, `m.space` for example.
     pub room_type: Option<String>,
-    /// How it is encrypted, if it is.
+    /// The algorithm by which it is encrypted. `None`: it is not.
     pub encryption: Option<String>,
-    /// Everybody may read it.
+    /// Everybody may read it, members or not.
     pub world_readable: bool,
-    /// Guests may join it.
     pub guest_can_join: bool,
-    /// How many users have joined it.
+    /// The number of users who have joined it.
     pub joined_members: i64,
 }
 
@@ -96,7 +90,7 @@ impl RoomInfo {
 }
 
 impl Rooms {
-    /// What rooms say of themselves, in the order given, without member counts. At most two queries.
+    /// The descriptions of rooms, in the order given, without member counts. It takes at most two queries.
     pub(super) async fn room_infos(
         &self,
         heads: &[Arc<RoomHead>],

@@ -1,4 +1,4 @@
-//! What a room is, for who thinks of joining it (client-server API, "Room summaries").
+//! The summary of a room, for users who think of joining it (client-server API, "Room summaries").
 
 use std::sync::Arc;
 
@@ -9,13 +9,12 @@ use ruma::{OwnedRoomId, RoomId, RoomOrAliasId, UserId};
 use super::RoomInfo;
 use crate::Rooms;
 
-/// Why a summary is not given.
+/// The reason why a summary is not given.
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
     /// There is no such room here, or it is none of the user's business.
     #[error("Unknown room")]
     NotFound,
-    /// The database failed.
     #[error("could not read the room")]
     Storage(#[from] StorageError),
 }
@@ -23,14 +22,14 @@ pub enum SummaryError {
 /// A room, and what the user is to it.
 #[derive(Debug, Clone)]
 pub struct RoomSummary {
-    /// What the room says of itself.
+    /// The description of the room by its state.
     pub info: RoomInfo,
     /// The user's membership, if the user ever had one.
     pub membership: Option<Membership>,
 }
 
-/// What a room is. Shown to members, to who may join, and to everybody if the room is world-readable. `user_id` is `None` for who
-/// is not logged in.
+/// The summary of a room. It is shown to members, to users who may join, and to everybody if the room is
+/// world-readable. `user_id` is `None` for callers who are not logged in.
 pub async fn summary(
     rooms: &Rooms,
     user_id: Option<&UserId>,

@@ -10,7 +10,7 @@ use crate::{
     create::{CreateRoomError, create_room},
 };
 
-/// Which rooms new users join by themselves.
+/// The rooms that new users join by themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AutoJoin {
     /// The rooms, by aliases of this server.
@@ -21,9 +21,8 @@ pub struct AutoJoin {
     pub federated: bool,
     /// The preset of the rooms that are made.
     pub preset: String,
-    /// Who makes the rooms and invites to them.
+    /// The user who makes the rooms and invites to them. `None`: the first user who joins makes them.
     pub creator: Option<OwnedUserId>,
-    /// Guests join too.
     pub guests: bool,
 }
 
@@ -37,7 +36,7 @@ enum AutoJoinError {
     Membership(#[from] MembershipError),
 }
 
-/// Have a new user join the rooms. What fails is logged: the user is registered all the same.
+/// Have a new user join the rooms. A failure is logged: the user is registered all the same.
 #[tracing::instrument(name = "rooms.membership.auto_join", skip_all, fields(user.id = %user_id))]
 pub async fn auto_join(rooms: &Rooms, user_id: &UserId, is_guest: bool) {
     let settings = &rooms.settings().auto_join;

@@ -1,4 +1,4 @@
-//! Why a membership was not changed.
+//! The reason why a membership was not changed.
 
 use myelin_events::auth::AuthError;
 use myelin_model::{Membership, Suspended};
@@ -7,7 +7,7 @@ use ruma::OwnedUserId;
 
 use crate::EventError;
 
-/// Why a membership was not changed.
+/// The reason why a membership was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MembershipError {
     /// This server is not in the room, and knows of no server that is.
@@ -22,13 +22,13 @@ pub enum MembershipError {
     /// The target is not banned.
     #[error("Cannot unban user who was not banned (membership={})", membership.map_or("None", Membership::as_str))]
     NotBanned {
-        /// What it is instead.
+        /// The membership that it has. `None` if it never had one.
         membership: Option<Membership>,
     },
     /// The target is banned, so nothing else can be done to it.
     #[error("Cannot {action} user who was banned")]
     Banned {
-        /// What was to be done.
+        /// The verb of the action that was asked for.
         action: &'static str,
     },
     /// The room does not let guests in.
@@ -52,7 +52,6 @@ pub enum MembershipError {
     /// The `displayname` is too long.
     #[error("Displayname is too long")]
     DisplayNameTooLong,
-    /// The `avatar_url` is too long.
     #[error("Avatar URL is too long")]
     AvatarUrlTooLong,
     /// The account is suspended: all that is left to it is to leave.

@@ -6,18 +6,12 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
 use crate::Rooms;
 
-/// Why a room was not forgotten.
+/// The reason why a room was not forgotten.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
     /// The user is in the room, invited or asking to be let in.
     #[error("User {user_id} in room {room_id}")]
-    StillIn {
-        /// Who.
-        user_id: OwnedUserId,
-        /// The room.
-        room_id: OwnedRoomId,
-    },
-    /// The database failed.
+    StillIn { user_id: OwnedUserId, room_id: OwnedRoomId },
     #[error("could not read or write the membership")]
     Storage(#[from] StorageError),
 }

@@ -1,4 +1,4 @@
-//! Who is in a room: joining, inviting, leaving, kicking, banning, unbanning, knocking, forgetting.
+//! Membership of rooms: joining, inviting, leaving, kicking, banning, unbanning, knocking, forgetting.
 
 mod auto_join;
 mod error;

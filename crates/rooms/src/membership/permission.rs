@@ -1,4 +1,4 @@
-//! Who lets nobody invite them (client-server API, "Invite permission").
+//! The users who let nobody invite them (client-server API, "Invite permission").
 
 use myelin_events::account_data::{self, INVITE_PERMISSION_CONFIG};
 use myelin_storage::StorageError;

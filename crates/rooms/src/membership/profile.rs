@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use super::{Action, MembershipError, MembershipUpdate, update};
 use crate::Rooms;
 
-/// What member events say of a user.
+/// The profile of a user as member events show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemberProfile {
-    /// The display name.
     pub display_name: Option<String>,
     /// The avatar's MXC URI.
     pub avatar_url: Option<String>,

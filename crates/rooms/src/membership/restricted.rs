@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::MembershipError;
 use myelin_engine::Draft;
 
-/// How many conditions of a join rule are looked at.
+/// The number of conditions of a join rule that are looked at.
 const CONDITIONS_MAX: usize = 100;
 
-/// Who on this server lets a user in who is in one of the rooms that the join rule asks for. `None` if the join rule is another one.
+/// Find a user of this server who lets a user in who is in one of the rooms that the join rule asks for. `None` if the
+/// join rule is another one.
 pub(super) async fn find_authoriser(
     draft: &mut Draft,
     user_id: &UserId,

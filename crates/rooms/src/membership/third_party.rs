@@ -1,4 +1,4 @@
-//! Joining by the signature of an identity server, for who was invited by an address (client-server API, "Third-party
+//! Joining by the signature of an identity server, for a user who was invited by an address (client-server API, "Third-party
 //! invites"). The signature makes an invite of the invitation; then the user joins as anybody who is invited.
 
 use myelin_model::{ActiveActor, Actor};
@@ -13,9 +13,9 @@ use crate::Rooms;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct ThirdPartySigned {
-    /// Who invited.
+    /// The user who sent the invitation.
     sender: OwnedUserId,
-    /// Which invitation it is.
+    /// The state key of the invitation, an `m.room.third_party_invite` event.
     token: String,
     /// All of it: what is signed must not be changed.
     whole: Value,
@@ -35,7 +35,7 @@ impl TryFrom<Value> for ThirdPartySigned {
     }
 }
 
-/// Invite the user in the name of who invited the address. The auth rules check the signature against the keys of the
+/// Invite the user in the name of the user who invited the address. The auth rules check the signature against the keys of the
 /// invitation, and that its sender is the one.
 #[tracing::instrument(name = "rooms.membership.exchange_third_party_invite", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn exchange_third_party_invite(
@@ -62,7 +62,7 @@ pub async fn exchange_third_party_invite(
     update(rooms, &Actor::server(signed.sender.clone()), change).await.map(drop)
 }
 
-/// What the invitation calls who is invited.
+/// The name by which the invitation calls the invited user. Empty if it has none.
 async fn find_display_name(
     rooms: &Rooms,
     room_id: &RoomId,

@@ -17,9 +17,8 @@ const DISPLAY_NAME_CHARS_MAX: usize = 256;
 /// The length of an avatar URL in a member event, in characters (as Synapse has it).
 const AVATAR_URL_CHARS_MAX: usize = 1_000;
 
-/// What is done to a member.
+/// The change that one user makes to the membership of another, or to its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words of the spec say all there is to say")]
 pub enum Action {
     Join,
     Invite,
@@ -68,11 +67,9 @@ impl Action {
 /// A change of one membership.
 #[derive(Debug, Clone)]
 pub struct MembershipUpdate<'a> {
-    /// The room.
     pub room_id: &'a RoomId,
-    /// Whose membership.
+    /// The user whose membership is changed.
     pub target: &'a UserId,
-    /// What is done.
     pub action: Action,
     /// The content of the member event, `membership` apart: `reason`, `is_direct`, `third_party_invite`, ...
     pub content: Map<String, Value>,

@@ -1,4 +1,4 @@
-//! What users have read.
+//! Receipts: the events up to which users have read.
 
 mod set_receipt;
 mod thread;

@@ -9,12 +9,12 @@ use ruma::{EventId, RoomId, UserId};
 use super::thread;
 use crate::Rooms;
 
-/// Who hears of a receipt.
+/// The kind of a receipt, which says who hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptKind {
-    /// Everybody in the room.
+    /// All users in the room hear of it.
     Public,
-    /// The user's own devices only.
+    /// Only the user's own devices hear of it.
     Private,
 }
 
@@ -28,7 +28,7 @@ impl ReceiptKind {
     }
 }
 
-/// Why nothing is noted.
+/// The reason why a receipt is not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptError {
     /// The user is not in the room.
@@ -40,12 +40,10 @@ pub enum ReceiptError {
     /// The event is of another thread.
     #[error("event_id {event_id} is not related to thread {thread_id}")]
     OtherThread {
-        /// The event.
         event_id: ruma::OwnedEventId,
         /// The thread that was given.
         thread_id: String,
     },
-    /// The database failed.
     #[error("could not write the receipt")]
     Storage(#[source] Arc<StorageError>),
 }

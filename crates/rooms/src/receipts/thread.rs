@@ -1,4 +1,4 @@
-//! Which thread an event is in (client-server API, "Threading", "Server behavior").
+//! The thread that an event is in (client-server API, "Threading", "Server behavior").
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::Rooms;
 /// The thread of everything that is in no other.
 const MAIN: &str = "main";
 
-/// How many relations are followed from an event to the one that stands in a thread.
+/// The number of relations that are followed from an event to the one that stands in a thread.
 const RELATIONS_MAX: usize = 3;
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Content {
     relates_to: Option<RelatesTo>,
 }
 
-/// What an event says of another.
+/// The relation of an event to another.
 #[derive(Debug, Deserialize)]
 struct RelatesTo {
     rel_type: Option<String>,

@@ -1,4 +1,5 @@
-//! What is bundled with an event about those that relate to it (client-server API, "Aggregations of child events").
+//! The events that are bundled with an event because they relate to it (client-server API, "Aggregations of child
+//! events").
 
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::{
     history::{Reader, RoomView, Shown},
 };
 
-/// What relates to an event.
+/// The events that relate to an event, as far as they are bundled with it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Related {
-    /// The newest edit.
+    /// The newest edit of its sender's.
     edit: Option<Arc<Event>>,
     thread: Option<Thread>,
     references: Vec<OwnedEventId>,
@@ -81,7 +82,7 @@ impl Related {
 }
 
 impl Rooms {
-    /// Bundle with events what relates to them. At most two queries.
+    /// Bundle with events what relates to them. It takes at most two queries.
     pub(crate) async fn aggregate(
         &self,
         view: &RoomView,

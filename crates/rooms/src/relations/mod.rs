@@ -1,4 +1,4 @@
-//! What relates to events: aggregations, the events themselves, and threads.
+//! Relations of events: aggregations, the related events themselves, and threads.
 
 mod aggregate;
 mod relating;

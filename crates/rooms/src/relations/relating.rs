@@ -9,38 +9,37 @@ use crate::{
     history::{Place, RoomView, Shown},
 };
 
-/// How many events a page has at most, whatever is asked for.
+/// The number of events that a page has at most, whatever is asked for.
 const PAGE_EVENTS_MAX: u64 = 1_000;
 
-/// How many relations may lead from an event to the one asked for, when it is asked for more than the first.
+/// The number of relations that may lead from an event to the one asked for, when `recurse` is given.
 pub const DEPTH_MAX: i32 = 3;
 
-/// What is asked for.
+/// The page of related events that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct RelatingQuery {
-    /// Only this kind of relation.
+    /// The only kind of relation that is wanted. `None`: any.
     pub rel_type: Option<String>,
-    /// Only events of this type.
+    /// The only type of event that is wanted. `None`: any.
     pub event_type: Option<String>,
-    /// Where to begin.
+    /// The place to begin at. `None`: the end of the room that the direction leads away from.
     pub from: Option<Place>,
-    /// Where to stop at the latest.
+    /// The place to stop at, at the latest. `None`: the other end.
     pub to: Option<Place>,
-    /// Oldest first.
+    /// The oldest events come first. Otherwise the newest do.
     pub forward: bool,
-    /// At most so many events.
+    /// The number of events at most. At least one is given, and at most `PAGE_EVENTS_MAX`.
     pub limit: u64,
-    /// What relates to what relates to it, too.
+    /// Events that relate to the event through others are wanted too, up to [`DEPTH_MAX`] relations away.
     pub recurse: bool,
 }
 
-/// Why nothing is shown.
+/// The reason why no page is shown.
 #[derive(Debug, thiserror::Error)]
 pub enum RelationsError {
     /// There is no such event in the room, or the user may not see it.
     #[error("Unknown parent event.")]
     NotFound,
-    /// The database failed.
     #[error("could not read relations")]
     Storage(#[from] StorageError),
 }
@@ -48,13 +47,12 @@ pub enum RelationsError {
 /// A page of events.
 #[derive(Debug)]
 pub struct RelationsPage {
-    /// The events.
     pub chunk: Vec<Shown>,
-    /// Where the next page begins. `None`: there is nothing more.
+    /// The place where the next page begins. `None`: there is nothing more.
     pub next: Option<Place>,
-    /// Where this page begins, if it was said.
+    /// The place where this page begins, if the request named one.
     pub prev: Option<Place>,
-    /// How many relations led from an event to the parent at most; if it was asked for.
+    /// The number of relations that may lead from an event to the parent. `None` if `recurse` was not given.
     pub depth: Option<i32>,
 }
 

@@ -11,17 +11,17 @@ use crate::{
     history::{Place, RoomView, ViewError},
 };
 
-/// How many threads a page has at most, whatever is asked for.
+/// The number of threads that a page has at most, whatever is asked for.
 const PAGE_THREADS_MAX: u64 = 100;
 
-/// What is asked for.
+/// The page of threads that is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct ThreadsQuery {
-    /// Only threads that the user took part in.
+    /// Only threads that the user took part in are wanted.
     pub participated: bool,
-    /// Where to begin.
+    /// The place to begin at. `None`: with the thread that has the newest event.
     pub from: Option<Place>,
-    /// At most so many threads.
+    /// The number of threads at most. At least one is given, and at most `PAGE_THREADS_MAX`.
     pub limit: u64,
 }
 

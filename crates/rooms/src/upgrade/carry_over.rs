@@ -1,8 +1,9 @@
-//! What users keep of a room that was replaced, they keep of its successor too: tags, push rules, and that it is a direct chat.
+//! The data that users keep of a room that was replaced, carried over to its successor: tags, push rules, and that it
+//! is a direct chat.
 //!
-//! The specification does not ask for it; clients count on it, as Synapse does it. It holds only between rooms that name each
-//! other, so that nobody can claim another's room as a predecessor: the create event of the new room names the old one, whose
-//! tombstone names the new one.
+//! The specification does not ask for it; clients count on it, as Synapse does it. It holds only between rooms that
+//! name each other, so that nobody can claim another's room as a predecessor: the create event of the new room names
+//! the old one, whose tombstone names the new one.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{EventError, Rooms};
 
-/// How many users are read, and written in one transaction.
+/// The number of users that are read, and written, in one transaction.
 const USERS_MAX: usize = 100;
 
 /// Carry over for all members on this server of a room that was replaced just now. What fails is logged: the room is replaced all the same.
@@ -103,12 +104,14 @@ impl<'a> Pair<'a> {
         Ok((named == Some(new.as_str())).then_some(Self { old, new, old_nid, new_nid }))
     }
 
-    /// Where an entry about the old room has its counterpart: tags have one of the new room's own.
+    /// The place of the entry that is the counterpart of one about the old room: tags are stored for the new room
+    /// itself, other types for all rooms.
     fn place_of(&self, room_nid: Option<RoomNid>) -> Option<RoomNid> {
         room_nid.map(|_| self.new_nid)
     }
 
-    /// What stands in the place of an entry: `old` is what is kept of the old room, `target` the entry to be changed.
+    /// The content that takes the place of an entry: `old` is what is kept of the old room, `target` the entry to be
+    /// changed. `None` if it stays as it is.
     fn merge(&self, data_type: &str, old: &str, target: Option<&RawValue>) -> Option<Value> {
         let target = target.map(RawValue::get);
         let parse = |json: &str| serde_json::from_str::<Value>(json).ok();

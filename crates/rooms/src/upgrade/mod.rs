@@ -14,13 +14,13 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 pub(crate) use self::carry_over::{carry_over_for, carry_over_for_all, predecessor_of};
 use crate::{EventError, Rooms};
 
-/// Why a room was not upgraded.
+/// The reason why a room was not upgraded.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
     /// This server does not know the room.
     #[error("Unknown room id {0}")]
     UnknownRoom(OwnedRoomId),
-    /// An event was refused.
+    /// An event in the old or the new room was refused.
     #[error(transparent)]
     Event(#[from] EventError),
 }
@@ -85,7 +85,7 @@ async fn find_old(rooms: &Rooms, room_id: &RoomId) -> Result<Draft, UpgradeError
     old.ok_or_else(|| UpgradeError::UnknownRoom(room_id.to_owned()))
 }
 
-/// What is to be done, and by whom.
+/// The upgrade that is asked for, and the user who asks.
 struct Plan<'a> {
     rooms: &'a Rooms,
     actor: &'a Actor,

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{Plan, UpgradeError, power_levels};
 use crate::{EventError, membership::find_member_profile};
 
-/// What is copied, in this order, after the power levels; and what stands in its place if the old room has none.
+/// The state that is copied, in this order, after the power levels, and the content that stands in its place if the old
+/// room has none.
 const COPIED: [(&str, Option<&str>); 8] = [
     ("m.room.join_rules", Some(r#"{"join_rule":"invite"}"#)),
     ("m.room.history_visibility", Some(r#"{"history_visibility":"shared"}"#)),

@@ -1,4 +1,4 @@
-//! What becomes of the room that is upgraded.
+//! The end of the room that is upgraded.
 
 use myelin_engine::{Draft, Intent};
 use ruma::{OwnedEventId, RoomId};

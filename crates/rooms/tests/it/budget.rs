@@ -1,4 +1,4 @@
-//! How many statements a request costs.
+//! The number of statements that requests cost.
 
 use myelin_testing::Statements;
 use sqlx::PgPool;

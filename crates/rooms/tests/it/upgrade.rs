@@ -1,4 +1,4 @@
-//! What redactions took away does not come back.
+//! A redaction stays: content that it took away does not come back through an upgrade.
 
 use myelin_model::{Actor, Membership};
 use myelin_rooms::{

@@ -1,4 +1,4 @@
-//! What the benches of storage work on: states, and the chain cover of a forked room.
+//! The data that the benches of storage work on: states, and the chain cover of a forked room.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

@@ -16,7 +16,6 @@ const GLOBAL: i64 = 0;
 pub struct StoredAccountData {
     /// The room, or `None` for global account data.
     pub room_nid: Option<RoomNid>,
-    /// The type.
     pub data_type: Box<str>,
     /// The content, as JSON.
     pub content: Box<str>,
@@ -36,7 +35,7 @@ impl Db {
 }
 
 impl AccountData<'_> {
-    /// All of a user's account data, global and of rooms, by room and type. One query.
+    /// All of a user's account data, global and of rooms, by room and type. It takes one query.
     #[tracing::instrument(name = "db.account_data.list", skip_all, fields(user.id = %user_id), err)]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<StoredAccountData>, StorageError> {
         let rows = sqlx::query!(
@@ -53,8 +52,8 @@ impl AccountData<'_> {
         Ok(rows.collect())
     }
 
-    /// What these users keep that may speak of a room: its tags, and globally their push rules and which rooms are direct.
-    /// By user and type.
+    /// The entries of these users that may speak of a room: its tags, and globally their push rules and the list of
+    /// direct chats. By user and type.
     #[tracing::instrument(name = "db.account_data.list_about_room", skip_all, fields(room.nid = %room_nid), err)]
     pub async fn list_about_room(
         &self,
@@ -128,7 +127,7 @@ pub struct AccountDataTx<'tx> {
 }
 
 impl AccountDataTx<'_> {
-    /// Set an entry, and announce it.
+    /// Set an entry and announce it.
     #[tracing::instrument(name = "db.account_data.set", skip_all, fields(user.id = %user_id), err)]
     pub async fn set(
         &mut self,

@@ -8,13 +8,13 @@ use crate::{Change, Db, StorageError, Tx};
 /// A row of `devices`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Which, among its user's.
+    /// The device's ID, which is unique among its user's.
     pub device_id: OwnedDeviceId,
-    /// What the user calls it.
+    /// The name that the user gave it. `None`: it has none.
     pub display_name: Option<String>,
-    /// When it last called, in milliseconds since the epoch.
+    /// The time of its last call, in milliseconds since the epoch. `None`: it never called.
     pub last_seen_ts: Option<u64>,
-    /// From where it last called.
+    /// The address from which it called last. `None`: it never called, or over a unix socket.
     pub last_seen_ip: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl From<DeviceRow> for Device {
 }
 
 impl Device {
-    /// With calls that are not in the database yet.
+    /// The device with calls that are not in the database yet.
     fn seen(mut self, calls: &[Call]) -> Self {
         let own = calls.iter().filter(|call| call.device_id.as_ref() == Some(&self.device_id));
         if let Some(last) = own.max_by_key(|call| call.last_seen_ts)

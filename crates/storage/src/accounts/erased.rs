@@ -1,4 +1,5 @@
-//! Who asked to be erased on leaving this server for good: what they sent is shown in full only to whom they sent it.
+//! The users who asked to be erased on leaving this server for good: what they sent is shown in full only to whom they
+//! sent it.
 
 use std::{
     collections::HashSet,
@@ -52,7 +53,7 @@ fn concerns_accounts(change: &Change) -> bool {
 }
 
 impl Users<'_> {
-    /// The users who were erased. At most one query, none while no account changes.
+    /// The users who were erased. It takes at most one query, none while no account changes.
     #[tracing::instrument(name = "db.users.list_erased", skip_all, err)]
     pub async fn list_erased(&self) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
         let known = self.db.known_erased_users();

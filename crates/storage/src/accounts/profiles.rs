@@ -5,14 +5,13 @@ use serde_json::{Map, Value};
 
 use crate::{Change, Db, StorageError, Tx};
 
-/// What a user shows to others.
+/// The profile that a user shows to others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// The name shown.
     pub displayname: Option<String>,
     /// The picture shown, an `mxc://` URI.
     pub avatar_url: Option<String>,
-    /// Further fields.
+    /// The further fields, by their names.
     pub fields: Map<String, Value>,
 }
 
@@ -102,7 +101,7 @@ impl ProfilesTx<'_> {
         row.map(TryInto::try_into).transpose()
     }
 
-    /// Set all of a profile.
+    /// Set the whole profile.
     #[tracing::instrument(name = "db.profiles.set", skip_all, fields(user.id = %user_id), err)]
     pub async fn set(&mut self, user_id: &UserId, profile: &Profile) -> Result<(), StorageError> {
         let fields = serde_json::to_string(&profile.fields)

@@ -8,7 +8,7 @@ use crate::{Db, StorageError, Tx};
 /// A pusher to be stored.
 #[derive(Debug)]
 pub struct Pusher<'a> {
-    /// Whose.
+    /// The user who is to be notified.
     pub user_id: &'a UserId,
     /// The app it is for.
     pub app_id: &'a str,
@@ -66,7 +66,7 @@ pub struct PushersTx<'tx> {
 }
 
 impl PushersTx<'_> {
-    /// Set a pusher. Unless `append`, others of the same app and key go, whoever set them.
+    /// Set a pusher. Unless `append`, other users' pushers of the same app and key are deleted.
     #[tracing::instrument(name = "db.pushers.set", skip_all, fields(user.id = %pusher.user_id), err)]
     pub async fn set(&mut self, pusher: &Pusher<'_>, append: bool) -> Result<(), StorageError> {
         if !append {

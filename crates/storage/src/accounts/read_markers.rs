@@ -1,4 +1,4 @@
-//! Where users go on reading: `m.fully_read` in their account data.
+//! The places where users go on reading: `m.fully_read` in their account data.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ pub struct ReadMarkersTx<'tx> {
 }
 
 impl Tx {
-    /// Where users go on reading.
+    /// Writes of the places where users go on reading.
     pub fn read_markers(&mut self) -> ReadMarkersTx<'_> {
         ReadMarkersTx { tx: self }
     }
 }
 
 impl ReadMarkersTx<'_> {
-    /// Which event a user's marker in a room is at. Others cannot move it until the transaction ends.
+    /// The event that a user's marker in a room is at. Others cannot move it until the transaction ends.
     pub async fn find_for_update(
         &mut self,
         user_id: &UserId,
@@ -50,7 +50,7 @@ impl ReadMarkersTx<'_> {
         }))
     }
 
-    /// Set a user's marker, and announce it.
+    /// Set a user's marker and announce it.
     pub async fn set(&mut self, user_id: &UserId, event: &Event) -> Result<(), StorageError> {
         let content = Content { event_id: event.event_id.clone() };
         let content = serde_json::to_string(&content)

@@ -66,7 +66,7 @@ impl RegistrationTokensTx<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Set a use aside for a registration that is not complete. False if there is none left.
+    /// Set aside a use for a registration that is not complete. False if there is none left.
     #[tracing::instrument(name = "db.registration_tokens.reserve", skip_all, err)]
     pub async fn reserve(&mut self, token: &str, now_ms: u64) -> Result<bool, StorageError> {
         let done = sqlx::query!(

@@ -8,13 +8,13 @@ use crate::{Db, StorageError, Tx};
 /// An e-mail address or telephone number of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Threepid {
-    /// `email` or `msisdn`.
+    /// The kind of address: `email` or `msisdn`.
     pub medium: String,
-    /// The address.
+    /// The address in its canonical form.
     pub address: String,
-    /// When it was shown to be the user's, in milliseconds since the epoch.
+    /// The time at which it was shown to be the user's, in milliseconds since the epoch.
     pub validated_ts: u64,
-    /// When it was added to the account, in milliseconds since the epoch.
+    /// The time at which it was added to the account, in milliseconds since the epoch.
     pub added_ts: u64,
 }
 

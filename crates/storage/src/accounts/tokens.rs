@@ -9,7 +9,6 @@ use crate::{Change, Db, StorageError, Tx};
 /// An access token with what decides over its use.
 #[derive(Debug, Clone)]
 pub struct StoredSession {
-    /// Whose.
     pub user_id: OwnedUserId,
     /// The device, if it has one.
     pub device_id: Option<OwnedDeviceId>,
@@ -21,9 +20,7 @@ pub struct StoredSession {
     pub is_guest: bool,
     /// The account may use the admin API.
     pub is_admin: bool,
-    /// The account is locked.
     pub locked: bool,
-    /// The account is suspended.
     pub suspended: bool,
     /// The account's own rate limit.
     pub rate_limit: Option<RateLimitOverride>,
@@ -32,13 +29,12 @@ pub struct StoredSession {
 /// An access token to be stored.
 #[derive(Debug)]
 pub struct NewAccessToken<'a> {
-    /// Its hash.
     pub hash: &'a TokenHash,
-    /// Whose.
+    /// The user who calls with it.
     pub user_id: &'a UserId,
     /// The device, if it has one.
     pub device_id: Option<&'a DeviceId>,
-    /// When, in milliseconds since the epoch.
+    /// The time of making it, in milliseconds since the epoch.
     pub created_ts: u64,
     /// It does not hold after this time, in milliseconds since the epoch.
     pub expires_ts: Option<u64>,
@@ -49,32 +45,28 @@ pub struct NewAccessToken<'a> {
 /// A refresh token to be stored.
 #[derive(Debug)]
 pub struct NewRefreshToken<'a> {
-    /// Its hash.
     pub hash: &'a TokenHash,
-    /// Whose.
     pub user_id: &'a UserId,
-    /// The device.
     pub device_id: &'a DeviceId,
     /// It does not hold after this time, in milliseconds since the epoch.
     pub expires_ts: Option<u64>,
-    /// Nothing it is exchanged for holds after this time, in milliseconds since the epoch.
+    /// The time after which nothing that it is exchanged for holds, in milliseconds since the epoch. `None`: there is
+    /// no such time.
     pub session_expires_ts: Option<u64>,
 }
 
 /// A row of `refresh_tokens`.
 #[derive(Debug, Clone)]
 pub struct RefreshToken {
-    /// Its number.
     pub nid: i64,
-    /// Whose.
     pub user_id: OwnedUserId,
-    /// The device.
     pub device_id: OwnedDeviceId,
-    /// What it was exchanged for, or the access token that came with it, has been used.
+    /// One of the tokens that it was exchanged for has been used.
     pub next_used: bool,
     /// It does not hold after this time, in milliseconds since the epoch.
     pub expires_ts: Option<u64>,
-    /// Nothing it is exchanged for holds after this time, in milliseconds since the epoch.
+    /// The time after which nothing that it is exchanged for holds, in milliseconds since the epoch. `None`: there is
+    /// no such time.
     pub session_expires_ts: Option<u64>,
 }
 
@@ -92,7 +84,7 @@ impl Db {
 }
 
 impl Tokens<'_> {
-    /// Find what an access token stands for. One query.
+    /// Find what an access token stands for. It takes one query.
     #[tracing::instrument(name = "db.tokens.find_session", skip_all, err)]
     pub async fn find_session(
         &self,
@@ -129,7 +121,8 @@ impl Tokens<'_> {
         }))
     }
 
-    /// When the user of an access token last authenticated again through it, in milliseconds since the epoch.
+    /// The time at which the user of an access token last authenticated again through it, in milliseconds since the
+    /// epoch.
     #[tracing::instrument(name = "db.tokens.find_validated", skip_all, err)]
     pub async fn find_validated(&self, token: &TokenHash) -> Result<Option<u64>, StorageError> {
         let validated = sqlx::query_scalar!(
@@ -141,7 +134,7 @@ impl Tokens<'_> {
         Ok(validated.flatten().map(from_sql_ts))
     }
 
-    /// Whose OpenID token it is, if it holds at `now_ms`.
+    /// The user whose OpenID token it is, if it holds at `now_ms`.
     #[tracing::instrument(name = "db.tokens.find_openid", skip_all, err)]
     pub async fn find_openid(
         &self,

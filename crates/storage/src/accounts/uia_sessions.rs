@@ -6,21 +6,21 @@ use sqlx::PgPool;
 use super::{from_sql_ts, to_sql_ts};
 use crate::{Db, StorageError, Tx};
 
-/// How long a session holds after it began, in milliseconds: as in Synapse, two days.
+/// The time for which a session holds after it began, in milliseconds: as in Synapse, two days.
 pub const UIA_SESSION_LIFETIME_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// A session of user-interactive authentication.
 #[derive(Debug, Clone)]
 pub struct UiaSession {
-    /// Its secret name.
+    /// The secret by which the client names it.
     pub session_id: String,
-    /// When it began, in milliseconds since the epoch.
+    /// The time at which it began, in milliseconds since the epoch.
     pub created_ts: u64,
-    /// What it is for: method, path and user.
+    /// The operation that it is for: method, path and user.
     pub operation: String,
     /// The request's body, without `auth`.
     pub params: Map<String, Value>,
-    /// What is completed, with its result. Names that do not begin with `m.` are our own notes.
+    /// The completed stages with their results. Names that do not begin with `m.` are our own notes.
     pub stages: Map<String, Value>,
 }
 

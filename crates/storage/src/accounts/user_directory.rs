@@ -1,28 +1,25 @@
-//! Queries over users and profiles for who looks for somebody.
+//! Queries over users and profiles for a user who looks for others.
 
 use ruma::{OwnedUserId, UserId};
 
 use crate::{Db, StorageError};
 
-/// Somebody who was found.
+/// A user who was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundUser {
-    /// Who.
     pub user_id: OwnedUserId,
-    /// The name shown.
     pub displayname: Option<String>,
-    /// The picture shown.
     pub avatar_url: Option<String>,
 }
 
-/// Reads of users for who looks for somebody.
+/// Reads of the user directory.
 #[derive(Debug, Clone, Copy)]
 pub struct UserDirectory<'db> {
     db: &'db Db,
 }
 
 impl Db {
-    /// Users for who looks for somebody.
+    /// Reads of the user directory.
     pub fn user_directory(&self) -> UserDirectory<'_> {
         UserDirectory { db: self }
     }

@@ -1,4 +1,5 @@
-//! From where users call: gathered in memory on each node, written to `user_ips` and `devices` once a minute.
+//! The addresses from which users call: gathered in memory on each node, written to `user_ips` and `devices` once a
+//! minute.
 //!
 //! Noting a call costs no query and waits for nothing. What a node that dies had not written yet is lost.
 
@@ -12,16 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::to_sql_ts;
 use crate::StorageError;
 
-/// How often what was gathered is written.
+/// The time between two writes of what was gathered.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many calls are gathered, at most, between two writes: one a user, device and address. Others are passed over.
+/// The number of calls that are gathered, at most, between two writes: one a user, device and address. Others are
+/// passed over.
 const CALLS_MAX: usize = 50_000;
 
-/// How many of them are one user's, at most.
+/// The number of those among them that may be one user's.
 const CALLS_OF_A_USER_MAX: usize = 64;
 
-/// How much of a user agent is kept, in bytes.
+/// The length of a user agent that is kept, in bytes.
 const USER_AGENT_LENGTH_BYTES_MAX: usize = 512;
 
 /// The last call of a user's device from an address.
@@ -29,11 +31,11 @@ const USER_AGENT_LENGTH_BYTES_MAX: usize = 512;
 pub(crate) struct Call {
     /// The device of the access token, if it has one.
     pub(crate) device_id: Option<OwnedDeviceId>,
-    /// From where.
+    /// The address from which the user called.
     pub(crate) address: IpAddr,
-    /// With what.
+    /// The `User-Agent` of the client, cut off at the limit.
     pub(crate) user_agent: Box<str>,
-    /// When, in milliseconds since the epoch.
+    /// The time of the last call, in milliseconds since the epoch.
     pub(crate) last_seen_ts: u64,
 }
 
@@ -47,7 +49,7 @@ struct Gathered {
     writing: Calls,
 }
 
-/// From where users called lately, as far as this node knows.
+/// The addresses from which users called lately, as far as this node knows.
 #[derive(Debug)]
 pub struct UserIps {
     pool: PgPool,
@@ -105,7 +107,7 @@ impl UserIps {
         calls
     }
 
-    /// Write what was gathered. One statement.
+    /// Write what was gathered. It takes one statement.
     #[tracing::instrument(name = "db.user_ips.write", skip_all, err)]
     pub async fn write(&self) -> Result<(), StorageError> {
         let _one = self.one_write.lock().await;

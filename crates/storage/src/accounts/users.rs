@@ -8,48 +8,44 @@ use crate::{Change, Db, StorageError, Tx};
 /// A user to be registered.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// Who.
     pub user_id: OwnedUserId,
     /// The password's hash, if it has one.
     pub password_hash: Option<String>,
-    /// When, in milliseconds since the epoch.
+    /// The time of registration, in milliseconds since the epoch.
     pub created_ts: u64,
-    /// `None` for people.
+    /// The kind of account, such as `bot` or `support`. `None` for people.
     pub user_type: Option<String>,
     /// The application service that registers it.
     pub appservice_id: Option<String>,
-    /// A guest.
     pub is_guest: bool,
-    /// May use the admin API.
+    /// The user may use the admin API.
     pub is_admin: bool,
 }
 
 /// A row of `users`.
 #[derive(Debug, Clone)]
 pub struct StoredUser {
-    /// Who.
     pub user_id: OwnedUserId,
     /// The password's hash, if it has one.
     pub password_hash: Option<String>,
-    /// When it was registered, in milliseconds since the epoch.
+    /// The time of registration, in milliseconds since the epoch.
     pub created_ts: u64,
-    /// `None` for people.
+    /// The kind of account, such as `bot` or `support`. `None` for people.
     pub user_type: Option<String>,
     /// The application service that registered it.
     pub appservice_id: Option<String>,
-    /// A guest.
     pub is_guest: bool,
-    /// May use the admin API.
+    /// The user may use the admin API.
     pub is_admin: bool,
-    /// Gone for good.
+    /// The account is gone for good. Its name stays taken.
     pub deactivated: bool,
-    /// Gone, and what it said is to be hidden from who joins later.
+    /// Gone, and what it said is to be hidden from users who join later.
     pub erased: bool,
-    /// May do nothing until it is unlocked.
+    /// The user may do nothing until an admin unlocks the account.
     pub locked: bool,
-    /// May read and leave, not write.
+    /// The user may read and leave, but not write.
     pub suspended: bool,
-    /// Nobody hears it, and it does not know.
+    /// Nobody hears the user, who does not know it.
     pub shadow_banned: bool,
 }
 
@@ -227,7 +223,7 @@ impl UsersTx<'_> {
         Ok(())
     }
 
-    /// Set or remove the password.
+    /// Set the password's hash, or remove it.
     #[tracing::instrument(name = "db.users.set_password", skip_all, fields(user.id = %user_id), err)]
     pub async fn set_password(
         &mut self,
@@ -292,7 +288,7 @@ impl UsersTx<'_> {
         Ok(())
     }
 
-    /// Set limits of the user's own.
+    /// Set a rate limit of the user's own in place of the configured one.
     #[tracing::instrument(name = "db.users.set_rate_limit", skip_all, fields(user.id = %user_id), err)]
     pub async fn set_rate_limit(
         &mut self,

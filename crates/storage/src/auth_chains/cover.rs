@@ -10,7 +10,7 @@ use myelin_model::EventNid;
 use super::ChainPosition;
 use crate::writer::{ChainLink, ChainPlace};
 
-/// How many places are kept in memory a room.
+/// The number of places of one room that are kept in memory.
 const PLACES_MAX: usize = 20_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +24,20 @@ struct Place {
 pub struct ChainCover {
     places: HashMap<EventNid, Place>,
     ends: HashMap<EventNid, i32>,
-    /// How far the links from one chain to another reach, as far as known.
+    /// The place in the second chain that the links from the first one reach, as far as known.
     reach: HashMap<(EventNid, EventNid), i32>,
 }
 
 /// A new event in the chain cover.
 #[derive(Debug)]
 pub struct Covered {
-    /// Its place.
     pub place: ChainPlace,
-    /// The links from there.
+    /// The new links from its place.
     pub links: Vec<ChainLink>,
 }
 
 impl ChainCover {
-    /// Those of the events whose places are not in memory.
+    /// The events among these whose places are not in memory.
     pub fn missing(&self, nids: &[EventNid]) -> Vec<EventNid> {
         nids.iter().copied().filter(|nid| !self.places.contains_key(nid)).collect()
     }

@@ -32,7 +32,7 @@ struct Chain {
     links: Vec<(i32, Place)>,
 }
 
-/// What a set of events reaches: the greatest place in each chain, 0 where it reaches nothing.
+/// The places that a set of events reaches: the greatest in each chain, 0 where it reaches nothing.
 type Reach = Vec<i32>;
 
 impl AuthChainIndex {

@@ -1,4 +1,4 @@
-//! Where single events stand, for who appends.
+//! The places of single events in the chain cover, for those who append.
 
 use std::collections::HashMap;
 
@@ -6,19 +6,20 @@ use myelin_model::EventNid;
 
 use crate::{Db, StorageError};
 
-/// Where an event stands in the chain cover, and where its chain ends.
+/// The place of an event in the chain cover, and the end of its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainPosition {
     /// The chain, named by its first event.
     pub chain_nid: EventNid,
     /// The place in the chain, from 1.
     pub seq: i32,
-    /// The chain's last place.
+    /// The last place in the chain.
     pub end: i32,
 }
 
 impl Db {
-    /// Where state events stand in the chain cover. Those without a place are missing from the answer. One query.
+    /// The places of state events in the chain cover. Events without a place are missing from the answer. It takes one
+    /// query.
     #[tracing::instrument(name = "db.auth_chains.list", skip_all, err)]
     pub async fn list_chain_positions(
         &self,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Db {
-    /// The chain cover of a room's state events. Two queries.
+    /// The chain cover of a room's state events. It takes two queries.
     #[tracing::instrument(name = "db.auth_chains.get", skip_all, fields(room.nid = %room_nid), err)]
     pub async fn auth_chains(&self, room_nid: RoomNid) -> Result<AuthChainIndex, StorageError> {
         let links = sqlx::query!(

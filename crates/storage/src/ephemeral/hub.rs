@@ -1,4 +1,4 @@
-//! What a node knows of typing and presence, and who wants to hear of changes.
+//! The knowledge of a node about typing and presence, and the subscribers that hear of changes.
 
 use std::{
     collections::BTreeMap,
@@ -24,38 +24,38 @@ use crate::{
     log::{Change, LogEntry, LogSubscriber},
 };
 
-/// How long after their last change rooms are remembered in which nobody types, in milliseconds. Clients whose token is older
-/// have long let go of who typed then.
+/// The time after their last change for which rooms are remembered in which nobody types, in milliseconds. Clients
+/// whose token is older have long let go of who typed then.
 const TYPING_REMEMBERED_MILLIS: u64 = 3_600_000;
 
 /// An ephemeral change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EphemeralChange {
-    /// The set of those who type in a room changed.
+    /// The set of users who type in a room changed.
     Typing(RoomNid),
-    /// A user's presence changed.
+    /// The presence of a user changed.
     Presence(OwnedUserId),
 }
 
-/// What changed after some stamp, each thing once.
+/// The changes after some stamp, each thing once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EphemeralChanges {
     /// The stamp of the newest change there is on this node: the one to ask with next time. No later change will have it or a
     /// smaller one.
     pub stamp: u64,
-    /// Rooms in which the set of those who type changed.
+    /// The rooms in which the set of users who type changed.
     pub typing: Vec<RoomNid>,
-    /// Users whose presence changed.
+    /// The users whose presence changed.
     pub presence: Vec<OwnedUserId>,
 }
 
-/// Something that wants to hear of every ephemeral change on this node.
+/// A part of this node that hears of every ephemeral change.
 pub trait EphemeralSubscriber: Send + Sync + 'static {
     /// A change that can be read from the hub now. Must be quick and must not block.
     fn apply(&self, stamp: u64, change: &EphemeralChange);
 }
 
-/// Typing and presence. Cheap to clone.
+/// Typing and presence. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ephemeral {
     inner: Arc<Inner>,
@@ -153,7 +153,7 @@ impl Ephemeral {
         state.stamp
     }
 
-    /// What changed after a stamp, each thing once.
+    /// The changes after a stamp, each thing once.
     pub fn changed_since(&self, stamp: u64) -> EphemeralChanges {
         let now_ms = self.inner.clock.now_ms();
         let mut state = self.inner.state.lock();
@@ -168,7 +168,7 @@ impl Ephemeral {
         changes
     }
 
-    /// Have `subscriber` called for every change from now on.
+    /// Call `subscriber` for every change from now on.
     pub fn subscribe(&self, subscriber: Arc<dyn EphemeralSubscriber>) {
         self.inner.subscribers.write().push(subscriber);
     }
@@ -196,7 +196,7 @@ impl Ephemeral {
         self.inner.state.lock().presence.view(user_id, self.inner.clock.now_ms())
     }
 
-    /// Set a user's presence as the user wishes.
+    /// Set a user's presence as the user wishes it.
     pub fn set_presence(&self, user_id: &UserId, state: PresenceState, status_msg: Option<String>) {
         if !self.inner.presence_enabled {
             return;

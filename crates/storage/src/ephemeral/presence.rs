@@ -1,4 +1,4 @@
-//! Who is there, by user.
+//! The presence of users.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,14 +9,14 @@ use ruma::{OwnedUserId, UserId};
 
 use super::hub::Inner;
 
-/// When users come to count as away, in milliseconds.
+/// The times after which users count as away, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PresenceTimers {
-    /// How long after an activity a user counts as active now.
+    /// The time after an activity for which a user counts as active now.
     pub active_millis: u64,
-    /// How long after the last activity a user who is online becomes unavailable.
+    /// The time after the last activity at which a user who is online becomes unavailable.
     pub idle_millis: u64,
-    /// How long after the last sync a user becomes offline.
+    /// The time after the last sync at which a user becomes offline.
     pub offline_millis: u64,
 }
 
@@ -27,7 +27,8 @@ impl Default for PresenceTimers {
 }
 
 impl PresenceTimers {
-    /// How often other nodes hear that a user still syncs here: before they would take the user for offline.
+    /// The time between two messages to other nodes that a user still syncs here. It is short enough that they never
+    /// take the user for offline.
     fn beat_millis(self) -> u64 {
         (self.offline_millis / 3).saturating_mul(2)
     }
@@ -36,12 +37,12 @@ impl PresenceTimers {
 /// Whether a user is there (client-server API, "Presence").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum PresenceState {
-    /// Not connected.
+    /// The user is not connected.
     #[default]
     Offline,
-    /// Connected and active.
+    /// The user is connected and active.
     Online,
-    /// Connected and away.
+    /// The user is connected and away.
     Unavailable,
 }
 
@@ -71,38 +72,38 @@ impl PresenceState {
 pub struct Presence {
     /// Whether the user is there.
     pub state: PresenceState,
-    /// What the user says of it.
+    /// The user's own words about it.
     pub status_msg: Option<String>,
-    /// How long ago the user was active, in milliseconds. `None` if that is not known.
+    /// The time since the user was active, in milliseconds. `None` if that is not known.
     pub last_active_ago_ms: Option<u64>,
     /// Whether that is so little that the user counts as active now.
     pub currently_active: bool,
-    /// When this last changed, as a stamp of this node.
+    /// The stamp of the last change on this node.
     pub stamp: u64,
 }
 
-/// What is kept of a user.
+/// The record of one user.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
     pub(super) state: PresenceState,
     pub(super) status_msg: Option<String>,
     /// Milliseconds since the epoch; 0 for never.
     pub(super) last_active_ms: u64,
-    /// Milliseconds since the epoch.
+    /// The time of the last sync, in milliseconds since the epoch.
     pub(super) last_sync_ms: u64,
-    /// What was last announced.
+    /// The value that was last announced.
     currently_active: bool,
     stamp: u64,
     /// Requests that wait on this node.
     syncing: u32,
-    /// When other nodes last heard of the user from this one.
+    /// The time at which other nodes last heard of the user from this one, in milliseconds since the epoch.
     beat_ms: u64,
 }
 
-/// What a look at the clock made of a record.
+/// The outcome of a look at the clock.
 #[derive(Debug, Default)]
 pub(super) struct Expired {
-    /// Users whose presence changed.
+    /// The users whose presence changed.
     pub(super) changed: Vec<OwnedUserId>,
     /// Users whom other nodes must hear of.
     pub(super) beats: Vec<OwnedUserId>,
@@ -183,7 +184,7 @@ impl Presences {
         self.dirty.insert(user_id.to_owned());
     }
 
-    /// When time changes somebody's presence next.
+    /// The time at which somebody's presence changes next by itself, in milliseconds since the epoch.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.users.values().filter_map(|record| record.deadline(&self.timers)).min()
     }
@@ -218,7 +219,7 @@ impl Presences {
         expired
     }
 
-    /// What is to be written to the table.
+    /// Take the records that are to be written to the table.
     pub(super) fn take_dirty(&mut self) -> Vec<(OwnedUserId, Record)> {
         let dirty = std::mem::take(&mut self.dirty);
         let records = dirty.into_iter().filter_map(|user_id| {

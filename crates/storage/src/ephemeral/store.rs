@@ -28,7 +28,7 @@ pub(super) async fn read(pool: &PgPool) -> Result<Vec<(OwnedUserId, Record)>, St
         .collect()
 }
 
-/// Write presence. One statement.
+/// Write presence. It takes one statement.
 pub(super) async fn write(
     pool: &PgPool,
     records: &[(OwnedUserId, Record)],
@@ -57,7 +57,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Send to other nodes. One statement.
+/// Send to other nodes. It takes one statement.
 pub(super) async fn notify(pool: &PgPool, payloads: &[String]) -> Result<(), StorageError> {
     sqlx::query!("SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p", CHANNEL, payloads)
         .fetch_all(pool)

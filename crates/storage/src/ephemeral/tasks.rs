@@ -14,13 +14,14 @@ use super::{hub::Inner, store, wire};
 /// The least time between two looks at all deadlines.
 const EXPIRE_MILLIS_MIN: u64 = 250;
 
-/// How often changed presence is written to the table.
+/// The time between two writes of changed presence to the table.
 const STORE_MILLIS: u64 = 5_000;
 
-/// How long a change waits for others to go with it to other nodes: when a server comes back, all its users do at once.
+/// The time that a change waits for others to go with it to other nodes: when a server comes back, all its users do at
+/// once.
 const SEND_MILLIS: u64 = 20;
 
-/// How many changes one statement sends to other nodes.
+/// The number of changes that one statement sends to other nodes.
 const SEND_NEWS_MAX: usize = 512;
 
 /// Start the tasks. They end by `stop`, or when the hub is gone. The one that writes a last time is among `last_writes`.

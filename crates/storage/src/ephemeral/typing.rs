@@ -1,4 +1,4 @@
-//! Who is typing, by room.
+//! The users who type, by room.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,9 +13,9 @@ pub(super) struct TypingRooms {
 
 #[derive(Debug, Default)]
 struct TypingRoom {
-    /// When the set of users last changed.
+    /// The stamp of the last change of the set of users.
     stamp: u64,
-    /// Who types, and until when unless renewed, in milliseconds since the epoch.
+    /// The users who type, with the time at which they stop unless it is renewed, in milliseconds since the epoch.
     users: BTreeMap<OwnedUserId, u64>,
 }
 
@@ -36,14 +36,14 @@ impl TypingRooms {
         std::mem::replace(&mut room.stamp, stamp)
     }
 
-    /// When the set last changed, and who types.
+    /// The stamp of the last change of the set, and the users in it.
     pub(super) fn list(&self, room_nid: RoomNid, now_ms: u64) -> (u64, Vec<OwnedUserId>) {
         let Some(room) = self.rooms.get(&room_nid) else { return (0, Vec::new()) };
         let users = room.users.iter().filter(|(_, expires_ms)| **expires_ms > now_ms);
         (room.stamp, users.map(|(user_id, _)| user_id.clone()).collect())
     }
 
-    /// When somebody stops next, unless renewed.
+    /// The time at which somebody stops next unless it is renewed, in milliseconds since the epoch.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.rooms.values().flat_map(|room| room.users.values().copied()).min()
     }

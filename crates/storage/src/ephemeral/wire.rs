@@ -1,4 +1,4 @@
-//! How ephemeral news travels: JSON in the payload of a NOTIFY.
+//! The form in which ephemeral news travels: JSON in the payload of a NOTIFY.
 
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ pub(crate) const CHANNEL: &str = "myelin_ephemeral";
 /// PostgreSQL takes less than 8,000 bytes.
 const PAYLOAD_SIZE_BYTES_MAX: usize = 7_900;
 
-/// What one notification says.
+/// The contents of one notification.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Packet {
     /// The node that says it, which takes up its own news at once and not from here.
@@ -17,7 +17,7 @@ pub(super) struct Packet {
     pub(super) news: Vec<News>,
 }
 
-/// Something that changed. Times are spans, because the clocks of nodes differ.
+/// A change on one node. Times are spans, because the clocks of nodes differ.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum News {
     /// A user types for `ms` from now on; not at all if 0.
@@ -29,7 +29,7 @@ pub(super) enum News {
         user_id: OwnedUserId,
         ms: u64,
     },
-    /// A user's presence.
+    /// The presence of a user changed.
     #[serde(rename = "p")]
     Presence {
         #[serde(rename = "u")]
@@ -38,7 +38,7 @@ pub(super) enum News {
         state: String,
         #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
         status_msg: Option<String>,
-        /// How long ago the user was active, in milliseconds; `None` for never.
+        /// The time since the user was active, in milliseconds; `None` for never.
         #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
         active_ago_ms: Option<u64>,
     },

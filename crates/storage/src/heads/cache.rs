@@ -21,13 +21,13 @@ use crate::{
     reads::Reads,
 };
 
-/// How many room IDs are remembered with their numbers.
+/// The number of room IDs that are remembered with their numbers.
 const IDS_MAX: usize = 100_000;
 
-/// How much memory heads may take, in bytes. Beyond it those that were used least recently go.
+/// The memory that heads may take, in bytes. Beyond it those that were used least recently go.
 const HEADS_SIZE_BYTES_MAX: usize = 20 * 1024 * 1024;
 
-/// What a head takes besides its state, and what an entry of a state takes, in bytes.
+/// The memory that a head takes besides its state, and that an entry of a state takes, in bytes.
 const HEAD_SIZE_BYTES: usize = 2_048;
 const STATE_ENTRY_SIZE_BYTES: usize = 32;
 
@@ -42,21 +42,21 @@ pub struct Heads {
 #[derive(Default)]
 struct Slots {
     by_room: HashMap<RoomNid, Slot>,
-    /// What the heads that are ready weigh together.
+    /// The memory that all heads which are ready take together.
     size_bytes: usize,
 }
 
 enum Slot {
     /// Being read by some tasks. What the log brings meanwhile is kept, to be carried on by.
     Reading { readers: usize, news: Vec<Brought> },
-    /// In line with the log.
+    /// The head is in line with the log.
     Ready { head: Arc<RoomHead>, used: u64 },
 }
 
 #[derive(Clone)]
 enum Brought {
     Event(StreamPos, Arc<Event>),
-    /// Something that only the database tells.
+    /// Something happened that only the database tells.
     Unclear(StreamPos),
 }
 
@@ -107,7 +107,7 @@ impl Heads {
         }
     }
 
-    /// The heads of many rooms. Two queries for all that are not in memory.
+    /// The heads of many rooms. It takes two queries for all that are not in memory.
     pub async fn find_many(
         &self,
         nids: &[RoomNid],

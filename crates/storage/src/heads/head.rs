@@ -1,4 +1,4 @@
-//! What a writer and a reader need to know of a room as it stands.
+//! The head of a room, which writers build upon and readers begin from.
 
 use myelin_model::{Event, EventFlags, EventNid, RoomNid, StreamPos};
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
@@ -9,33 +9,27 @@ use crate::state::{SnapshotChain, StateMap};
 /// A forward extremity: an event that no other event follows yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extremity {
-    /// Its number.
     pub nid: EventNid,
-    /// Its ID.
     pub event_id: OwnedEventId,
 }
 
-/// A room as it stands after some append. Cheap to clone.
+/// A room as it stands after some append. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RoomHead {
-    /// The room's number.
     pub room_nid: RoomNid,
-    /// The room.
     pub room_id: OwnedRoomId,
-    /// The room version.
     pub room_version: RoomVersionId,
     /// The number of the newest event appended, zero before the first: who builds upon another version than the database's must reload.
     /// A number is of one event on one node, so that two nodes that build upon the same head never name their heads alike.
     pub version: i64,
     /// The greatest depth of the extremities.
     pub depth: i64,
-    /// The forward extremities.
     pub extremities: Vec<Extremity>,
     /// The resolved state after all extremities.
     pub state: StateMap,
-    /// Where that state stands among the snapshots.
+    /// The place of that state among the snapshots.
     pub chain: SnapshotChain,
-    /// The newest event's [`Event::notify_ordinal`].
+    /// The [`Event::notify_ordinal`] of the newest event.
     pub notify_ordinal: i64,
     /// No event of the room stands after this position.
     pub last_pos: StreamPos,

@@ -8,7 +8,7 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
 use super::{Extremity, RoomHead};
 use crate::{StorageError, reads::Reads, state};
 
-/// Read heads. Two queries, however many; rooms that do not exist are left out.
+/// Read heads. It takes two queries, however many; rooms that do not exist are left out.
 pub(super) async fn heads(
     pool: &Reads,
     nids: &[RoomNid],

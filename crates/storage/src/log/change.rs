@@ -9,86 +9,64 @@ use serde_json::value::RawValue;
 /// A change and its place in the log.
 #[derive(Debug, Clone)]
 pub struct LogEntry {
-    /// Where it stands.
+    /// The place of the change in the log.
     pub pos: StreamPos,
-    /// What changed.
     pub change: Change,
 }
 
-/// Something that a client, another server or another node must hear of.
+/// A change that a client, another server or another node must hear of.
 ///
-/// A new kind is added by docs/recipes/add-a-log-entry.md. Whoever keeps something in memory matches all kinds by name, so that the
-/// compiler asks there what a new one changes.
+/// A new kind is added by docs/recipes/add-a-log-entry.md. Whoever keeps something in memory matches all kinds by name,
+/// so that the compiler asks there what a new one changes.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// A room event was appended.
     Event(Arc<Event>),
     /// State resolution changed a room's current state beyond what the events before this entry say themselves.
     StateReset {
-        /// The room.
         room_nid: RoomNid,
-        /// Which part of the state.
+        /// The part of the state that changed.
         state_key_nid: StateKeyNid,
-        /// What is current now. `None`: nothing.
+        /// The event that is current now. `None`: the state has none.
         event_nid: Option<EventNid>,
     },
     /// A user has read up to an event.
     Receipt {
-        /// The room.
         room_nid: RoomNid,
-        /// Who has read.
+        /// The user who has read.
         user_id: OwnedUserId,
-        /// `m.read` or `m.read.private`.
+        /// The kind of receipt: `m.read` or `m.read.private`.
         receipt_type: Box<str>,
         /// The thread: empty for the unthreaded receipt, `main`, or a thread root's event ID.
         thread_id: Box<str>,
-        /// The event read.
+        /// The event up to which the user has read.
         event_id: OwnedEventId,
-        /// Where the event read stands.
+        /// The place of that event in the log.
         event_pos: StreamPos,
-        /// When, in milliseconds since the epoch.
+        /// The time of reading, in milliseconds since the epoch.
         ts: u64,
     },
     /// An account data entry was set. Deleted entries have `{}`.
     AccountData {
-        /// Whose.
+        /// The user who owns the entry.
         user_id: OwnedUserId,
         /// The room, or `None` for global account data.
         room_nid: Option<RoomNid>,
-        /// The type.
         data_type: Box<str>,
-        /// The content.
         content: Arc<RawValue>,
     },
     /// The user's access tokens or devices changed: what is cached of them is void.
-    Sessions {
-        /// Whose.
-        user_id: OwnedUserId,
-    },
+    Sessions { user_id: OwnedUserId },
     /// The account itself changed (admin, locked, suspended, deactivated, erased): what is cached of it is void.
-    Account {
-        /// Whose.
-        user_id: OwnedUserId,
-    },
+    Account { user_id: OwnedUserId },
     /// The user's profile changed.
-    Profile {
-        /// Whose.
-        user_id: OwnedUserId,
-    },
+    Profile { user_id: OwnedUserId },
     /// The keys or names of a user's devices changed.
-    DeviceList {
-        /// Whose.
-        user_id: OwnedUserId,
-    },
+    DeviceList { user_id: OwnedUserId },
     /// The user forgot a room.
-    Forgotten {
-        /// Who.
-        user_id: OwnedUserId,
-        /// The room.
-        room_nid: RoomNid,
-    },
-    /// Something that this version of the server does not know, or cannot read: a newer one wrote it. What is kept in memory of the
-    /// room and the user may be outdated by it; if it names neither, anything may be.
+    Forgotten { user_id: OwnedUserId, room_nid: RoomNid },
+    /// A change that this version of the server does not know, or cannot read: a newer one wrote it. What is kept in
+    /// memory of the room and the user may be outdated by it; if it names neither, anything may be.
     Other {
         /// The room that it concerns.
         room_nid: Option<RoomNid>,

@@ -1,4 +1,4 @@
-//! How changes that are not room events stand in the `log` table.
+//! The encoding of changes that are not room events in the `log` table.
 
 use myelin_model::{EventNid, RoomNid, StateKeyNid, StreamPos};
 use ruma::{OwnedEventId, OwnedUserId};

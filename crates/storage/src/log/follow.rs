@@ -20,16 +20,17 @@ use tokio_util::sync::CancellationToken;
 use super::{LogEntry, listen, read, unknown::Unknowns};
 use crate::{StorageError, event_cache::EventCache, reads::Reads};
 
-/// How many entries one query reads while catching up.
+/// The number of entries that one query reads while catching up.
 const CATCH_UP_ENTRIES_MAX: i64 = 1_000;
 
-/// How long an own commit that the database has announced may take to come back before it is read like another node's.
+/// The time that an own commit which the database has announced may take to come back, before it is read like another
+/// node's.
 const OWN_COMMIT_MILLIS_MAX: u64 = 20;
 
-/// How long to wait before reading the log again after a failure.
+/// The time to wait before reading the log again after a failure.
 const RETRY_MILLIS: u64 = 250;
 
-/// Something that keeps a view of the log in memory.
+/// A part of this node that keeps a view of the log in memory.
 pub trait LogSubscriber: Send + Sync + 'static {
     /// Take up entries. Called in position order, each entry once, never concurrently; [`Log::applied`] moves after all
     /// subscribers have returned. Must be quick and must not block: it delays every answer of the node.
@@ -40,11 +41,11 @@ pub trait LogSubscriber: Send + Sync + 'static {
 pub(crate) struct Feed {
     /// The entries, positions rising by one.
     pub(crate) entries: Vec<Arc<LogEntry>>,
-    /// What to do when they are applied: answer those who wait.
+    /// The call that answers those who wait, made when the entries are applied.
     pub(crate) then: Box<dyn FnOnce() + Send>,
 }
 
-/// A handle to the log of this node. Cheap to clone.
+/// A handle to the log of this node. It is cheap to clone.
 #[derive(Clone)]
 pub struct Log {
     feed: mpsc::UnboundedSender<Feed>,
@@ -89,7 +90,7 @@ impl Log {
         Ok(Self { feed, applied, subscribers, writing })
     }
 
-    /// Have `subscriber` called for every entry from now on.
+    /// Call `subscriber` for every entry from now on.
     pub fn subscribe(&self, subscriber: Arc<dyn LogSubscriber>) {
         self.subscribers.write().push(subscriber);
     }
@@ -139,7 +140,7 @@ struct Follower {
     events: Arc<EventCache>,
     subscribers: Arc<RwLock<Vec<Arc<dyn LogSubscriber>>>>,
     applied: watch::Sender<StreamPos>,
-    /// How many own writes are under way.
+    /// The number of own writes that are under way.
     writing: Arc<AtomicUsize>,
     /// Own commits that stand behind a gap: entries of another node, not read yet.
     waiting: Vec<Feed>,

@@ -18,11 +18,11 @@ use crate::{StorageError, ephemeral};
 /// The channel that `log_publish` and `append_batch` notify.
 const CHANNEL: &str = "myelin_log";
 
-/// How long to wait before connecting again after the connection broke.
+/// The time to wait before connecting again after the connection broke.
 const RECONNECT_MILLIS: u64 = 250;
 
-/// When the connection is asked whether it is still there: nothing has come for so long. A peer that is gone without a word, or a router
-/// between that forgot the connection, is not told otherwise.
+/// The times by which the connection is asked whether it is still there, when nothing has come for long. A peer that is
+/// gone without a word, or a router between that forgot the connection, is not told otherwise.
 const HEARTBEAT: Heartbeat =
     Heartbeat { interval: Duration::from_secs(5), patience: Duration::from_secs(5) };
 
@@ -30,7 +30,7 @@ const HEARTBEAT: Heartbeat =
 struct Heartbeat {
     /// Silence before the connection is asked.
     interval: Duration,
-    /// How long an answer may take.
+    /// The time that an answer may take.
     patience: Duration,
 }
 

@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use super::{Change, encoding::Row};
 use crate::StorageError;
 
-/// How often they are told of in the log of the program.
+/// The time between two lines about unknown entries in the log of the program.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An entry that cannot be read.
 #[derive(Debug)]
 pub(super) struct Unknown {
-    /// What is known of it.
+    /// The knowledge of it that its row gives.
     pub(super) change: Change,
     reason: Reason,
 }

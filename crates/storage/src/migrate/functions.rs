@@ -36,16 +36,17 @@ pub(super) const FILES: &[File] = files![
     log_publish,
 ];
 
-/// Where the versions of sets begin among the versions of migrations, which are dates.
+/// The number from which the versions of sets count. Those of migrations, which are dates, are below it.
 const VERSIONS_START: i64 = 9_000_000_000_000_000_000;
 
-/// How long a set stays that no living node calls. A program that was stopped for longer makes its set anew when it starts.
+/// The time for which a set stays that no living node calls. A program that was stopped for longer makes its set anew
+/// when it starts.
 const UNUSED_KEPT: &str = "30 days";
 
 /// Functions that were written for each other.
 #[derive(Debug)]
 pub(super) struct FunctionSet {
-    /// What the names of its functions end in.
+    /// The ending of the names of its functions.
     suffix: String,
     migration: Migration,
 }
@@ -69,7 +70,7 @@ impl FunctionSet {
         Self { suffix, migration }
     }
 
-    /// What puts it in place.
+    /// The migration that puts it in place.
     pub(super) fn migration(&self) -> Migration {
         self.migration.clone()
     }
@@ -86,7 +87,7 @@ impl FunctionSet {
         sql
     }
 
-    /// Note that the set is in use, and drop those that nobody has used for long. To be called under the lock of who migrates.
+    /// Note that the set is in use, and drop those that nobody has used for long. To be called under the lock of the node that migrates.
     pub(super) async fn drop_others(
         &self,
         connection: &mut PgConnection,
@@ -113,7 +114,7 @@ impl FunctionSet {
     }
 }
 
-/// What the names of the functions that this build calls end in.
+/// The ending of the names of the functions that this build calls.
 pub(crate) fn suffix() -> &'static str {
     &OURS.suffix
 }

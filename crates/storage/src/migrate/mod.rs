@@ -22,20 +22,20 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator(tables.iter().cloned(), &functions::OURS, triggers::FILES)
 });
 
-/// Names the advisory lock of who migrates.
+/// The number of the advisory lock under which a node migrates.
 const LOCK: i64 = 0x6d79_656c_696e;
 
 /// Pause between two tries to get that lock, or a table's.
 const LOCK_MILLIS: u64 = 200;
 
-/// How long a change waits for the lock of a table, in milliseconds: who wants to write to the table waits behind it.
+/// The time that a change waits for the lock of a table, in milliseconds. Whatever writes to the table waits behind it.
 const TABLE_LOCK_MILLIS_MAX: u32 = 1_000;
 
-/// How often a change is tried that did not get the lock of a table.
+/// The number of times that a change is tried which did not get the lock of a table.
 const ATTEMPTS_MAX: u32 = 100;
 
-/// What a database may have that this version does not know was put there by a newer one, which only adds to the schema as long as
-/// this version may run beside it.
+/// The migrations of this version. What else a database has was put there by a newer one, which only adds to the schema
+/// as long as this version may run beside it.
 fn migrator(
     tables: impl Iterator<Item = Migration>,
     functions: &FunctionSet,
@@ -90,7 +90,7 @@ async fn apply(
     migration: &Migration,
     connection: &mut PgConnection,
 ) -> Result<(), StorageError> {
-    // An index that is made concurrently stands in nobody's way, and waits for who began before it.
+    // An index that is made concurrently stands in nobody's way, and waits for transactions that began before it.
     let timeout = if migration.no_tx { 0 } else { TABLE_LOCK_MILLIS_MAX };
     connection.execute(AssertSqlSafe(format!("SET lock_timeout = {timeout}"))).await?;
     let mut attempt = 1;

@@ -17,13 +17,13 @@ pub(super) const FILES: &[File] = &[(
     include_str!("../../../../migrations/triggers/events_add_relation.sql"),
 )];
 
-/// Where the versions of triggers begin among the versions of migrations, which are dates.
+/// The number from which the versions of triggers count. Those of migrations, which are dates, are below it.
 const VERSIONS_START: i64 = 8_000_000_000_000_000_000;
 
-/// How many versions a trigger may have.
+/// The number of versions that a trigger may have.
 const VERSIONS_MAX: i64 = 1_000_000;
 
-/// What puts the triggers in place.
+/// The migrations that put the triggers in place.
 pub(super) fn migrations(files: &[File]) -> impl Iterator<Item = Migration> {
     (0..).zip(files).map(|(number, (name, text))| {
         let version = version(text);

@@ -8,15 +8,13 @@ use sqlx::PgPool;
 
 use crate::StorageError;
 
-/// How many pairs are remembered in each direction.
+/// The number of pairs that are remembered in each direction.
 const KEYS_MAX: usize = 200_000;
 
 /// An event type and a state key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateKey {
-    /// The event type.
     pub event_type: Arc<str>,
-    /// The state key.
     pub state_key: Arc<str>,
 }
 
@@ -45,7 +43,7 @@ impl StateKeys {
         self.nids.insert(key, nid);
     }
 
-    /// The numbers of these keys; those that no event ever had are missing. At most one query.
+    /// The numbers of these keys; those that no event ever had are missing. It takes at most one query.
     pub async fn find_many(
         &self,
         keys: &[StateKey],
@@ -89,7 +87,7 @@ impl StateKeys {
         Ok(self.find_many(std::slice::from_ref(&key)).await?.remove(&key))
     }
 
-    /// The numbers of these keys, given now to those that have none. At most two statements.
+    /// The numbers of these keys, given now to those that have none. It takes at most two statements.
     ///
     /// New numbers are written at once, outside of any transaction: a number that nothing refers to does no harm.
     pub async fn get_or_add(
@@ -124,7 +122,7 @@ impl StateKeys {
         Ok(found)
     }
 
-    /// The keys that have these numbers. At most one query.
+    /// The keys that have these numbers. It takes at most one query.
     pub async fn list(
         &self,
         nids: &[StateKeyNid],

@@ -9,7 +9,7 @@ use myelin_model::{EventNid, StateKeyNid};
 /// A difference: what each key becomes. Sorted by key.
 pub(super) type Delta = Vec<(StateKeyNid, Option<EventNid>)>;
 
-/// Why packed bytes were refused.
+/// The error for packed bytes that no snapshot can have.
 #[derive(Debug, thiserror::Error)]
 #[error("a packed state ends early or holds a number out of range")]
 pub(super) struct Damaged;

@@ -15,24 +15,23 @@ use myelin_model::{EventNid, StateKeyNid, StateNid};
 use super::packed::{self, Delta};
 use crate::{StorageError, reads::Reads};
 
-/// How many entries the difference of a level may have, from the level next to the whole state down.
+/// The number of entries that the difference of a level may have, from the level next to the whole state down.
 const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
 
-/// A room's state: which event each state key has. Cheap to clone and to change.
+/// A room's state: which event each state key has. It is cheap to clone and to change.
 pub type StateMap = imbl::OrdMap<StateKeyNid, EventNid>;
 
 /// A snapshot to be written.
 #[derive(Debug, Clone)]
 pub struct NewSnapshot {
-    /// The snapshot's number.
     pub(crate) state_nid: StateNid,
     /// The snapshot that it is a difference to.
     pub(crate) base_nid: Option<StateNid>,
-    /// The packed difference.
+    /// The difference to that snapshot, packed.
     pub(crate) delta: Vec<u8>,
 }
 
-/// Where a state stands among the snapshots: what is needed to write the next one.
+/// The place of a state among the snapshots, as far as it is needed to write the next one.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotChain {
     /// The whole state first, then the differences, each on the one before it.
@@ -97,7 +96,7 @@ impl SnapshotChain {
     }
 }
 
-/// Read whole states with their chains. One query, however many.
+/// Read whole states with their chains. It takes one query, however many.
 ///
 /// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
 /// `OFFSET 0` keeps the lookup from becoming a join.

@@ -9,19 +9,20 @@ use crate::{
     accounts::{UIA_SESSION_LIFETIME_MS, delete_old_uia_sessions, to_sql_ts},
 };
 
-/// How many rows one statement deletes.
+/// The number of rows that one statement deletes.
 const ROWS_MAX: i64 = 1_000;
 
 /// Pause between two statements, so that others get their turn.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a refresh token is kept after it has run out, so that its client is told so.
+/// The time for which a refresh token is kept after it has run out, so that its client is told so.
 const REFRESH_TOKEN_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// How long the presence of a user who is offline and says nothing is kept.
+/// The time for which the presence of a user is kept who is offline and says nothing.
 const PRESENCE_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// How long transaction IDs are kept: a client that sends again what it sent before gets the same event all this time.
+/// The time for which transaction IDs are kept: a client that sends again what it sent before gets the same event all
+/// this time.
 const TRANSACTION_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Delete everything that has expired at `now_ms`.

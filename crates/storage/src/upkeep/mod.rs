@@ -16,18 +16,18 @@ use crate::{Db, Leases, StorageError};
 /// The lease of the node that does it.
 const LEASE: &str = "upkeep";
 
-/// How often what has expired is deleted, and how long after a round over all rooms the next one begins.
+/// The time between two deletions of what has expired, and between two rounds over all rooms.
 const ROUND_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Pause between two looks at rooms.
 const STEP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What decides over how long things are kept.
+/// The settings that say for how long things are kept.
 #[derive(Debug, Clone)]
 pub struct UpkeepSettings {
-    /// The time.
+    /// The source of the time.
     pub clock: Arc<dyn Clock>,
-    /// How long addresses of users are kept, in milliseconds. `None`: for ever.
+    /// The time for which addresses of users are kept, in milliseconds. `None`: for ever.
     pub user_ips_max_age_ms: Option<u64>,
 }
 

@@ -29,19 +29,19 @@ use crate::{
     accounts::{from_sql_ts, to_sql_ts},
 };
 
-/// How long garbage is kept after it was found.
+/// The time for which garbage is kept after it was found.
 pub const STATE_GARBAGE_KEPT_MS: u64 = 60 * 60 * 1000;
 
-/// How long a room that changes is not looked at again.
+/// The time for which a room that changes is not looked at again.
 const LOOK_INTERVAL_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How many rooms are asked for at once.
+/// The number of rooms that are asked for at once.
 const ROOMS_PAGE: i32 = 200;
 
-/// How many events or snapshots one statement reads.
+/// The number of events or snapshots that one statement reads.
 const ROWS_PAGE: i64 = 10_000;
 
-/// How many snapshots one statement deletes.
+/// The number of snapshots that one statement deletes.
 const DELETE_PAGE: usize = 500;
 
 /// Rooms with more snapshots are left alone: they would take too much memory.
@@ -58,12 +58,12 @@ pub struct StateGarbage {
     due: Vec<i64>,
 }
 
-/// What a look at a room found.
+/// The outcome of a look at a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Snapshots that were deleted.
+    /// The number of snapshots that were deleted.
     pub deleted: usize,
-    /// Snapshots that are to be deleted by a later look.
+    /// The number of snapshots that a later look is to delete.
     pub noted: usize,
 }
 
@@ -73,7 +73,7 @@ impl StateGarbage {
         Self { pool, kept_ms: STATE_GARBAGE_KEPT_MS, cursor: 0, due: Vec::new() }
     }
 
-    /// With another time for which garbage is kept.
+    /// Keep garbage for another time than [`STATE_GARBAGE_KEPT_MS`].
     #[must_use]
     pub fn kept_for(self, kept_ms: u64) -> Self {
         Self { kept_ms, ..self }
@@ -179,7 +179,7 @@ impl StateGarbage {
         Ok(look)
     }
 
-    /// What earlier looks found, with the times.
+    /// The snapshots that earlier looks found to be garbage, with the times.
     async fn read_noted(&self, room_nid: i64) -> Result<HashMap<i64, i64>, StorageError> {
         let rows = sqlx::query!(
             "SELECT state_nid, found_ts FROM state_garbage WHERE room_nid = $1",

@@ -1,4 +1,4 @@
-//! What can be appended, and what becomes of it.
+//! The items that can be appended, and the answers to them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
 /// Events for one room, with all that is derived from them. All of it is appended, or nothing.
 #[derive(Debug)]
 pub struct Append {
-    /// What the first event was built upon.
+    /// The head that the first event was built upon.
     pub built_on: BuiltOn,
     /// The head after the last event. Its version is the number of the last event.
     pub head: Arc<RoomHead>,
@@ -18,15 +18,15 @@ pub struct Append {
     pub events: Vec<Event>,
     /// The snapshots that the events refer to and that are not stored yet.
     pub snapshots: Vec<NewSnapshot>,
-    /// How memberships change.
+    /// The memberships that the events change.
     pub memberships: Vec<MembershipChange>,
     /// Changes of the current state that do not follow from the events themselves: what state resolution did.
     pub resets: Vec<(StateKeyNid, Option<EventNid>)>,
-    /// Where new state events stand in the chain cover of the auth graph.
+    /// The places of new state events in the chain cover of the auth graph.
     pub places: Vec<ChainPlace>,
     /// The chain cover's new links.
     pub links: Vec<ChainLink>,
-    /// When, in milliseconds since the epoch.
+    /// The time of appending, in milliseconds since the epoch.
     pub now_ms: u64,
 }
 
@@ -38,11 +38,10 @@ pub struct Append {
 pub struct BuiltOn {
     /// Its version; 0 for a new room.
     pub version: i64,
-    /// Its forward extremities.
     pub extremities: Vec<EventNid>,
-    /// Its state.
+    /// The snapshot of its state. `None` for the empty state of a new room.
     pub state_nid: Option<StateNid>,
-    /// Its [`RoomHead::notify_ordinal`].
+    /// The [`RoomHead::notify_ordinal`] of the head.
     pub notify_ordinal: i64,
 }
 
@@ -60,18 +59,17 @@ impl From<&RoomHead> for BuiltOn {
 /// A user's membership changes.
 #[derive(Debug, Clone)]
 pub struct MembershipChange {
-    /// Whose.
+    /// The member.
     pub user_id: OwnedUserId,
-    /// What it is now.
+    /// The membership from now on.
     pub membership: Membership,
-    /// The member event.
+    /// The member event that changes it.
     pub event_nid: EventNid,
 }
 
-/// Where a state event stands in the chain cover.
+/// The place of a state event in the chain cover.
 #[derive(Debug, Clone, Copy)]
 pub struct ChainPlace {
-    /// The event.
     pub event_nid: EventNid,
     /// The chain, named by its first event.
     pub chain_nid: EventNid,
@@ -82,34 +80,33 @@ pub struct ChainPlace {
 /// A link of the chain cover: who is at or after the source place reaches the target place and all before it.
 #[derive(Debug, Clone, Copy)]
 pub struct ChainLink {
-    /// The source chain.
+    /// The source chain, named by its first event.
     pub chain_nid: EventNid,
-    /// The source place.
+    /// The place in the source chain, from 1.
     pub seq: i32,
-    /// The target chain.
+    /// The target chain, named by its first event.
     pub target_chain_nid: EventNid,
-    /// The target place.
+    /// The place in the target chain, from 1.
     pub target_seq: i32,
 }
 
 /// A receipt to be stored.
 #[derive(Debug, Clone)]
 pub struct NewReceipt {
-    /// The room.
     pub room_nid: RoomNid,
-    /// Who has read.
+    /// The user who has read.
     pub user_id: OwnedUserId,
-    /// `m.read` or `m.read.private`.
+    /// The kind of receipt: `m.read` or `m.read.private`.
     pub receipt_type: Box<str>,
     /// The thread: empty for the unthreaded receipt, `main`, or a thread root's event ID.
     pub thread_id: Box<str>,
     /// The number of the event read.
     pub event_nid: EventNid,
-    /// The event read.
+    /// The event up to which the user has read.
     pub event_id: OwnedEventId,
-    /// Where it stands. A receipt for an event before the one of the stored receipt is dropped.
+    /// The place of that event in the log. A receipt for an event before the one of the stored receipt is dropped.
     pub event_pos: StreamPos,
-    /// When, in milliseconds since the epoch.
+    /// The time of reading, in milliseconds since the epoch.
     pub ts: u64,
 }
 
@@ -122,7 +119,7 @@ pub struct Appended {
     pub pos: StreamPos,
 }
 
-/// Why nothing was appended.
+/// The reason why nothing was appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The room has moved on since the head was read, or a transaction ID is taken: reload and build anew.

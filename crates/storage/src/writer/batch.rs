@@ -19,7 +19,7 @@ pub(super) struct Batch {
     pub(super) receipts: Vec<NewReceipt>,
 }
 
-/// What the database says of a batch.
+/// The answer of the database to a batch.
 #[derive(Default)]
 pub(super) struct Answer {
     /// The log's end before it.
@@ -30,9 +30,9 @@ pub(super) struct Answer {
     pub(super) receipts_moved: Vec<i32>,
 }
 
-/// Where a room's events came to stand.
+/// The place that a room's events got in the log.
 pub(super) struct Placement {
-    /// How many events came in between that notify.
+    /// The number of events that notify and came in between.
     pub(super) shift: i64,
     /// Others are forward extremities beside the last of them.
     pub(super) forked: bool,
@@ -58,8 +58,8 @@ impl Batch {
         })
     }
 
-    /// Which appends do not build upon the one before them in the batch for the same room: they cannot share a row with it, and are
-    /// left out.
+    /// The appends that do not build upon the one before them in the batch for the same room: they cannot share a row
+    /// with it, and are left out.
     pub(super) fn left_out(&self) -> Vec<bool> {
         let mut versions: HashMap<RoomNid, i64> = HashMap::new();
         let is_left_out = |append: &Append| match versions.entry(append.head.room_nid) {

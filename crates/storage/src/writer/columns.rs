@@ -1,4 +1,4 @@
-//! How the items of a batch become rows.
+//! The way in which the items of a batch become rows.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -165,7 +165,7 @@ fn room(append: &Append) -> RoomRow<'_> {
     room
 }
 
-/// Have a row leave the head of an append.
+/// Give a row the head that an append leaves.
 fn leave(room: &mut RoomRow<'_>, append: &Append) {
     let head = &*append.head;
     room.version = head.version;
@@ -175,12 +175,12 @@ fn leave(room: &mut RoomRow<'_>, append: &Append) {
     room.ordinal = head.notify_ordinal;
 }
 
-/// How a state stands in the database: 0 for the empty state of a new room.
+/// The number of a state in the database: 0 for the empty state of a new room.
 pub(super) fn state(nid: Option<StateNid>) -> i64 {
     nid.map_or(0, |nid| nid.0)
 }
 
-/// How a time stands in the database.
+/// The number of a time in the database.
 pub(super) fn to_ts(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }

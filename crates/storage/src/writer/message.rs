@@ -16,7 +16,7 @@ pub(super) struct Message<'a> {
     event: &'a Event,
 }
 
-/// How a message stands in the log.
+/// The place that a message got in the log.
 pub(super) struct Written {
     pub(super) pos: i64,
     pub(super) shift: i64,
@@ -41,7 +41,7 @@ impl<'a> Message<'a> {
             .then_some(Self { append, event })
     }
 
-    /// Where it goes.
+    /// The room of the message.
     pub(super) fn room_nid(&self) -> RoomNid {
         self.append.head.room_nid
     }

@@ -1,4 +1,4 @@
-//! What became of a batch.
+//! The outcome of a batch.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
@@ -10,11 +10,11 @@ use crate::{
     log::{Change, LogEntry},
 };
 
-/// What became of a batch.
+/// The outcome of a batch.
 pub(super) struct Outcome {
     /// The log's entries, in order.
     pub(super) entries: Vec<Arc<LogEntry>>,
-    /// For each append, in order: the events' range in `entries`, or `None` where the room has moved on.
+    /// The range in `entries` of each append's events, in order. `None` where the room has moved on.
     pub(super) appended: Vec<Option<Range<usize>>>,
     /// The heads of rooms that the batch made, as they stand after it.
     pub(super) new_rooms: HashMap<RoomNid, RoomHead>,

@@ -75,7 +75,6 @@ rows! {
         built_ordinal: i64,
     }
 
-    /// An event.
     e events: EventRows of EventRow<'a> {
         room: i64,
         nid: i64,
@@ -121,7 +120,6 @@ rows! {
         ts: i64,
     }
 
-    /// Where a state event stands in the chain cover.
     c chain_places: ChainPlaceRows of ChainPlaceRow {
         room: i64,
         event: i64,
@@ -145,7 +143,6 @@ rows! {
         payload: String,
     }
 
-    /// A receipt.
     p receipts: ReceiptRows of ReceiptRow<'a> {
         room: i64,
         user: &'a str,

@@ -23,19 +23,19 @@ use crate::{
     log::{Feed, Log, LogEntry},
 };
 
-/// How many items may wait for the next batch. Beyond it senders wait: the database cannot keep up.
+/// The number of items that may wait for the next batch. Beyond it senders wait: the database cannot keep up.
 const QUEUE_ITEMS_MAX: usize = 4_096;
 
-/// How many items one batch takes.
+/// The number of items that one batch takes.
 const BATCH_ITEMS_MAX: usize = 512;
 
-/// When the writer's connection goes back to the pool: nobody has written for so long.
+/// The time without a write after which the writer's connection goes back to the pool.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// How often a batch is tried while the database cannot be reached.
+/// The number of times that a batch is tried while the database cannot be reached.
 const ATTEMPTS_MAX: u32 = 20;
 
-/// How long to wait between the attempts.
+/// The time to wait between the attempts.
 const RETRY_MILLIS: u64 = 250;
 
 type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
@@ -45,7 +45,7 @@ enum Item {
     Receipt(NewReceipt, Reply<()>),
 }
 
-/// The group-commit writer of this node. Cheap to clone.
+/// The group-commit writer of this node. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Item>,
@@ -127,7 +127,7 @@ impl OwnConnection {
     }
 }
 
-/// Where batches go.
+/// The connections that batches are written over.
 struct Target {
     connection: OwnConnection,
     log: Log,

@@ -40,7 +40,7 @@ pub(crate) async fn new_room(db: &Db, room_id: &RoomId) -> RoomHead {
     RoomHead::new(db.nids().next_room().await.unwrap(), room_id.to_owned(), RoomVersionId::V11)
 }
 
-/// What the next event of a test is.
+/// The next event of a test.
 #[derive(Default)]
 pub(crate) struct Next<'a> {
     pub(crate) state_key_nid: Option<StateKeyNid>,

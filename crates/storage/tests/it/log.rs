@@ -1,4 +1,4 @@
-//! What is written on one node arrives at all, in order, once.
+//! A write on one node arrives at all, in order, once.
 
 use std::time::Duration;
 

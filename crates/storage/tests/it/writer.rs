@@ -76,7 +76,7 @@ async fn a_transaction_is_taken_once(pool: PgPool) {
     assert_eq!(db.log().applied(), StreamPos(1));
 }
 
-/// What the tables hold of a message's append.
+/// The contents of the tables that a message's append writes to.
 async fn rows(pool: &PgPool) -> Vec<(String, i64)> {
     sqlx::query_as(
         "SELECT 'pos', pos FROM log_head UNION ALL SELECT 'events', count(*) FROM events

@@ -1,4 +1,4 @@
-//! What a filter says of one kind of event.
+//! A filter for one kind of event.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventFormat {
-    /// As clients know them.
+    /// Events have the form in which clients know them.
     #[default]
     Client,
-    /// As servers exchange them.
+    /// Events have the form in which servers exchange them.
     Federation,
 }
 
@@ -23,20 +23,20 @@ pub enum EventFormat {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct EventFilter {
-    /// How many events at most.
+    /// The number of events at most. `None` leaves it to the endpoint's default.
     #[serde(deserialize_with = "limit")]
     pub limit: Option<usize>,
     /// The senders that are wanted.
     pub senders: Option<HashSet<OwnedUserId>>,
-    /// The senders that are not.
+    /// The senders that are not wanted.
     pub not_senders: HashSet<OwnedUserId>,
     /// The types that are wanted; `*` stands for anything.
     pub types: Option<Vec<String>>,
-    /// The types that are not.
+    /// The types that are not wanted; `*` stands for anything.
     pub not_types: Vec<String>,
     /// The rooms that are wanted.
     pub rooms: Option<HashSet<OwnedRoomId>>,
-    /// The rooms that are not.
+    /// The rooms that are not wanted.
     pub not_rooms: HashSet<OwnedRoomId>,
     /// Whether the content must have a `url`, or must not.
     pub contains_url: Option<bool>,
@@ -46,14 +46,14 @@ pub struct EventFilter {
     pub include_redundant_members: bool,
     /// Unread counts are wanted by thread.
     pub unread_thread_notifications: bool,
-    /// Only events that events of these senders relate to.
+    /// The users whose events must relate to a wanted event.
     pub related_by_senders: Option<Vec<OwnedUserId>>,
-    /// Only events that events relate to with one of these types.
+    /// The types of relations, by one of which other events must relate to a wanted event.
     pub related_by_rel_types: Option<Vec<String>>,
     /// The types by which events are wanted that relate to others (MSC3874).
     #[serde(rename = "org.matrix.msc3874.rel_types")]
     pub rel_types: Option<Vec<String>>,
-    /// Those that are not.
+    /// The types by which events must not relate to others.
     #[serde(rename = "org.matrix.msc3874.not_rel_types")]
     pub not_rel_types: Vec<String>,
 }
@@ -133,7 +133,7 @@ impl EventFilter {
     }
 }
 
-/// How an event relates to another.
+/// The type of the relation of an event to another.
 fn rel_type_of(event: &Event) -> Option<String> {
     #[derive(Deserialize)]
     struct Content {

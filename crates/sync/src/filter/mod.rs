@@ -34,13 +34,10 @@ const PARTS: [&str; 8] = [
 pub struct Filter {
     /// The fields of events that are wanted, as dotted paths. Empty: all.
     pub event_fields: Vec<String>,
-    /// The format of events.
     pub event_format: EventFormat,
-    /// Presence.
     pub presence: EventFilter,
-    /// Global account data.
+    /// The account data that is not of a room.
     pub account_data: EventFilter,
-    /// Rooms.
     pub room: RoomFilter,
 }
 
@@ -54,17 +51,14 @@ pub struct RoomFilter {
     pub not_rooms: HashSet<OwnedRoomId>,
     /// Whether rooms are wanted that the user left.
     pub include_leave: bool,
-    /// The timeline.
     pub timeline: EventFilter,
-    /// The state.
     pub state: EventFilter,
-    /// Typing and receipts.
+    /// Typing notices and receipts.
     pub ephemeral: EventFilter,
-    /// Account data of rooms.
     pub account_data: EventFilter,
 }
 
-/// Why there is no filter.
+/// The reason why there is no filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// The text is no JSON.
@@ -76,7 +70,6 @@ pub enum FilterError {
     /// The user stored no such filter.
     #[error("no such filter")]
     NotFound,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -1,4 +1,4 @@
-//! What happened after a token, oldest first.
+//! The events and other changes after a token, oldest first.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,19 +19,19 @@ use crate::{
     view::Sample,
 };
 
-/// Where something may have happened.
+/// The rooms whose changes are read.
 pub(super) enum Scope<'s> {
-    /// In all of the user's rooms, and to the user.
+    /// All of the user's rooms, and the changes of the user's own data.
     All(&'s mut Sample),
-    /// In one room, which the user may read.
+    /// One room, which the user may read.
     Room(RoomNid),
 }
 
-/// What happened.
+/// The part of an answer that tells of changes.
 pub(super) struct Chunk {
     /// The events, separated by commas.
     pub(super) json: String,
-    /// Everything up to here is told.
+    /// The token up to which everything is told.
     pub(super) end: SyncToken,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct RoomPart {
     has_events: bool,
 }
 
-/// What happened outside of room events.
+/// The changes beside room events.
 struct Beside {
     own: Vec<Arc<LogEntry>>,
     ephemeral: EphemeralChanges,
-    /// Whose presence is told.
+    /// Presence is told, and typing in all joined rooms. Otherwise only the one room that was asked for is told of.
     tells_presence: bool,
 }
 
@@ -64,8 +64,8 @@ pub(super) struct Seen {
     pub(super) membership: Membership,
 }
 
-/// Read what happened after `from`: at most `limit` room events, the oldest, and what else there was by the last of them. At
-/// most six queries, and none for a user who has kept up.
+/// Read what happened after `from`: at most `limit` room events, the oldest, and what else there was by the last of
+/// them. It takes at most six queries, and none for a user who has kept up.
 pub(super) async fn read(
     reader: &Reader<'_>,
     from: SyncToken,
@@ -166,7 +166,7 @@ impl Beside {
     }
 }
 
-/// The oldest events of rooms, and the position up to which they are all there are. At most two queries.
+/// The oldest events of rooms, and the position up to which they are all there are. It takes at most two queries.
 async fn next_events(
     reader: &Reader<'_>,
     rooms: &[RoomPart],
@@ -191,7 +191,8 @@ async fn next_events(
     Ok((events, end))
 }
 
-/// Those of the events that the user sees, as the user sees them. At most one query for each room, mostly none.
+/// The events among these that the user sees, in the form in which the user sees them. It takes at most one query for
+/// each room, mostly none.
 async fn see(
     reader: &Reader<'_>,
     rooms: &[RoomPart],

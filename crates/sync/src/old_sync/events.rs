@@ -13,30 +13,30 @@ use super::{
 };
 use crate::{Sync, SyncToken, reader::Reader, view::Sample};
 
-/// What a client asks for.
+/// The parameters of a request.
 #[derive(Debug, Clone)]
 pub struct EventsRequest {
-    /// Up to where it has heard. `None`: it wants to hear what comes next.
+    /// The token up to which the client has heard. `None`: it wants to hear what comes next.
     pub from: Option<SyncToken>,
-    /// Only what happens in this room, which the user is in or which everybody may look into.
+    /// The only room whose changes are told. The user is in it, or everybody may look into it. `None`: all rooms of the
+    /// user.
     pub room_id: Option<OwnedRoomId>,
-    /// How many room events it wants at most. The others come with the next request.
+    /// The number of room events that it wants at most. The others come with the next request.
     pub limit: usize,
-    /// How long it waits for news.
+    /// The time for which it waits for news.
     pub timeout: Duration,
-    /// Its user's presence.
+    /// The presence that its user has while it waits.
     pub set_presence: PresenceState,
     /// It wants events as servers exchange them.
     pub raw: bool,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
     /// The user is not in the room, and the room is not open to everybody.
     #[error("Non-joined access not allowed")]
     NotInRoom,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

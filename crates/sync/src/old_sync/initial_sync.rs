@@ -22,10 +22,10 @@ use crate::{
     view::is_join,
 };
 
-/// What a client asks for.
+/// The parameters of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct InitialSyncRequest {
-    /// How many events of each room it wants at most.
+    /// The number of events of each room that it wants at most.
     pub limit: usize,
     /// It wants rooms that the user left.
     pub archived: bool,
@@ -33,10 +33,9 @@ pub struct InitialSyncRequest {
     pub raw: bool,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum InitialSyncError {
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -98,7 +97,7 @@ pub async fn initial_sync(
     Ok(out)
 }
 
-/// Which rooms are told of. At most two queries, for rooms that the user left.
+/// Choose the rooms that are told of. It takes at most two queries, for rooms that the user left.
 async fn choose(
     reader: &Reader<'_>,
     request: &InitialSyncRequest,

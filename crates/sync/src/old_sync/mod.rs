@@ -17,7 +17,7 @@ pub use self::{
 };
 use crate::reader::EventForm;
 
-/// How many events a room or an answer has where the client does not say.
+/// The number of events that a room or an answer has where the client does not say.
 pub const EVENTS_DEFAULT: usize = 10;
 
 /// The form of events: as clients know them, or `raw`, as servers exchange them.
@@ -39,7 +39,7 @@ impl<'o> List<'o> {
         Self { out, start }
     }
 
-    /// Where to write the next item.
+    /// Begin the next item, and give the text that it is to be appended to.
     fn item(&mut self) -> &mut String {
         if self.out.len() > self.start {
             self.out.push(',');

@@ -17,13 +17,12 @@ use crate::{
     reader::{Reader, RoomRead, account_data, left_rooms, load, present_members},
 };
 
-/// Why a room is not shown.
+/// The reason why a room is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum RoomInitialSyncError {
     /// The user is not in the room, was not, and the room is not open to everybody. Rooms that do not exist look the same.
     #[error("You aren't a member of the room and weren't previously a member of the room.")]
     NotInRoom,
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -77,7 +76,8 @@ pub async fn room_initial_sync(
     Ok(out)
 }
 
-/// What the user may read of a room: all of it, what there was when the user left, or what everybody may look into.
+/// Find the part of a room that the user may read: all of it, its history until the user left, or what everybody may
+/// look into.
 async fn open(
     reader: &Reader<'_>,
     head: &RoomHead,
@@ -102,7 +102,7 @@ async fn open(
     Err(RoomInitialSyncError::NotInRoom)
 }
 
-/// Whether everybody may look into a room. At most one query.
+/// Whether everybody may look into a room. It takes at most one query.
 pub(super) async fn is_world_readable(
     reader: &Reader<'_>,
     head: &RoomHead,

@@ -1,4 +1,4 @@
-//! What both initial syncs tell of rooms and of the user.
+//! The parts that both initial syncs have in common: rooms, receipts, presence, account data.
 
 use myelin_model::Membership;
 use myelin_storage::PresenceState;
@@ -15,18 +15,18 @@ use crate::{
     },
 };
 
-/// What initial syncs want of rooms: everything, but nothing counted and nothing aggregated.
+/// The wish of initial syncs for rooms: everything, but nothing counted and nothing aggregated.
 pub(super) fn wants(timeline: &EventFilter) -> Wants<'_> {
     Wants { timeline, few_members: false, counts: false, relations: false }
 }
 
-/// What is told, and how.
+/// The loaded rooms that an initial sync tells of, and the form of their events.
 pub(super) struct Snapshot<'a> {
     pub(super) reader: &'a Reader<'a>,
     pub(super) wants: &'a Wants<'a>,
     pub(super) loaded: &'a Loaded,
     pub(super) form: EventForm<'a>,
-    /// The token for now.
+    /// The token from which the client goes on.
     pub(super) token: SyncToken,
 }
 

@@ -26,7 +26,7 @@ impl Written {
         &mut self.json
     }
 
-    /// Write room events. At most one query, for what they refer to.
+    /// Write room events. It takes at most one query, for what they refer to.
     pub(super) async fn write_events(
         &mut self,
         reader: &Reader<'_>,
@@ -99,7 +99,8 @@ impl Written {
         }
     }
 
-    /// Write the presence that changed, and that of those whom the user now shares a room with. At most two queries.
+    /// Write the presence that changed, and that of those whom the user now shares a room with. It takes at most two
+    /// queries.
     pub(super) async fn write_presence(
         &mut self,
         reader: &Reader<'_>,

@@ -22,7 +22,7 @@ pub(crate) struct AllAccountData {
     pub(crate) by_room: HashMap<RoomNid, AccountData>,
 }
 
-/// Set an entry: the last content of a type counts.
+/// Set an entry in place of an earlier one of its type.
 pub(crate) fn set(entries: &mut AccountData, data_type: &str, content: &str) {
     match entries.iter_mut().find(|(known, _)| &**known == data_type) {
         Some((_, known)) => *known = content.into(),
@@ -30,7 +30,7 @@ pub(crate) fn set(entries: &mut AccountData, data_type: &str, content: &str) {
     }
 }
 
-/// All account data as it stands. Who set no push rules has the default ones. At most one query.
+/// All account data as it stands. Who set no push rules has the default ones. It takes at most one query.
 pub(crate) async fn list(reader: &Reader<'_>) -> Result<AllAccountData, StorageError> {
     let rows = match &reader.account_data {
         Some(rows) => rows.clone(),

@@ -1,4 +1,5 @@
-//! What happened to a user after a position: from memory, or from the database for who was away for long.
+//! The changes that concern a user after a position: from memory, or from the database for users who were away for
+//! long.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,24 +13,24 @@ use ruma::OwnedUserId;
 use super::{OwnHistory, Reader, RoomRead};
 use crate::view::{News, Sample, is_join};
 
-/// What happened.
+/// The changes that concern a user after a position.
 pub(crate) struct Changes {
-    /// What happened to the user, oldest first.
+    /// The changes of the user's own data and memberships, oldest first.
     pub(crate) own: Vec<Arc<LogEntry>>,
     /// The rooms in which something happened, or in which the user's membership changed.
     pub(crate) rooms: Vec<RoomChange>,
-    /// Whose devices changed, whoever they are.
+    /// The users whose devices changed, whoever they are.
     pub(crate) device_lists: Vec<OwnedUserId>,
 }
 
-/// What happened in a room.
+/// The changes in one room.
 pub(crate) struct RoomChange {
-    /// What the user is in it now.
+    /// The user's present membership in it.
     pub(crate) row: MembershipRow,
     pub(crate) entries: Vec<Arc<LogEntry>>,
     /// `entries` has all events; else they must be read.
     pub(crate) has_events: bool,
-    /// How the user's membership went.
+    /// The changes of the user's membership.
     pub(crate) own: OwnHistory,
 }
 
@@ -49,7 +50,8 @@ impl RoomChange {
         Some(Self { row, entries: self.entries.clone(), has_events: self.has_events, own })
     }
 
-    /// What is to be read of a room that the user is in, or left since. `None` where the user hears nothing but an invite.
+    /// The part of a room to be read, of one that the user is in or left since. `None` where the user hears nothing but
+    /// an invite.
     pub(crate) fn into_read(
         self,
         since: StreamPos,
@@ -80,7 +82,7 @@ impl RoomChange {
     }
 }
 
-/// Find what happened to a user after `since`. At most one query where it is in memory, else two.
+/// Find what happened to a user after `since`. It takes at most one query where it is in memory, else two.
 pub(crate) async fn since(
     reader: &Reader<'_>,
     since: StreamPos,
@@ -154,7 +156,8 @@ async fn read(
     Ok((News { own, rooms, device_lists }, chain))
 }
 
-/// How the user's memberships went, from the events in memory.
+/// The changes of the user's memberships, from the events in memory. It takes at most one query, for the memberships
+/// before them.
 async fn histories(
     reader: &Reader<'_>,
     news: &News,

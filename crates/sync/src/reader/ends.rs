@@ -7,10 +7,10 @@ use myelin_storage::{Change, RoomHead, StateMap, StorageError};
 
 use super::{Reader, RoomRead};
 
-/// How long to wait for the log to bring what a head read from the database has already.
+/// The time to wait for the log to bring what a head read from the database has already, in milliseconds.
 const HEAD_WAIT_MILLIS_MAX: u64 = 2_000;
 
-/// The states at the ends of the timelines. At most two queries, for the rooms that the user left.
+/// The states at the ends of the timelines. It takes at most two queries, for the rooms that the user left.
 pub(super) async fn load(
     reader: &Reader<'_>,
     rooms: &[&RoomRead],

@@ -28,7 +28,7 @@ pub(crate) struct EventWriter<'a> {
     pub(crate) version: RoomVersion,
     /// The events that those written refer to: what they replaced, what redacted them, what relates to them.
     pub(crate) events: &'a HashMap<EventNid, Arc<Event>>,
-    /// What relates to those written, where that is told.
+    /// The events that relate to those written, where they are told.
     pub(crate) related: &'a Related,
 }
 

@@ -5,7 +5,8 @@ use myelin_storage::{MembershipRow, StorageError};
 
 use super::{OwnHistory, Reader, RoomRead};
 
-/// What is read of rooms that the user left, or never was in. `is_told` decides by the member event. At most two queries.
+/// The part to be read of rooms that the user left, or never was in. `is_told` decides by the member event. It takes at
+/// most two queries.
 pub(crate) async fn left_rooms(
     reader: &Reader<'_>,
     rows: &[MembershipRow],

@@ -24,19 +24,19 @@ use crate::{
     unread::{self, Unread},
 };
 
-/// What a protocol wants of all rooms alike.
+/// The wishes of a protocol that are the same for all rooms.
 pub(crate) struct Wants<'a> {
-    /// Which events may stand in timelines.
+    /// The filter of the events in timelines.
     pub(crate) timeline: &'a EventFilter,
-    /// Of a whole state only those members are told who are needed to show the rest.
+    /// Only those members of a whole state are told who are needed to show the rest.
     pub(crate) few_members: bool,
     /// Member summaries and unread counts are told.
     pub(crate) counts: bool,
-    /// What relates to the events of timelines is told with them.
+    /// The relations of others to the events of timelines are told with them.
     pub(crate) relations: bool,
 }
 
-/// What was in memory and what was read.
+/// The data of all rooms of an answer, from memory and from the database.
 pub(crate) struct Loaded {
     pub(crate) heads: HashMap<RoomNid, Arc<RoomHead>>,
     pub(crate) windows: HashMap<RoomNid, Window>,
@@ -51,7 +51,7 @@ pub(crate) struct Loaded {
     pub(crate) member_keys: HashMap<OwnedUserId, StateKeyNid>,
     pub(crate) summaries: HashMap<RoomNid, Arc<MemberSummary>>,
     pub(crate) unread: HashMap<RoomNid, Unread>,
-    /// What relates to the events of timelines.
+    /// The relations of others to the events of timelines.
     pub(super) related: Related,
     /// The events that may stand in timelines, where the filter asks for what relates to them.
     pub(super) passing: Option<HashSet<EventNid>>,
@@ -139,7 +139,7 @@ fn rows_joined(rooms: &[&RoomRead]) -> Vec<MembershipRow> {
     rooms.iter().filter(|room| room.is_joined()).filter_map(|room| room.row).collect()
 }
 
-/// The keys of the states that are told without most of their members. At most one query.
+/// The keys of the states that are told without most of their members. It takes at most one query.
 async fn load_keys(
     reader: &Reader<'_>,
     wants: &Wants<'_>,
@@ -155,7 +155,7 @@ async fn load_keys(
     reader.sync.db().state_keys().list(&nids).await
 }
 
-/// The receipts of rooms that are told whole. At most one query.
+/// The receipts of rooms that are told whole. It takes at most one query.
 async fn load_receipts(
     reader: &Reader<'_>,
     rooms: &[&RoomRead],
@@ -180,11 +180,10 @@ async fn load_receipts(
 pub(crate) struct ReadReceipts {
     /// The rooms of which all receipts were read.
     pub(crate) rooms: HashSet<RoomNid>,
-    /// The receipts by room.
     pub(crate) by_room: HashMap<RoomNid, Vec<ReceiptRow>>,
 }
 
-/// Summaries of rooms whose members changed or that are told whole. At most one query.
+/// Summaries of rooms whose members changed or that are told whole. It takes at most one query.
 async fn load_summaries(
     reader: &Reader<'_>,
     wants: &Wants<'_>,
@@ -206,7 +205,7 @@ async fn load_summaries(
     reader.sync.member_summaries(&nids).await
 }
 
-/// The keys of the member events of those who speak. At most one query.
+/// The keys of the member events of those who speak. It takes at most one query.
 async fn load_member_keys(
     reader: &Reader<'_>,
     wants: &Wants<'_>,
@@ -269,7 +268,7 @@ fn want(
     }
 }
 
-/// The redactions that emptied events of the timelines. No query where nothing was redacted.
+/// The redactions that emptied events of the timelines. It takes no query where nothing was redacted.
 async fn add_redactions(
     reader: &Reader<'_>,
     loaded: &mut Loaded,

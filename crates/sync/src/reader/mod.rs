@@ -1,11 +1,11 @@
-//! What every protocol of the read side is made from: one user's look at the log, up to a position.
+//! The ground of every protocol of the read side: one user's look at the log, up to a position.
 //!
-//! [`changes`] tells in which rooms something happened after an earlier position, and how the user's own memberships went;
-//! [`load()`] gets what is not in memory for all rooms of an answer together, each with its own timeline; the other modules make
-//! of it what clients know: timelines, summaries, receipts, counts, events.
+//! [`changes`] tells in which rooms something happened after an earlier position, and how the user's own memberships
+//! went; [`load()`] gets what is not in memory for all rooms of an answer together, each with its own timeline; the
+//! other modules make of it what clients know: timelines, summaries, receipts, counts, events.
 //!
-//! The reader knows no protocol: neither how a client says what it wants, nor the shape of an answer, nor what was sent before.
-//! `cargo xtask arrows` holds that.
+//! The reader knows no protocol: neither how a client says what it wants, nor the shape of an answer, nor what was sent
+//! before. `cargo xtask arrows` holds that.
 
 pub(crate) mod account_data;
 pub(crate) mod changes;
@@ -60,7 +60,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) user_id: &'a UserId,
     /// The device that reads: it sees the transaction IDs of what it sent.
     pub(crate) device_id: Option<&'a DeviceId>,
-    /// What happened after this position is not told.
+    /// The position up to which changes are told.
     pub(crate) upto: StreamPos,
     pub(crate) now_ms: u64,
     pub(crate) personal: Arc<Personal>,
@@ -72,7 +72,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A user at a position that this node has applied. At most one query where the user is known here.
+    /// A user at a position that this node has applied. It takes at most one query where the user is known here.
     pub(crate) async fn at(
         sync: &'a Sync,
         user_id: &'a UserId,
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the user sees of a room, wherever in its history. At most one query, mostly none.
+    /// The user's view of a room, for events anywhere in its history. It takes at most one query, mostly none.
     pub(crate) async fn sight(&self, head: &RoomHead) -> Result<Sight, StorageError> {
         let db = self.sync.db();
         let history = db.visibility_histories().get(head, self.user_id).await?;

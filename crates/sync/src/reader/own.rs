@@ -3,12 +3,12 @@
 use myelin_model::Membership;
 use myelin_storage::MembershipRow;
 
-/// How the user's membership in a room went since a position.
+/// The course of the user's membership in a room since a position.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OwnHistory {
-    /// What it was at that position.
+    /// The membership at that position. `None` if there was none.
     pub(crate) at_start: Option<Membership>,
-    /// What it became, oldest first.
+    /// The later member events of the user, oldest first.
     pub(crate) changes: Vec<MembershipRow>,
 }
 

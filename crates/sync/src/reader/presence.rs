@@ -1,4 +1,4 @@
-//! Who is there.
+//! The presence of users.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,11 +9,11 @@ use ruma::{OwnedUserId, UserId};
 
 use super::Reader;
 
-/// How many pairs of a user and a room are looked up one by one.
+/// The number of pairs of a user and a room that are looked up one by one.
 const LOOKUPS_MAX: usize = 2_000;
 
-/// Users whose presence the client cannot have heard of: who is in rooms that the user entered, and who joined by one of the
-/// events. At most one query.
+/// Users whose presence the client cannot have heard of: who is in rooms that the user entered, and who joined by one
+/// of the events. It takes at most one query.
 pub(crate) async fn new_acquaintances<'e>(
     reader: &Reader<'_>,
     entered: &[RoomNid],
@@ -27,7 +27,7 @@ pub(crate) async fn new_acquaintances<'e>(
     Ok(users)
 }
 
-/// The members of rooms who have a presence. At most one query.
+/// The members of rooms who have a presence. It takes at most one query.
 pub(crate) async fn present_members(
     reader: &Reader<'_>,
     room_nids: &[RoomNid],
@@ -40,7 +40,8 @@ pub(crate) async fn present_members(
     joined_of(reader, present, room_nids).await
 }
 
-/// Those of the users who are joined to one of the rooms: by a look at each user where they are few, else by the rooms' members.
+/// The users among these who are joined to one of the rooms: by a look at each user where they are few, else by the
+/// rooms' members.
 async fn joined_of(
     reader: &Reader<'_>,
     users: Vec<OwnedUserId>,

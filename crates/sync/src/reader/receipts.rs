@@ -1,4 +1,4 @@
-//! Who has read how far, as an `m.receipt` event.
+//! The receipts of a room, as an `m.receipt` event.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! What relates to the events of a timeline (client-server API, "Aggregations of child events").
+//! The relations of other events to those of a timeline (client-server API, "Aggregations of child events").
 //!
-//! A client that gets every event of a room aggregates for itself. So only timelines with something missing before them are told what
-//! relates to their events.
+//! A client that gets every event of a room aggregates for itself. So only timelines with something missing before them
+//! are told what relates to their events.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,10 +15,11 @@ use ruma::OwnedUserId;
 
 use super::{EventWriter, Reader, RoomRead, Wants, timeline::Window};
 
-/// What relates to events, by event.
+/// The relations to events, by the event that they lead to.
 pub(crate) type Related = HashMap<EventNid, Vec<RelatedRow>>;
 
-/// Find what relates to the events of timelines with a gap. At most one query, and none without such timelines.
+/// Find what relates to the events of timelines with a gap. It takes at most one query, and none without such
+/// timelines.
 pub(super) async fn load(
     reader: &Reader<'_>,
     wants: &Wants<'_>,
@@ -52,7 +53,7 @@ pub(super) fn want(related: &Related, wanted: &mut HashSet<EventNid>) {
     }
 }
 
-/// The events that the filter's `related_by_*` lets pass; `None` if it lets all pass. At most one query.
+/// The events that the filter's `related_by_*` lets pass; `None` if it lets all pass. It takes at most one query.
 pub(super) async fn passing(
     reader: &Reader<'_>,
     wants: &Wants<'_>,

@@ -1,4 +1,4 @@
-//! What a protocol asks of one room.
+//! The wish of a protocol for one room.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::view::is_join;
 #[derive(Debug, Clone)]
 pub(crate) struct RoomRead {
     pub(crate) room_nid: RoomNid,
-    /// What the user is in it. `None`: looks in from outside, as everybody may.
+    /// The user's membership in it. `None`: the user looks in from outside, as everybody may.
     pub(crate) row: Option<MembershipRow>,
-    /// What happened after this position, the user does not see: the reader's position, or that of the leave event.
+    /// The position after which the user sees nothing: the reader's position, or that of the leave event.
     pub(crate) end: StreamPos,
     /// Events after this position are told. `None`: the newest events, however old.
     pub(crate) since: Option<StreamPos>,
-    /// How many events the timeline has at most.
+    /// The number of events that the timeline has at most.
     pub(crate) timeline_limit: usize,
     /// The whole state is told.
     pub(crate) full: bool,
@@ -26,11 +26,11 @@ pub(crate) struct RoomRead {
     pub(crate) newly_joined: bool,
     /// The user was never in the room: nothing is told but the own member event.
     pub(crate) bare: bool,
-    /// What happened since, as far as it was in memory or in the log's table.
+    /// The log's entries since, as far as they were in memory or in the log's table.
     pub(crate) entries: Vec<Arc<LogEntry>>,
     /// `entries` has all events; else they must be read.
     pub(crate) has_events: bool,
-    /// How the user's membership went since.
+    /// The course of the user's membership since.
     pub(crate) own: OwnHistory,
 }
 
@@ -44,7 +44,7 @@ impl RoomRead {
         }
     }
 
-    /// A room that everybody may look into, told from scratch to who is not in it.
+    /// A room that everybody may look into, told from scratch to a user who is not in it.
     pub(crate) fn peeked(room_nid: RoomNid, end: StreamPos, timeline_limit: usize) -> Self {
         Self {
             room_nid,

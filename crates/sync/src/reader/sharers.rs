@@ -1,4 +1,4 @@
-//! Who shares a room with the user.
+//! The users who share a room with the user.
 
 use myelin_model::RoomNid;
 use myelin_storage::StorageError;
@@ -6,8 +6,8 @@ use ruma::OwnedUserId;
 
 use super::Reader;
 
-/// Those of the candidates who share a room with the user, and the user. At most one query, for candidates who are not known
-/// here. `joined` are the rooms that the user is joined to, where the caller has them.
+/// The users among the candidates who share a room with the user, and the user. It takes at most one query, for
+/// candidates who are not known here. `joined` are the rooms that the user is joined to, where the caller has them.
 pub(crate) async fn sharers(
     reader: &Reader<'_>,
     joined: Option<&[RoomNid]>,

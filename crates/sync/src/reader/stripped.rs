@@ -11,7 +11,7 @@ use myelin_storage::{MembershipRow, RoomHead, StateKey, StorageError};
 
 use super::{Loaded, Reader};
 
-/// Get the events that describe the rooms. No query without such rooms, else at most two for all of them.
+/// Get the events that describe the rooms. It takes no query without such rooms, else at most two for all of them.
 pub(super) async fn load(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -41,8 +41,8 @@ pub(super) async fn load(
     Ok(())
 }
 
-/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. No query
-/// unless it adds a type with all its state keys, of which the room has some that are not in memory.
+/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. It takes
+/// no query unless it adds a type with all its state keys, of which the room has some that are not in memory.
 async fn describing(reader: &Reader<'_>, head: &RoomHead) -> Result<Vec<EventNid>, StorageError> {
     let (keys, settings) = (&reader.keys, &reader.sync.settings().prejoin_state);
     let mut wanted = vec![keys.create];

@@ -1,4 +1,4 @@
-//! What a client needs to name a room that has no name.
+//! The summary of a room: what a client needs to name a room that has no name.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Loaded, Reader, RoomRead, Timeline, Window};
 
-/// How many members name a room.
+/// The number of members that name a room.
 const HEROES_MAX: usize = 5;
 
 /// The members that may name a room.
@@ -36,9 +36,9 @@ pub(super) fn named_by(reader: &Reader<'_>, state: &StateMap) -> impl Iterator<I
     name.into_iter().chain(state.get(&reader.keys.canonical_alias).copied())
 }
 
-/// Who is in a room.
+/// The members of a room, in short.
 pub(crate) struct Summary<'a> {
-    /// How many members there are, joined and invited.
+    /// The numbers of joined and of invited members.
     pub(crate) members: &'a MemberSummary,
     /// The members that the client names the room by, with their member events. `None`: the room has a name.
     pub(crate) heroes: Option<Vec<&'a (OwnedUserId, EventNid)>>,

@@ -21,7 +21,7 @@ pub(crate) struct Window {
     pub(crate) events: Vec<Arc<Event>>,
     /// The same by number, until they are loaded.
     rows: Vec<StretchRow>,
-    /// Nothing stands between what the client heard last and the first event.
+    /// No event stands between what the client heard last and the first event.
     pub(crate) complete: bool,
     /// The last state events of each key before the first event.
     pub(crate) gap: Vec<StretchRow>,
@@ -65,7 +65,7 @@ impl Window {
         self.gap.retain(|row| events.contains_key(&row.event_nid));
     }
 
-    /// What is to be loaded.
+    /// Collect the events that are to be loaded.
     pub(crate) fn want(&self, wanted: &mut HashSet<EventNid>) {
         for row in self.rows.iter().chain(&self.gap) {
             wanted.insert(row.event_nid);
@@ -99,7 +99,7 @@ impl Window {
         loaded.chain(rows.map(|row| row.event_nid))
     }
 
-    /// Who spoke.
+    /// The senders of the events, each as often as it sent.
     pub(crate) fn senders(&self) -> impl Iterator<Item = &str> {
         let loaded = self.events.iter().map(|event| event.sender.as_str());
         loaded.chain(self.rows.iter().map(|row| &*row.sender))
@@ -110,9 +110,9 @@ impl Window {
 pub(crate) struct Timeline {
     /// The events, oldest first, with what the user was when they happened.
     pub(crate) events: Vec<(Arc<Event>, Option<Membership>)>,
-    /// Where in the window the timeline starts: what stands before it is told by the state.
+    /// The index in the window at which the timeline starts. Earlier events of the window are told by the state.
     pub(crate) start: usize,
-    /// There is more before the first event that the client has not heard of.
+    /// Events before the first one exist that the client has not heard of.
     pub(crate) limited: bool,
     /// The events up to this position stand before the timeline.
     pub(crate) before: StreamPos,
@@ -164,16 +164,16 @@ pub(crate) fn cut(
     Timeline { events, start, limited, before }
 }
 
-/// What the user sees of an event.
+/// The user's view of one event.
 #[derive(Clone, Copy)]
 struct Seen {
     visible: bool,
-    /// Before the event or after it.
+    /// The user was in the room before the event or after it.
     was_joined: bool,
     membership: Option<Membership>,
 }
 
-/// What the user was at each event of a window, and whether the user may see it.
+/// The user's view of each event of a window, in their order.
 fn viewpoints(reader: &Reader<'_>, room: &RoomRead, window: &Window, loaded: &Loaded) -> Vec<Seen> {
     let ignored = &reader.personal.ignored;
     let hears =

@@ -1,4 +1,4 @@
-//! Who types in a room.
+//! The users who type in a room.
 
 use myelin_events::canonical::write_string;
 use ruma::{OwnedUserId, RoomId};

@@ -8,14 +8,14 @@ use myelin_storage::{StorageError, Stretch, StretchRow};
 use super::{Reader, RoomRead, Wants, timeline::Window};
 use crate::unread::UnreadLoad;
 
-/// How many events are read for a timeline of which a filter may let only a part pass.
+/// The factor by which more events are read for a timeline of which a filter may let only a part pass.
 const FILTERED_EVENTS_FACTOR: usize = 10;
-/// At least and at most.
+/// The least number of events that are read then.
 const FILTERED_EVENTS_MIN: usize = 100;
-/// At most.
+/// The greatest number of events that are read then.
 const FILTERED_EVENTS_MAX: usize = 500;
 
-/// How many events to read for a timeline.
+/// The number of events to read for a timeline that has at most `limit`.
 fn read_limit(reader: &Reader<'_>, wants: &Wants<'_>, limit: usize) -> usize {
     if limit == 0 {
         1
@@ -26,8 +26,8 @@ fn read_limit(reader: &Reader<'_>, wants: &Wants<'_>, limit: usize) -> usize {
     }
 }
 
-/// The windows of rooms, and the events of the unread stretches. Their events are in memory or to be loaded by number. At most
-/// two queries: for the events, and for state changes where the events have a gap before them.
+/// The windows of rooms, and the events of the unread stretches. Their events are in memory or to be loaded by number.
+/// It takes at most two queries: for the events, and for state changes where the events have a gap before them.
 pub(super) async fn load(
     reader: &Reader<'_>,
     wants: &Wants<'_>,
@@ -62,7 +62,8 @@ pub(super) async fn load(
     Ok((windows, unread_rows))
 }
 
-/// Make windows of the events that were found. At most one query, for the state that changed where there are more before.
+/// Make windows of the events that were found. It takes at most one query, for the state that changed where there are
+/// more before.
 async fn fill_gaps(
     reader: &Reader<'_>,
     stretches: &[Stretch],

@@ -1,4 +1,4 @@
-//! What one user has not read in one room.
+//! The unread events of one user in one room.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,24 +9,24 @@ use myelin_model::{EventNid, StreamPos};
 
 use crate::view::Personal;
 
-/// How many unread events are kept one by one. Older ones are only counted, but for highlights.
+/// The number of unread events that are kept one by one. Older ones are only counted, unless they highlight.
 const ITEMS_MAX: usize = 500;
 
 /// Unread events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Those that notify.
+    /// The number of events that notify.
     pub(crate) notifications: u64,
-    /// Those of them that are highlighted.
+    /// The number of those among them that are highlighted.
     pub(crate) highlights: u64,
 }
 
-/// What a user has not read in a room.
+/// The counts of a user's unread events in a room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unread {
-    /// In the main timeline.
+    /// The count of the main timeline.
     pub(crate) main: Count,
-    /// In threads, by their roots.
+    /// The counts of threads, by their roots.
     pub(crate) threads: Vec<(Box<str>, Count)>,
 }
 
@@ -45,9 +45,9 @@ impl Unread {
 pub(super) struct Older {
     /// None of them stands after this position.
     pub(super) upto: StreamPos,
-    /// Those of the main timeline.
+    /// The number of events in the main timeline.
     pub(super) main: u64,
-    /// Those of threads, by their roots.
+    /// The numbers of events in threads, by their roots.
     pub(super) threads: HashMap<Box<str>, u64>,
 }
 
@@ -106,9 +106,9 @@ pub(crate) struct Counts {
     pub(super) upto: StreamPos,
     /// The rules they were judged by.
     pub(super) personal: Arc<Personal>,
-    /// Everything up to here is read.
+    /// The position up to which everything is read.
     read: StreamPos,
-    /// By thread, `main` among them.
+    /// The positions up to which threads are read, `main` among them.
     threads_read: HashMap<Box<str>, StreamPos>,
     /// Unread events that are not among the items, by the default rules.
     older: Older,
@@ -116,7 +116,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Nothing is known to be unread after `read`.
+    /// Begin with no unread events after `read`.
     pub(super) fn new(
         upto: StreamPos,
         personal: Arc<Personal>,

@@ -22,11 +22,11 @@ use super::{
 };
 use crate::reader::{ReadReceipts, Reader};
 
-/// How many unread events of a room are looked at.
+/// The number of unread events of a room that are looked at.
 const WINDOW_EVENTS_MAX: usize = 100;
-/// And at least, when many rooms are looked at together.
+/// The least such number, when many rooms are looked at together.
 const WINDOW_EVENTS_MIN: usize = 10;
-/// How many unread events are looked at for all rooms together.
+/// The number of unread events that are looked at for all rooms together.
 const WINDOWS_EVENTS_MAX: usize = 5_000;
 /// Users with rules of their own need a longer look: for them the default count means little.
 const OWN_RULES_FACTOR: usize = 5;
@@ -39,7 +39,7 @@ pub(crate) enum UnreadLoad {
     New { row: MembershipRow, points: ReadPoints, stretch: Option<Stretch> },
 }
 
-/// How far a user has read.
+/// The positions up to which a user has read a room and its threads.
 #[derive(Debug, Default)]
 pub(crate) struct ReadPoints {
     pos: StreamPos,
@@ -74,7 +74,7 @@ impl UnreadLoad {
     }
 }
 
-/// Find the counts that are known, and how far the user has read in the other rooms. At most one query.
+/// Find the counts that are known, and how far the user has read in the other rooms. It takes at most one query.
 pub(crate) async fn begin(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -141,12 +141,13 @@ impl ReadPoints {
 }
 
 impl ReadPoints {
-    /// Everything is read up to here.
+    /// The position up to which everything is read.
     pub(super) fn pos(&self) -> StreamPos {
         self.pos
     }
 
-    /// How far the main timeline is read, and the ordinal there; `own` is that of the own member event.
+    /// The position up to which the main timeline is read, and the ordinal there; `own` is the ordinal of the own
+    /// member event.
     fn main(&self, own: Option<i64>) -> (StreamPos, Option<i64>) {
         match self.threads.get("main") {
             Some((pos, ordinal)) if *pos > self.pos => (*pos, Some(*ordinal)),
@@ -154,7 +155,7 @@ impl ReadPoints {
         }
     }
 
-    /// What is unread up to a position.
+    /// The events that are unread up to a position.
     pub(super) fn range(&self, room_nid: RoomNid, upto: StreamPos) -> UnreadRange {
         let threads = self.threads.iter().map(|(root, (pos, _))| (root.clone(), *pos));
         let (main_after, _) = self.main(None);
@@ -214,7 +215,7 @@ pub(crate) fn want(
     }
 }
 
-/// What was loaded for the rooms.
+/// The loaded data from which counts are made.
 pub(crate) struct Seen<'a> {
     pub(crate) heads: &'a HashMap<RoomNid, Arc<RoomHead>>,
     pub(crate) ends: &'a HashMap<RoomNid, StateMap>,
@@ -227,8 +228,8 @@ pub(crate) struct Seen<'a> {
 /// A load with the events of its stretch, and the rules that it is judged by.
 type Judged<'a> = (UnreadLoad, &'a [StretchRow], Option<Judge<'a>>);
 
-/// The counts. At most one query for users with rules of their own, one for events that belong to threads by others, and three
-/// where more is unread than is looked at one by one.
+/// The counts. It takes at most one query for users with rules of their own, one for events that belong to threads by
+/// others, and three where more is unread than is looked at one by one.
 pub(crate) async fn finish(
     reader: &Reader<'_>,
     loads: Vec<UnreadLoad>,

@@ -1,19 +1,20 @@
-//! How many events a user has not read: counts without a row per member per event.
+//! Counts of unread events, without a row per member per event.
 //!
-//! Every event carries its `notify_ordinal`: how many events of the room up to it notify under the default push rules. For a user
-//! with the default rules, the difference between the newest ordinal and that of the event read last is the number of unread
-//! notifications, however many there are. It holds for everybody at once and nothing is written for it.
+//! Every event carries its `notify_ordinal`: how many events of the room up to it notify under the default push rules.
+//! For a user with the default rules, the difference between the newest ordinal and that of the event read last is the
+//! number of unread notifications, however many there are. It holds for everybody at once and nothing is written for
+//! it.
 //!
-//! What the difference cannot tell is told by looking at the newest unread events, at most some hundred a room. Of those before
-//! them the relations tell which are in threads, and a search through their text tells which may highlight. Users with rules of
-//! their own have a longer look; what stands before it counts by the default rules.
+//! What the difference cannot tell is told by looking at the newest unread events, at most some hundred a room. Of
+//! those before them the relations tell which are in threads, and a search through their text tells which may
+//! highlight. Users with rules of their own have a longer look; what stands before it counts by the default rules.
 //!
-//! A user has read up to the newest of: the unthreaded receipts, the newest own event, the own member event. A receipt in a thread
-//! reads that thread only.
+//! A user has read up to the newest of: the unthreaded receipts, the newest own event, the own member event. A receipt
+//! in a thread reads that thread only.
 //!
-//! Counts are made when a room is first told to a user, kept with the position that they hold at, and carried on by what the log
-//! brought since: an event is judged once for each user who syncs, and events that mention nobody are judged once for all users
-//! with default rules. What is evicted is made again.
+//! Counts are made when a room is first told to a user, kept with the position that they hold at, and carried on by
+//! what the log brought since: an event is judged once for each user who syncs, and events that mention nobody are
+//! judged once for all users with default rules. What is evicted is made again.
 
 mod counts;
 mod load;
@@ -34,13 +35,13 @@ pub(crate) use self::{
     load::{Seen, UnreadLoad, begin, finish, want},
 };
 
-/// How many pairs of user and room have their counts in memory.
+/// The number of pairs of user and room that have their counts in memory.
 const COUNTS_MAX: usize = 50_000;
 
-/// For how many events it is remembered whether they notify those with default rules.
+/// The number of events of which it is remembered whether they notify users with the default rules.
 const VERDICTS_MAX: usize = 50_000;
 
-/// Of how many events it is remembered which thread they belong to by another event.
+/// The number of events of which it is remembered to which thread they belong by another event.
 const THREADS_MAX: usize = 20_000;
 
 /// The counts in memory.

@@ -13,21 +13,21 @@ use super::{
 };
 use crate::reader::Reader;
 
-/// How many events of a room are looked through for highlights at most.
+/// The number of events of a room that are looked through for highlights at most.
 const SEARCHED_EVENTS_MAX: usize = 10_000;
-/// And at least, when many rooms are looked through together.
+/// The least such number, when many rooms are looked through together.
 const SEARCHED_EVENTS_MIN: usize = 500;
-/// How many events are looked through for all rooms together.
+/// The number of events that are looked through for all rooms together.
 const SEARCHES_EVENTS_MAX: usize = 100_000;
-/// How many events of a room that may highlight are looked at more closely, the newest.
+/// The number of events of a room that may highlight and are looked at more closely: the newest.
 const MENTIONS_MAX: usize = 100;
 
-/// What is unread in a room before its window.
+/// The unread events of a room before its window.
 #[derive(Default)]
 pub(super) struct OlderUnread {
     /// Unread events of threads, by their roots.
     threads: HashMap<Box<str>, u64>,
-    /// How many of the events after what is read of the main timeline are in threads.
+    /// The number of events in threads among those after the position up to which the main timeline is read.
     in_threads: u64,
     /// Events that may highlight, oldest first.
     pub(super) mentions: Vec<Arc<Event>>,
@@ -40,7 +40,8 @@ impl OlderUnread {
     }
 }
 
-/// Read what is unread before the windows that are full. At most three queries, and none where the windows hold everything.
+/// Read what is unread before the windows that are full. It takes at most three queries, and none where the windows
+/// hold everything.
 pub(super) async fn load(
     reader: &Reader<'_>,
     loads: &[(UnreadLoad, &[StretchRow], Option<Judge<'_>>)],
@@ -79,7 +80,7 @@ pub(super) async fn load(
     Ok(older)
 }
 
-/// How far the user has read, and where the window starts, if there may be unread events before it.
+/// The user's read positions and the position before the window, if there may be unread events before it.
 pub(super) fn before_window<'l>(
     load: &'l UnreadLoad,
     rows: &[StretchRow],

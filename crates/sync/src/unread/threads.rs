@@ -1,4 +1,4 @@
-//! Which thread an event is counted in (client-server API, "Threading").
+//! The thread that an event is counted in (client-server API, "Threading").
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{UnreadCounts, verdict::Judge};
 use crate::reader::Reader;
 
-/// How an event belongs to a thread.
+/// The way in which an event belongs to a thread.
 enum Belongs {
     /// It is in the main timeline.
     Main,
@@ -52,8 +52,8 @@ impl UnreadCounts {
     }
 }
 
-/// Find the threads of events that notify and belong to a thread by another event, as edits do. At most one query, and none
-/// for events that were asked for before.
+/// Find the threads of events that notify and belong to a thread by another event, as edits do. It takes at most one
+/// query, and none for events that were asked for before.
 pub(super) async fn resolve(
     reader: &Reader<'_>,
     events: &[(&Event, &Judge<'_>)],

@@ -27,7 +27,7 @@ pub(super) struct Judge<'a> {
     counts: &'a UnreadCounts,
     user_id: &'a UserId,
     personal: &'a Personal,
-    /// What an event must contain to be about the user, in lower case. `None`: everything may be.
+    /// The texts of which an event has one if it is about the user, in lower case. `None`: every event may be.
     pub(super) hints: Option<Vec<String>>,
     room: RoomView<'a>,
     display_name: String,
@@ -83,7 +83,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What the default rules look for in an event that is about a user. `None` if it cannot be said.
+/// The texts of which the default rules look for one in an event that is about a user, in lower case. `None` if the display
+/// name has another form in JSON.
 fn hints(user_id: &UserId, display_name: &str) -> Option<Vec<String>> {
     let mut hints = vec![
         user_id.localpart().to_lowercase(),
@@ -123,7 +124,7 @@ impl UnreadCounts {
     }
 }
 
-/// What rules ask about a room.
+/// The facts about a room that rules ask for.
 pub(super) struct RoomView<'a> {
     pub(super) head: &'a RoomHead,
     pub(super) end: &'a StateMap,

@@ -21,7 +21,8 @@ pub(super) fn take_up(change: &Change, plan: &mut Plan) {
     }
 }
 
-/// Give the rooms their account data: all of it where everything is told, else what changed. At most one query.
+/// Give the rooms their account data: all of it where everything is told, else what changed. It takes at most one
+/// query.
 pub(super) async fn fill(pass: &Pass<'_>, plan: &mut Plan) -> Result<(), StorageError> {
     for (room_nid, (data_type, content)) in std::mem::take(&mut plan.room_account_data) {
         if !plan.rooms.iter().any(|task| task.read.room_nid == room_nid)

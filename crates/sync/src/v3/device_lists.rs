@@ -1,4 +1,5 @@
-//! Whose devices the client must look at again, and whose it may forget (client-server API, "Extensions to /sync").
+//! The users whose devices the client must look at again, and those whom it may forget (client-server API, "Extensions
+//! to /sync").
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +11,8 @@ use ruma::{OwnedUserId, UserId};
 use super::{Pass, plan::Plan};
 use crate::reader::{Loaded, RoomRead, sharers};
 
-/// Write the users whose devices changed, or who share a room with the user since or no more. At most three queries, and none
-/// where nobody came or went.
+/// Write the users whose devices changed, or who share a room with the user since or no more. It takes at most three
+/// queries, and none where nobody came or went.
 pub(super) async fn write(
     pass: &Pass<'_>,
     plan: &Plan,
@@ -66,7 +67,8 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Who came to the user's rooms, and who went, in order; and who of them is joined to one of the rooms now.
+/// The users who came to the user's rooms, or went, in order; and those among them who are joined to one of the rooms
+/// now.
 fn moves(plan: &Plan, loaded: &Loaded) -> (Vec<(OwnedUserId, bool)>, BTreeSet<OwnedUserId>) {
     let (mut moves, mut joined) = (Vec::new(), BTreeSet::new());
     let rooms = plan.rooms.iter().map(|task| &task.read);

@@ -1,4 +1,4 @@
-//! What passes in a room: who types, who has read how far.
+//! The passing state of a room: the users who type, and the receipts.
 
 use super::{Pass, plan::RoomTask};
 use crate::reader::{self, Loaded, Receipts};

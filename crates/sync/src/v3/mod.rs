@@ -27,30 +27,29 @@ use crate::{
     sent_members::DeviceMembers,
 };
 
-/// How many events a timeline has where the client does not say.
+/// The number of events that a timeline has where the client does not say.
 const TIMELINE_EVENTS_DEFAULT: usize = 10;
 
-/// What a client asks for.
+/// The parameters of a request.
 #[derive(Debug, Clone)]
 pub struct SyncRequest {
-    /// What it wants.
+    /// The filter of what the client wants.
     pub filter: Arc<Filter>,
-    /// Up to where it has heard.
+    /// The token up to which it has heard. `None`: it wants everything.
     pub since: Option<SyncToken>,
     /// It wants all state of all rooms, whatever it has heard.
     pub full_state: bool,
-    /// How long it waits for news.
+    /// The time for which it waits for news.
     pub timeout: Duration,
-    /// Its user's presence.
+    /// The presence that its user has while it waits.
     pub set_presence: PresenceState,
     /// It wants the state at the end of the timeline, under this name (`state_after`), not that at its start.
     pub state_after: Option<&'static str>,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -59,9 +58,9 @@ pub enum SyncError {
 struct Pass<'a> {
     reader: Reader<'a>,
     request: &'a SyncRequest,
-    /// What the client has heard of.
+    /// The token up to which the client has heard. `None`: everything is told.
     since: Option<SyncToken>,
-    /// What passes: it has no positions.
+    /// The changes of typing and presence since then. They have no positions.
     ephemeral: EphemeralChanges,
     /// The members that the device was told of.
     members: DeviceMembers,
@@ -99,13 +98,13 @@ impl Pass<'_> {
         self.filter().allows_room(room_id) && self.reader.tells_of(room_id)
     }
 
-    /// How many events a timeline has at most, as the client and the server want it.
+    /// The number of events that a timeline has at most, as the client and the server want it.
     fn timeline_limit(&self) -> usize {
         let wanted = self.filter().room.timeline.limit.unwrap_or(TIMELINE_EVENTS_DEFAULT);
         wanted.min(self.reader.sync.settings().timeline_events_max)
     }
 
-    /// What is wanted of all rooms alike.
+    /// The wishes that are the same for all rooms.
     fn wants(&self) -> Wants<'_> {
         let timeline = &self.filter().room.timeline;
         let few_members = self.filter().lazy_load_members();
@@ -117,7 +116,7 @@ impl Pass<'_> {
         SyncToken { pos: self.reader.upto, stamp: self.ephemeral.stamp }
     }
 
-    /// Everything is told, not only what changed.
+    /// Whether everything is told, not only what changed.
     fn tells_all(&self) -> bool {
         self.since.is_none() || self.request.full_state
     }

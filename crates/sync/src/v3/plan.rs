@@ -1,4 +1,4 @@
-//! Which rooms belong into an answer, and as what.
+//! The rooms that belong into an answer, and the part of each.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,10 +19,10 @@ use crate::{
 
 /// A room that is told of as joined or left.
 pub(super) struct RoomTask {
-    /// What is read of it.
+    /// The part of it that is read.
     pub(super) read: RoomRead,
     pub(super) account_data: AccountData,
-    /// Who types is told.
+    /// The users who type are told.
     pub(super) typing: bool,
 }
 
@@ -41,7 +41,7 @@ impl RoomTask {
     }
 }
 
-/// What an answer will tell.
+/// The contents of an answer, before anything is read for it.
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) rooms: Vec<RoomTask>,
@@ -50,14 +50,14 @@ pub(super) struct Plan {
     pub(super) global_account_data: AccountData,
     /// Changes of rooms' account data, until they are given to the rooms.
     pub(super) room_account_data: Vec<(RoomNid, Entry)>,
-    /// Whose devices changed, whoever they are.
+    /// The users whose devices changed, whoever they are.
     pub(super) device_lists: Vec<OwnedUserId>,
     /// All rooms that the user is joined to, when everything is told.
     pub(super) joined: Option<Vec<RoomNid>>,
 }
 
 impl Plan {
-    /// The heads of all rooms. At most two queries, for those that are not in memory.
+    /// The heads of all rooms. It takes at most two queries, for those that are not in memory.
     pub(super) async fn heads(
         &self,
         pass: &Pass<'_>,
@@ -87,7 +87,7 @@ pub(super) async fn plan(pass: &Pass<'_>, sample: &mut Sample) -> Result<Plan, S
     Ok(plan)
 }
 
-/// Everything as it stands.
+/// Plan an answer that tells everything as it stands.
 async fn initial(pass: &Pass<'_>, rows: &[MembershipRow]) -> Result<Plan, StorageError> {
     let mut plan = Plan::default();
     let mut left = Vec::new();
@@ -108,7 +108,7 @@ async fn initial(pass: &Pass<'_>, rows: &[MembershipRow]) -> Result<Plan, Storag
     Ok(plan)
 }
 
-/// What changed.
+/// Plan an answer that tells what changed.
 fn incremental(
     pass: &Pass<'_>,
     since: StreamPos,

@@ -1,4 +1,4 @@
-//! Who of those that share a room with the user is there.
+//! The presence of the users who share a room with the user.
 
 use std::{collections::HashSet, sync::Arc};
 

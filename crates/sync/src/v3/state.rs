@@ -15,7 +15,7 @@ use crate::reader::{Loaded, RoomRead, Timeline, Window, undo};
 /// State events by key.
 type Picked = HashMap<StateKeyNid, EventNid>;
 
-/// What a room's answer is made from.
+/// The sources of one room's answer.
 pub(super) struct Room<'a> {
     pub(super) pass: &'a Pass<'a>,
     pub(super) read: &'a RoomRead,
@@ -78,7 +78,7 @@ fn whole(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, Ev
     picked
 }
 
-/// Which members are told of a whole state.
+/// The members of a whole state that are told.
 enum Members {
     All,
     Only(HashSet<EventNid>),
@@ -141,7 +141,7 @@ fn speakers(room: &Room<'_>, state: &StateMap) -> Vec<EventNid> {
     needed
 }
 
-/// What changed since the client last heard, and does not stand in the timeline.
+/// The state that changed since the client last heard, and does not stand in the timeline.
 fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, EventNid)> {
     let mut picked = Picked::new();
     for row in &room.window.gap {
@@ -177,8 +177,8 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
     picked
 }
 
-/// Of the members that changed those are told who are needed: who speaks, who names the room, and the user. They are told, too,
-/// if they did not change.
+/// Keep those of the members that changed who are needed: those who speak or name the room, and the user. Add needed
+/// members who did not change.
 fn with_needed_members(room: &Room<'_>, picked: &mut Vec<(StateKeyNid, EventNid)>) {
     let Some(end) = room.loaded.ends.get(&room.read.room_nid) else { return };
     let mut start = end.clone();

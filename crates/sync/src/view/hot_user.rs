@@ -15,10 +15,10 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct UserKey(pub(super) u64);
 
-/// What `/sync` needs to know of a user's account data.
+/// The part of a user's account data that `/sync` itself follows.
 #[derive(Debug)]
 pub(crate) struct Personal {
-    /// Whom the user ignores.
+    /// The users whom the user ignores.
     pub(crate) ignored: HashSet<OwnedUserId>,
     /// The user's push rules.
     pub(crate) rules: Ruleset,
@@ -32,7 +32,7 @@ pub(crate) struct Personal {
 #[derive(Debug)]
 pub(super) struct HotUser {
     user_id: OwnedUserId,
-    /// By room; without those forgotten.
+    /// The user's memberships by room, with a mark on those that the user forgot.
     pub(super) rooms: HashMap<RoomNid, MembershipRow>,
     pub(super) wake: watch::Sender<StreamPos>,
     pub(super) used: u64,

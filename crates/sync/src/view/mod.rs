@@ -1,4 +1,4 @@
-//! What a node keeps in memory for `/sync`: the newest part of the log, and the users who sync.
+//! The memory of a node for `/sync`: the newest part of the log, and the users who sync.
 //!
 //! Everything stands under one lock that is held for lookups only. Positions are sampled under it, together with the
 //! user's wake-up channel, so that no entry falls between the answer and the wait.
@@ -26,14 +26,14 @@ use self::{
     state::{State, news},
 };
 
-/// How much the view may keep.
+/// The limits of what the view keeps.
 #[derive(Debug, Clone)]
 pub struct ViewSettings {
-    /// Entries of the log.
+    /// The number of entries of the log.
     pub entries_max: usize,
     /// The memory of their events, in bytes.
     pub size_bytes_max: usize,
-    /// Users whose rooms are kept.
+    /// The number of users whose rooms are kept.
     pub users_max: usize,
 }
 
@@ -65,20 +65,20 @@ pub(crate) struct Sample {
     pub(crate) upto: StreamPos,
     /// Changes with the position of every entry after `upto` that concerns the user.
     pub(crate) wake: watch::Receiver<StreamPos>,
-    /// What happened after the position asked for; `None` when it is older than what is kept here.
+    /// The changes after the position asked for. `None` when that is older than what is kept here.
     pub(crate) news: Option<News>,
     /// All rooms; only when asked for, or when there is no `news`.
     pub(crate) rooms: Vec<MembershipRow>,
 }
 
-/// What happened to a user after some position.
+/// The changes that concern a user after some position.
 #[derive(Default)]
 pub(crate) struct News {
-    /// What happened to the user.
+    /// The changes of the user's own data and memberships, oldest first.
     pub(crate) own: Vec<Arc<LogEntry>>,
-    /// What happened in rooms that the user is joined to, or whose membership changed.
+    /// The changes in rooms that the user is joined to, or whose membership changed.
     pub(crate) rooms: Vec<(MembershipRow, Vec<Arc<LogEntry>>)>,
-    /// Whose devices changed, whoever they are.
+    /// The users whose devices changed, whoever they are.
     pub(crate) device_lists: Vec<OwnedUserId>,
 }
 
@@ -179,7 +179,7 @@ impl View {
         Some(Sample { upto, wake, news, rooms })
     }
 
-    /// What happened in a room after a position; `None` when that is older than what is kept here.
+    /// The changes in a room after a position. `None` when that is older than what is kept here.
     pub(crate) fn room_since(
         &self,
         room_nid: RoomNid,
@@ -189,7 +189,7 @@ impl View {
         (since >= state.ring.complete_after()).then(|| state.ring.room_since(room_nid, since))
     }
 
-    /// A wake-up for who looks into a room from outside: changes with the position of every entry after now.
+    /// A wake-up for a user who looks into a room from outside: changes with the position of every entry after now.
     pub(crate) fn watch_room(&self, room_nid: RoomNid) -> watch::Receiver<StreamPos> {
         let mut state = self.state.lock();
         let last = state.ring.last();
@@ -224,7 +224,7 @@ impl View {
         Some(few.joined().any(|room_nid| many.is_joined(room_nid)))
     }
 
-    /// What is kept of a user's account data, or the version to give to [`View::set_personal`] after reading it.
+    /// The kept part of a user's account data, or the version to give to [`View::set_personal`] after reading it.
     pub(crate) fn find_personal(&self, user_id: &UserId) -> Result<Arc<Personal>, u64> {
         let state = self.state.lock();
         let Some(user) = state.keys.get(user_id).and_then(|key| state.users.get(key)) else {
@@ -250,7 +250,7 @@ impl View {
         state.wake_sharers(user_id, state.ring.last())
     }
 
-    /// Have a user's rooms read, to wake who shares one. When the queue is full, those who wait hear with their next answer.
+    /// Have a user's rooms read, to wake those who share one. When the queue is full, they hear with their next answer.
     fn meet(&self, user_id: &UserId) {
         drop(self.strangers.try_send(user_id.to_owned()));
     }

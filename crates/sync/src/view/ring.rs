@@ -9,7 +9,7 @@ use myelin_model::{Event, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry};
 use ruma::{OwnedUserId, UserId};
 
-/// What an entry takes besides its event, in bytes.
+/// The memory that an entry takes besides its event, in bytes.
 const ENTRY_SIZE_BYTES: usize = 200;
 
 /// All entries of the log after some position, bounded. Nothing is loaded: who asks for what is older must ask the database.
@@ -22,7 +22,7 @@ pub(super) struct Ring {
     rooms: HashMap<RoomNid, VecDeque<Arc<LogEntry>>>,
     rooms_by_last: BTreeMap<StreamPos, RoomNid>,
     users: HashMap<OwnedUserId, VecDeque<Arc<LogEntry>>>,
-    /// Whose devices changed.
+    /// The users whose devices changed, oldest first.
     device_lists: VecDeque<(StreamPos, OwnedUserId)>,
     entries_max: usize,
     size_bytes_max: usize,
@@ -64,7 +64,7 @@ impl Ring {
         self.last
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -129,7 +129,7 @@ impl Ring {
         }
     }
 
-    /// What happened in a room after a position: events, resets and receipts, oldest first.
+    /// The changes in a room after a position: events, resets and receipts, oldest first.
     pub(super) fn room_since(&self, room_nid: RoomNid, since: StreamPos) -> Vec<Arc<LogEntry>> {
         self.rooms.get(&room_nid).map_or_else(Vec::new, |entries| since_in(entries, since))
     }
@@ -140,12 +140,12 @@ impl Ring {
         last.is_some_and(|entry| entry.pos > since)
     }
 
-    /// What happened to a user after a position, oldest first.
+    /// The changes that concern a user alone after a position, oldest first.
     pub(super) fn user_since(&self, user_id: &UserId, since: StreamPos) -> Vec<Arc<LogEntry>> {
         self.users.get(user_id).map_or_else(Vec::new, |entries| since_in(entries, since))
     }
 
-    /// Whose devices changed after a position.
+    /// The users whose devices changed after a position.
     pub(super) fn device_lists_since(&self, since: StreamPos) -> Vec<OwnedUserId> {
         let first = self.device_lists.partition_point(|(pos, _)| *pos <= since);
         self.device_lists.range(first..).map(|(_, user_id)| user_id.clone()).collect()
@@ -178,7 +178,7 @@ fn size_bytes(entry: &LogEntry) -> usize {
     ENTRY_SIZE_BYTES + content
 }
 
-/// Whom an entry concerns.
+/// The users whom an entry concerns.
 #[derive(Debug, Default)]
 pub(super) struct Audience {
     /// The members of this room.

@@ -1,4 +1,4 @@
-//! What a view holds under its lock: the newest part of the log, the hot users, and whom a room wakes.
+//! The contents of a view, under its lock: the newest part of the log, the hot users, and those whom a room wakes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) users: HashMap<UserKey, HotUser>,
     /// The hot users who are joined to a room: whom its events wake.
     pub(super) joined: HashMap<RoomNid, HashSet<UserKey>>,
-    /// Who looks into rooms from outside, and waits.
+    /// The wake-ups of requests that look into rooms from outside, by room.
     pub(super) peeked: HashMap<RoomNid, watch::Sender<StreamPos>>,
     pub(super) next_key: u64,
     pub(super) uses: u64,
@@ -104,8 +104,8 @@ impl State {
         }
     }
 
-    /// Something that this version does not know happened to a room or a user, or to anything if it names neither: read again who has
-    /// to do with it.
+    /// Forget the users who have to do with a room or a user, or all users if neither is named. Something happened to
+    /// them that this version does not know, so they are read again.
     pub(super) fn forget_concerned(&mut self, room_nid: Option<RoomNid>, user_id: Option<&UserId>) {
         if let Some(room_nid) = room_nid {
             self.forget_users_of(room_nid);
@@ -144,7 +144,7 @@ impl State {
     }
 }
 
-/// What happened to a user after a position that is still kept.
+/// The changes that concern a user after a position that is still kept.
 pub(super) fn news(ring: &Ring, user: &HotUser, since: StreamPos) -> News {
     let own = ring.user_since(user.user_id(), since);
     let changed = changed_rooms(ring, since, user.rooms.len(), |nid| user.is_joined(nid));

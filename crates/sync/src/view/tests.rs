@@ -1,4 +1,4 @@
-//! What a user is told of what happened.
+//! Stories of changes, and of what a user is told of them.
 
 use myelin_model::EventNid;
 use ruma::user_id;

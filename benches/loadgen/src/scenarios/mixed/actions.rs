@@ -1,4 +1,4 @@
-//! What people at an office do, how often, and how each is done.
+//! The actions of people at an office, their frequency, and the requests that each is made of.
 
 use std::cell::RefCell;
 
@@ -28,11 +28,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What happens at its own pace. `Sync` is not there: everybody waits in it all the time.
+    /// The kinds that happen at a pace of their own. `Sync` is not among them: everybody waits in it all the time.
     pub(super) const PACED: [Self; 6] =
         [Self::Send, Self::Receipt, Self::Typing, Self::History, Self::Presence, Self::Login];
 
-    /// How it is called in the results.
+    /// The name of the kind in the results.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Send => "send",
@@ -62,7 +62,7 @@ impl Kind {
 /// The office: its people, and what they talk about.
 pub(super) struct Office {
     pub(super) fixture: Fixture,
-    /// Those who log in: they have a password.
+    /// The users who log in: they have a password.
     pub(super) logging_in: Vec<User>,
     /// The newest event of each room, escaped for paths; empty before the first.
     newest: Vec<RefCell<String>>,

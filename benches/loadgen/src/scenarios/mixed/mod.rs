@@ -30,13 +30,13 @@ use crate::{
 pub(super) const PLAN: Plan =
     Plan { users: 1000, rooms: 100, members: 20, concurrency: 32, ..Plan::NOTHING };
 
-/// So many have a password and log in now and then.
+/// The number of users who have a password and log in now and then.
 const LOGGING_IN: usize = 8;
 
 /// A server that is so far behind is not asked for more: what would come is an error.
 const UNDER_WAY_MAX: usize = 2000;
 
-/// How long we wait for what is still under way at the end.
+/// The time that we wait for what is still under way at the end.
 const LATEST_ANSWER: Duration = Duration::from_secs(10);
 
 struct Mixed {
@@ -44,13 +44,13 @@ struct Mixed {
     rate_factor: f64,
 }
 
-/// What one kind of request did in a round.
+/// The requests of one kind in a round.
 struct Tally {
     kind: Kind,
     latencies: RefCell<Vec<Duration>>,
 }
 
-/// What all requests of a round share.
+/// The common part of all requests of a round.
 struct Day {
     board: Rc<Board>,
     number: usize,
@@ -135,7 +135,7 @@ impl Day {
         }
     }
 
-    /// Does one thing. Its latency counts from when it was due, so that a server that falls behind shows it.
+    /// Does one thing. Its latency counts from the time when it was due, so that a server that falls behind shows it.
     async fn act(&self, office: &Office, tally: &Tally, due: Instant) {
         if self.under_way.get() >= UNDER_WAY_MAX {
             let error = anyhow::anyhow!("{UNDER_WAY_MAX} requests are under way already");

@@ -9,14 +9,14 @@ use ruma::api::{auth_scheme::NoAccessToken, error::ErrorKind};
 
 use crate::Answer;
 
-/// Of an account that is registered, or whose password is forgotten.
+/// `POST /register/email/requestToken` and its like, for a new account or a forgotten password.
 #[tracing::instrument(name = "client.account.request_token", skip_all)]
 pub(crate) async fn handler(raw: Raw<NoAccessToken>) -> Answer {
     raw.json_object(false)?;
     Err(not_supported())
 }
 
-/// Of an address that is added to an account.
+/// `POST /account/3pid/email/requestToken` and its like, for an address to be added to an account.
 #[tracing::instrument(name = "client.account.request_3pid_management_token", skip_all)]
 pub(crate) async fn to_add(State(accounts): State<Accounts>, raw: Raw<NoAccessToken>) -> Answer {
     raw.json_object(false)?;

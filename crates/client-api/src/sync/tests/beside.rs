@@ -1,4 +1,4 @@
-//! What stands beside the events of rooms: typing, receipts, account data, presence, ignored users.
+//! The parts of answers beside the events of rooms: typing, receipts, account data, presence, ignored users.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;

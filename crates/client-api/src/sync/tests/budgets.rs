@@ -1,4 +1,4 @@
-//! How many queries an answer takes.
+//! The number of queries that an answer takes.
 
 use myelin_testing::Statements;
 use serde_json::{Value, json};

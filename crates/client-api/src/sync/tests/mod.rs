@@ -66,7 +66,7 @@ impl Story {
         answer["event_id"].as_str().unwrap().to_owned()
     }
 
-    /// Set state: the event ID.
+    /// Set state, and give the ID of the event.
     pub(super) async fn set(
         &self,
         user: &TestUser,
@@ -122,7 +122,7 @@ fn encode(text: &str) -> String {
         .collect()
 }
 
-/// Where to go on.
+/// The token from which the client goes on.
 pub(super) fn token(answer: &Value) -> String {
     answer["next_batch"].as_str().unwrap().to_owned()
 }

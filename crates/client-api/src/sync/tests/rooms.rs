@@ -1,4 +1,4 @@
-//! Joined rooms: timelines, gaps and state.
+//! Stories of joined rooms: timelines, gaps and state.
 
 use serde_json::json;
 use sqlx::PgPool;

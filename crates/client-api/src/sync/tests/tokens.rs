@@ -1,4 +1,4 @@
-//! Where tokens lead.
+//! Stories of tokens, and the places that they lead to.
 
 use std::time::{Duration, Instant};
 

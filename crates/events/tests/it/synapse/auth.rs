@@ -27,7 +27,7 @@ impl Attempt {
     }
 }
 
-/// What the specification says where we differ.
+/// Whether the specification explains a verdict in which we differ.
 fn is_explained(room: &ShortRoom, short: &Short, ours: bool) -> bool {
     // "If the `content` of the `m.room.create` event in the room state has the property `m.federate` set to `false`, and the `sender`
     // domain of the event does not match": Synapse asks it of the target, too.
@@ -85,7 +85,7 @@ fn auth_types(event: &myelin_events::Pdu) -> Option<Types> {
     Some(types)
 }
 
-/// Since version 12 the create event is not cited.
+/// The pairs without the create event, which is not cited since version 12.
 fn without_create(version: RoomVersion, types: &Types) -> Types {
     let is_cited = |kind: &str| !version.has_hashed_room_ids() || kind != "m.room.create";
     types.iter().filter(|(kind, _)| is_cited(kind)).cloned().collect()

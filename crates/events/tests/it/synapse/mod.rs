@@ -1,5 +1,5 @@
-//! What Synapse makes of odd and random events, as `tests/vectors/generate.py` wrote it down: we agree, but for differences that name
-//! what the specification says.
+//! The answers of Synapse to odd and random events, as `tests/vectors/generate.py` wrote them down: we agree, but for
+//! differences that name what the specification says.
 
 mod auth;
 mod graphs;

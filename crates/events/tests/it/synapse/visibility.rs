@@ -1,4 +1,4 @@
-//! Who sees an event, by visibility and membership before and after it.
+//! The readers of an event, by visibility and membership before and after it.
 
 use myelin_events::visibility::{HistoryVisibility, Viewpoint, may_see, server_may_see};
 use myelin_model::Membership;

@@ -29,7 +29,7 @@ pub struct LogHandle {
 /// A log layer of any kind.
 pub type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// What log layers stand on.
+/// The layers that a log layer stands on.
 pub type Filtered =
     tracing_subscriber::layer::Layered<reload::Layer<BoxedLayer<Registry>, Registry>, Registry>;
 
@@ -118,8 +118,9 @@ fn filter(config: &Config, log_config: &LogConfig) -> anyhow::Result<BoxedLayer<
         .with_context(|| format!("myelin.log.filter or RUST_LOG: {text:?} cannot be understood"))
 }
 
-/// Only an `EnvFilter` understands directives about spans and their fields, in brackets. It costs time whenever a span is
-/// entered, that is, whenever a request is taken up, so it is made for them alone.
+/// A layer for a text of directives. Only an `EnvFilter` understands directives about spans and their fields, in
+/// brackets. It costs time whenever a span is entered, that is, whenever a request is taken up, so it is made for them
+/// alone.
 fn parse_filter(text: &str) -> anyhow::Result<BoxedLayer<Registry>> {
     if text.contains('[') {
         return Ok(EnvFilter::try_new(text)?.boxed());
