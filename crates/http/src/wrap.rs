@@ -55,27 +55,9 @@ pub(crate) async fn wrap(
 
     metrics::counter!("synapse_http_server_requests_received_total", "method" => method, "servlet" => name)
         .increment(1);
-    let in_flight = InFlight::enter();
-    let start = Instant::now();
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = async {
-        let response =
-            answer.await.unwrap_or_else(|_| ApiError::internal(Panicked).into_response());
-        let status = response.status().as_u16();
-        tracing::Span::current().record("http.status", status);
-        tracing::debug!(status, elapsed_us = start.elapsed().as_micros(), "answered");
-        response
-    }
-    .instrument(span)
-    .await;
-    drop(in_flight);
-
-    let code = response.status().as_u16().to_string();
-    metrics::histogram!(
-        "synapse_http_server_response_time_seconds",
-        "method" => method, "servlet" => name, "code" => code, "tag" => ""
-    )
-    .record(start.elapsed().as_secs_f64());
+    let answered = answer(method, name, request, next).instrument(span);
+    let mut response =
+        if matches!(method, "GET" | "HEAD") { answered.await } else { finish(answered).await };
     allow_other_origins(response.headers_mut());
     // Nobody keeps an answer that does not say that it may be kept.
     response
@@ -86,6 +68,35 @@ pub(crate) async fn wrap(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Have the handler answer, and count it.
+async fn answer(
+    method: &'static str,
+    name: &'static str,
+    request: Request,
+    next: Next,
+) -> Response {
+    let in_flight = InFlight::enter();
+    let start = Instant::now();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = answer.unwrap_or_else(|_| ApiError::internal(Panicked).into_response());
+    let status = response.status().as_u16();
+    tracing::Span::current().record("http.status", status);
+    tracing::debug!(status, elapsed_us = start.elapsed().as_micros(), "answered");
+    drop(in_flight);
+    metrics::histogram!(
+        "synapse_http_server_response_time_seconds",
+        "method" => method, "servlet" => name, "code" => status.to_string(), "tag" => ""
+    )
+    .record(start.elapsed().as_secs_f64());
+    response
+}
+
+/// Wait for an answer that comes to its end even if nobody waits any more. A change may take several steps, and a client that goes
+/// away between them must not leave it half done.
+async fn finish(answer: impl Future<Output = Response> + Send + 'static) -> Response {
+    tokio::spawn(answer).await.unwrap_or_else(|_| ApiError::internal(Panicked).into_response())
 }
 
 /// A handler panicked. Where and why has been printed by the panic itself.
@@ -135,4 +146,53 @@ fn allow_other_origins(headers: &mut HeaderMap) {
     headers
         .entry(header::ACCESS_CONTROL_EXPOSE_HEADERS)
         .or_insert(HeaderValue::from_static("Synapse-Trace-Id, Server, X-Request-Id, Retry-After"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::{Router, body::Body, middleware, routing::any};
+    use tokio::sync::Notify;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Whether a handler goes on that waited for something when its client went away.
+    async fn goes_on(method: &str) -> bool {
+        let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let handler = {
+            let (begun, may_end, ended) = (begun.clone(), may_end.clone(), ended.clone());
+            async move || {
+                begun.notify_one();
+                may_end.notified().await;
+                ended.store(true, Ordering::Relaxed);
+            }
+        };
+        let names = Arc::new(HashMap::new());
+        let router = Router::new()
+            .route("/", any(handler))
+            .layer(middleware::from_fn_with_state(names, wrap));
+        let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
+
+        tokio::select! {
+            _ = router.oneshot(request) => panic!("the handler did not wait"),
+            () = begun.notified() => {}
+        }
+        may_end.notify_one();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        ended.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_change_is_not_left_half_done_by_a_client_that_goes_away() {
+        for method in ["POST", "PUT", "DELETE"] {
+            assert!(goes_on(method).await, "{method}");
+        }
+        // A long poll ends with its client.
+        assert!(!goes_on("GET").await);
+    }
 }
