@@ -8,8 +8,10 @@ use myelin_storage::{Extremity, StateKey, StorageError, writer::MembershipChange
 use ruma::{OwnedEventId, OwnedUserId};
 
 use crate::{
-    Added, Draft, EventError, Intent, StateEvent, known::Slot, notify::notifies,
-    tip::QueuedRedaction,
+    Added, Draft, EventError, Intent, StateEvent,
+    known::Slot,
+    notify::notifies,
+    tip::{QueuedAnnotation, QueuedRedaction},
 };
 
 /// The greatest integer of canonical JSON, and so the greatest depth.
@@ -41,9 +43,14 @@ impl Draft {
         }
         self.check_auth(&pdu)?;
         self.check_shape(&pdu)?;
-        self.check_circumstances(&pdu).await?;
+        let annotation = self.check_circumstances(&pdu).await?;
         let redacted = self.check_redaction(&pdu).await?;
-        self.take(pdu, intent, &auth_events, redacted.as_deref()).await
+        let added = self.take(pdu, intent, &auth_events, redacted.as_deref()).await?;
+        if let Some(annotation) = annotation {
+            self.annotations
+                .push(QueuedAnnotation { nid: EventNid(self.head.version), annotation });
+        }
+        Ok(added)
     }
 
     fn build(

@@ -53,6 +53,7 @@ impl Draft {
         if let Some(tip) = tip.as_mut() {
             tip.known.merge(std::mem::take(&mut self.set));
             tip.redactions.append(&mut self.redactions);
+            tip.annotations.append(&mut self.annotations);
             tip.advance(self.head, versions.into_iter());
         }
         let size_bytes = tip.as_ref().map(Tip::size_bytes);

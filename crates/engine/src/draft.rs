@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::{
     Engine, EventError,
     known::{Known, Slot, StateEvent},
-    tip::{QueuedRedaction, Tip},
+    tip::{QueuedAnnotation, QueuedRedaction, Tip},
 };
 
 /// Events to be appended to a room together. Holds the room's lock on this node.
@@ -39,6 +39,8 @@ pub struct Draft {
     pub(crate) memberships: Vec<MembershipChange>,
     /// The redactions of state among the events added.
     pub(crate) redactions: Vec<QueuedRedaction>,
+    /// The annotations among the events added.
+    pub(crate) annotations: Vec<QueuedAnnotation>,
     /// The state events added with their auth events, for the chain cover.
     pub(crate) auth_events: Vec<(EventNid, Vec<EventNid>)>,
     /// The room whose aliases this one takes over.
@@ -108,6 +110,7 @@ impl Draft {
             snapshots: Vec::new(),
             memberships: Vec::new(),
             redactions: Vec::new(),
+            annotations: Vec::new(),
             auth_events: Vec::new(),
             heir_of: None,
         }

@@ -6,7 +6,10 @@ use myelin_events::auth::{Create, PowerLevels};
 use myelin_model::EventNid;
 use myelin_storage::{ChainCover, RoomHead};
 
-use crate::known::{Known, StateEvent};
+use crate::{
+    known::{Known, StateEvent},
+    policy::Annotation,
+};
 
 /// How many state keys a tip keeps what it knows of.
 const KNOWN_KEYS_MAX: usize = 1_024;
@@ -21,6 +24,15 @@ pub(crate) struct QueuedRedaction {
     pub(crate) redaction: EventNid,
     /// What it redacts.
     pub(crate) redacted: EventNid,
+}
+
+/// An annotation that this node has queued.
+#[derive(Debug)]
+pub(crate) struct QueuedAnnotation {
+    /// The event.
+    pub(crate) nid: EventNid,
+    /// What it says.
+    pub(crate) annotation: Annotation,
 }
 
 /// The tip of a room.
@@ -38,6 +50,8 @@ pub(crate) struct Tip {
     pub(crate) levels: Option<(Option<Arc<StateEvent>>, Arc<PowerLevels>)>,
     /// The redactions of state that are queued: what the database holds is not redacted by them yet.
     pub(crate) redactions: Vec<QueuedRedaction>,
+    /// The annotations that are queued: the database does not tell of them yet.
+    pub(crate) annotations: Vec<QueuedAnnotation>,
     /// How many redactions the log had brought when the oldest of what is known was read.
     redactions_seen: u64,
     /// Where state events stand in the chain cover.
@@ -55,6 +69,7 @@ impl Tip {
             create: None,
             levels: None,
             redactions: Vec::new(),
+            annotations: Vec::new(),
             redactions_seen,
             chains: ChainCover::default(),
             generation,
@@ -97,6 +112,7 @@ impl Tip {
         }
         let queued = self.lineage.iter().skip(1);
         self.redactions.retain(|one| queued.clone().any(|version| *version == one.redaction.0));
+        self.annotations.retain(|one| queued.clone().any(|version| *version == one.nid.0));
         if self.known.len() > KNOWN_KEYS_MAX || redactions_seen != self.redactions_seen {
             self.forget_stored();
             self.redactions_seen = redactions_seen;

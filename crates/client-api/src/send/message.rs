@@ -58,7 +58,7 @@ mod tests {
     use serde_json::json;
     use sqlx::PgPool;
 
-    use crate::test_server;
+    use crate::{test_rooms::TestRoom, test_server};
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn a_transaction_holds_for_a_room_and_a_type(pool: PgPool) {
@@ -116,5 +116,30 @@ mod tests {
         assert_eq!(answer.error(), (403, "M_FORBIDDEN"));
         let path = "/_matrix/client/v3/rooms/!no:example.org/send/m.room.message/t";
         assert_eq!(server.put(path, Some(&bob), json!({})).await.error(), (403, "M_FORBIDDEN"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_same_is_not_said_twice_at_once(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let event_id = room.text(&alice, "hello").await;
+        let relation = json!({ "rel_type": "m.annotation", "event_id": event_id, "key": "+" });
+        let content = json!({ "m.relates_to": relation });
+        let sends = (0..6).map(async |number| {
+            let path = room.path(&format!("send/m.reaction/at{number}"));
+            server.put(&path, Some(&alice), content.clone()).await
+        });
+
+        let answers = futures_util::future::join_all(sends).await;
+
+        let mut said = 0;
+        for answer in &answers {
+            match answer.error() {
+                (200, _) => said += 1,
+                error => assert_eq!(error, (400, "M_DUPLICATE_ANNOTATION")),
+            }
+        }
+        assert_eq!(said, 1);
     }
 }

@@ -8,6 +8,7 @@ mod shape;
 use myelin_events::{Pdu, acl::ServerAcl, auth::JoinRule};
 use serde::Deserialize;
 
+pub(crate) use self::relation::Annotation;
 pub use self::{relation::RelationError, shape::ShapeError};
 use crate::{Draft, EventError, Intent};
 
@@ -37,8 +38,11 @@ impl Draft {
         Ok(())
     }
 
-    /// What depends on the room, its aliases and its events. Reads nothing for most messages.
-    pub(crate) async fn check_circumstances(&mut self, pdu: &Pdu) -> Result<(), EventError> {
+    /// What depends on the room, its aliases and its events: the annotation, if it is one. Reads nothing for most messages.
+    pub(crate) async fn check_circumstances(
+        &mut self,
+        pdu: &Pdu,
+    ) -> Result<Option<Annotation>, EventError> {
         match (&*pdu.event_type, pdu.state_key.as_deref()) {
             ("m.room.canonical_alias", Some("")) => self.check_canonical_alias(pdu).await?,
             ("m.call.invite", None) => {

@@ -1,7 +1,7 @@
 //! What an event may say of another one (client-server API, "Forming relationships between events").
 
 use myelin_events::{Pdu, client::content_for_clients};
-use ruma::EventId;
+use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -33,6 +33,15 @@ pub enum RelationError {
     ThreadOnRelation,
 }
 
+/// What somebody says of an event by an annotation. It is said once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Annotation {
+    sender: OwnedUserId,
+    event_type: Box<str>,
+    parent_id: OwnedEventId,
+    key: String,
+}
+
 /// `m.relates_to` of an event, if it relates it to another.
 struct Relation {
     rel_type: String,
@@ -58,9 +67,9 @@ impl Relation {
 }
 
 impl Draft {
-    /// Check what the event says of another. At most one query if that is in memory.
-    pub(super) async fn check_relation(&self, pdu: &Pdu) -> Result<(), EventError> {
-        let Some(relation) = Relation::find(pdu.content()) else { return Ok(()) };
+    /// Check what the event says of another: the annotation, if it is one. At most one query if the other is in memory.
+    pub(super) async fn check_relation(&self, pdu: &Pdu) -> Result<Option<Annotation>, EventError> {
+        let Some(relation) = Relation::find(pdu.content()) else { return Ok(None) };
         // No event has the character in its ID, and the database takes no such text.
         let parent_id = match <&EventId>::try_from(&*relation.parent_id) {
             Ok(parent_id) if !parent_id.as_str().contains('\0') => parent_id,
@@ -81,15 +90,15 @@ impl Draft {
             }
         }
         match &*relation.rel_type {
-            "m.annotation" => self.check_annotation(pdu, parent_id, relation.key).await,
+            "m.annotation" => self.check_annotation(pdu, parent_id, relation.key).await.map(Some),
             "m.thread" => {
                 let content = parent.as_ref().map(|event| content_for_clients(event, self.version));
                 match content.and_then(|content| Relation::find(&content)) {
                     Some(_) => Err(RelationError::ThreadOnRelation.into()),
-                    None => Ok(()),
+                    None => Ok(None),
                 }
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
@@ -98,16 +107,30 @@ impl Draft {
         pdu: &Pdu,
         parent_id: &EventId,
         key: Option<String>,
-    ) -> Result<(), EventError> {
+    ) -> Result<Annotation, EventError> {
         let key = key.ok_or(RelationError::NoKey)?;
         if key.chars().count() > ANNOTATION_KEY_CHARS_MAX {
             return Err(RelationError::KeyTooLong.into());
         }
+        let annotation = Annotation {
+            sender: pdu.sender.clone(),
+            event_type: Box::from(&*pdu.event_type),
+            parent_id: parent_id.to_owned(),
+            key,
+        };
         let relations = self.engine.db().relations();
-        let (room_nid, event_type) = (self.room_nid(), &*pdu.event_type);
-        if relations.is_annotated(room_nid, parent_id, &pdu.sender, event_type, &key).await? {
+        let (room_nid, Annotation { sender, event_type, key, .. }) = (self.room_nid(), &annotation);
+        // What is on its way to the database is in the tip.
+        if self.is_queued(&annotation)
+            || relations.is_annotated(room_nid, parent_id, sender, event_type, key).await?
+        {
             return Err(RelationError::Duplicate.into());
         }
-        Ok(())
+        Ok(annotation)
+    }
+
+    fn is_queued(&self, annotation: &Annotation) -> bool {
+        let queued = self.tip.as_ref().map_or(&[][..], |tip| &tip.annotations);
+        queued.iter().chain(&self.annotations).any(|one| one.annotation == *annotation)
     }
 }
