@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Content<'a> {
@@ -27,14 +28,25 @@ pub(crate) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool 
     if !matches!(event_type, "m.room.message" | "m.room.encrypted" | "m.call.invite") {
         return false;
     }
-    // Members of the wrong type match no rule.
-    let Ok(content) = serde_json::from_str::<Content<'_>>(content) else { return true };
-    let is_edit = content
-        .relates_to
-        .is_some_and(|relation| relation.rel_type.as_deref() == Some("m.replace"));
-    let is_notice =
-        event_type == "m.room.message" && content.msgtype.as_deref() == Some("m.notice");
-    !is_edit && !is_notice
+    match serde_json::from_str::<Content<'_>>(content) {
+        Ok(content) => {
+            let rel_type = content.relates_to.and_then(|relation| relation.rel_type);
+            is_loud(event_type, content.msgtype.as_deref(), rel_type.as_deref())
+        }
+        // Members of the wrong type match no rule, by themselves: the others count.
+        Err(_) => {
+            let content: Value = serde_json::from_str(content).unwrap_or_default();
+            let rel_type =
+                content.get("m.relates_to").and_then(|relation| relation.get("rel_type"));
+            let msgtype = content.get("msgtype").and_then(Value::as_str);
+            is_loud(event_type, msgtype, rel_type.and_then(Value::as_str))
+        }
+    }
+}
+
+fn is_loud(event_type: &str, msgtype: Option<&str>, rel_type: Option<&str>) -> bool {
+    let is_notice = event_type == "m.room.message" && msgtype == Some("m.notice");
+    rel_type != Some("m.replace") && !is_notice
 }
 
 #[cfg(test)]
@@ -49,6 +61,19 @@ mod tests {
             ("m.room.message", false, r#"{"m.relates_to":{"rel_type":"m.replace"}}"#, false),
             ("m.room.message", false, r#"{"m.relates_to":{"rel_type":"m.thread"}}"#, true),
             ("m.room.message", false, r#"{"m.relates_to":5}"#, true),
+            ("m.room.message", false, r#"{"msgtype":"m.notice","m.relates_to":5}"#, false),
+            (
+                "m.room.message",
+                false,
+                r#"{"msgtype":5,"m.relates_to":{"rel_type":"m.replace"}}"#,
+                false,
+            ),
+            (
+                "m.room.message",
+                false,
+                r#"{"msgtype":"m.notice","m.relates_to":{"rel_type":[]}}"#,
+                false,
+            ),
             ("m.room.message", true, "{}", false),
             ("m.room.encrypted", false, "{}", true),
             ("m.reaction", false, "{}", false),

@@ -128,13 +128,37 @@ fn compile(regex: &str) -> Result<Regex, Box<fancy_regex::Error>> {
     RegexBuilder::new(&pattern).backtrack_limit(BACKTRACKS_MAX).build().map_err(Box::new)
 }
 
-/// Python's `\Z` is the very end, which is `\z` elsewhere.
+/// Say what Python reads otherwise: in a class, `[`, `&&`, `--` and `~~` are plain characters, and `\Z` is the very end.
 fn from_python(regex: &str) -> String {
     let mut pattern = String::with_capacity(regex.len());
-    let mut is_escaped = false;
-    for letter in regex.chars() {
-        pattern.push(if is_escaped && letter == 'Z' { 'z' } else { letter });
-        is_escaped = letter == '\\' && !is_escaped;
+    let mut letters = regex.chars().peekable();
+    let mut is_in_class = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match letters.next() {
+                Some('Z') if !is_in_class => pattern.push_str("\\z"),
+                Some(escaped) => pattern.extend(['\\', escaped]),
+                None => pattern.push('\\'),
+            },
+            '[' if !is_in_class => {
+                is_in_class = true;
+                pattern.push('[');
+                // A bracket that closes at once is a plain character, after `^` too.
+                if letters.next_if_eq(&'^').is_some() {
+                    pattern.push('^');
+                }
+                if letters.next_if_eq(&']').is_some() {
+                    pattern.push_str("\\]");
+                }
+            }
+            '[' | '&' | '~' if is_in_class => pattern.extend(['\\', letter]),
+            '-' if is_in_class && letters.peek() == Some(&'-') => pattern.push_str("\\-"),
+            ']' => {
+                is_in_class = false;
+                pattern.push(']');
+            }
+            letter => pattern.push(letter),
+        }
     }
     pattern
 }
@@ -219,6 +243,11 @@ mod tests {
             (r"@_irc_.*(?<!_bot):h\.org\Z", "@_irc_a:h.org", "@_irc_a_bot:h.org"),
             ("@(?P<twice>[a-z]+)-(?P=twice):h.org", "@a-a:h.org", "@a-b:h.org"),
             (r"@(?i:IRC)_\w+", "@irc_x:h.org", "@ir_x:h.org"),
+            (r"@[[]x\]:h.org", "@[x]:h.org", "@x:h.org"),
+            ("@[a&&b]+:h.org", "@a&b:h.org", "@c:h.org"),
+            ("@[^]]+:h.org", "@a:h.org", "@]:h.org"),
+            ("@[]a]+:h.org", "@a]:h.org", "@b:h.org"),
+            ("@[a~~b]+:h.org", "@a~b:h.org", "@c:h.org"),
         ] {
             let regex = compile(regex).unwrap();
             assert!(regex.is_match(yes).unwrap(), "{regex:?}");

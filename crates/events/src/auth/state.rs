@@ -5,6 +5,7 @@ use std::sync::Arc;
 use myelin_model::Membership;
 use ruma::UserId;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{AuthEvent, Create, PowerLevels};
 use crate::{
@@ -93,26 +94,11 @@ pub struct ThirdPartyInviteKeys {
 impl ThirdPartyInviteKeys {
     /// Read the event. Keys that cannot be read are left out.
     pub fn parse(event: &impl AuthEvent) -> Self {
-        #[derive(Deserialize)]
-        struct Content {
-            public_key: Option<String>,
-            #[serde(default)]
-            public_keys: Vec<Key>,
-        }
-        #[derive(Deserialize)]
-        struct Key {
-            public_key: String,
-        }
-        let keys = match serde_json::from_str::<Content>(event.content()) {
-            Ok(content) => {
-                let texts = content
-                    .public_key
-                    .into_iter()
-                    .chain(content.public_keys.into_iter().map(|key| key.public_key));
-                texts.filter_map(|text| PublicKey::from_base64(&text)).collect()
-            }
-            Err(_) => Vec::new(),
-        };
+        let content: Value = serde_json::from_str(event.content()).unwrap_or_default();
+        let others = content.get("public_keys").and_then(Value::as_array).into_iter().flatten();
+        let texts = std::iter::once(&content).chain(others);
+        let texts = texts.filter_map(|key| key.get("public_key")?.as_str());
+        let keys = texts.filter_map(PublicKey::from_base64).collect();
         Self { sender: event.sender().to_owned(), keys }
     }
 }
