@@ -119,4 +119,22 @@ mod tests {
             sqlx::query_scalar("SELECT content FROM account_data").fetch_one(&pool).await.unwrap();
         assert_eq!(content, json!({"event_id": second}).to_string());
     }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_redacted_reply_is_in_no_thread(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let root = room.text(&alice, "root").await;
+        let relates = json!({"rel_type": "m.thread", "event_id": root});
+        let content = json!({"msgtype": "m.text", "body": "t", "m.relates_to": relates});
+        let reply = room.send(&alice, "m.room.message", content).await;
+        let redact = room.path(&format!("redact/{reply}/r1"));
+        server.put(&redact, Some(&alice), json!({})).await.ok();
+
+        let path = room.path(&format!("receipt/m.read/{reply}"));
+        server.post(&path, Some(&alice), json!({"thread_id": "main"})).await.ok();
+        let other = server.post(&path, Some(&alice), json!({"thread_id": root})).await;
+        assert_eq!(other.error(), (400, "M_INVALID_PARAM"));
+    }
 }

@@ -118,8 +118,13 @@ fn contains_url(event: &Event) -> bool {
         #[serde(borrow)]
         url: Option<&'a serde_json::value::RawValue>,
     }
+    // Redaction leaves no URL.
+    if event.redacted_by.is_some() {
+        return false;
+    }
     let content = myelin_events::pdu::content_of(&event.json).unwrap_or("{}");
-    serde_json::from_str::<Content<'_>>(content).is_ok_and(|content| content.url.is_some())
+    serde_json::from_str::<Content<'_>>(content)
+        .is_ok_and(|content| content.url.is_some_and(|url| url.get().starts_with('"')))
 }
 
 /// Whether a type is what a pattern says; `*` stands for anything.

@@ -30,6 +30,10 @@ struct RelatesTo {
 }
 
 fn relation(event: &Event) -> Option<(String, OwnedEventId)> {
+    // Redaction leaves no relation.
+    if event.redacted_by.is_some() {
+        return None;
+    }
     let content: Content = serde_json::from_str(content_of(&event.json)?).ok()?;
     let relates_to = content.relates_to?;
     Some((relates_to.rel_type?, relates_to.event_id?))

@@ -144,6 +144,10 @@ fn rel_type_of(event: &Event) -> Option<String> {
     struct Relation {
         rel_type: Option<String>,
     }
+    // Redaction leaves no relation.
+    if event.redacted_by.is_some() {
+        return None;
+    }
     let content: Content = serde_json::from_str(content_of(&event.json)?).ok()?;
     content.relates_to?.rel_type
 }
@@ -153,6 +157,10 @@ fn has_url(event: &Event) -> bool {
     struct Content<'a> {
         #[serde(borrow)]
         url: Option<&'a RawValue>,
+    }
+    // Nor does it leave a URL.
+    if event.redacted_by.is_some() {
+        return false;
     }
     let content = content_of(&event.json).unwrap_or("{}");
     serde_json::from_str::<Content<'_>>(content)

@@ -64,6 +64,8 @@ pub(crate) fn summary<'a>(
     let is_named = loaded.ends.get(&room_nid).is_some_and(|end| {
         named_by(reader, end)
             .filter_map(|nid| loaded.events.get(&nid))
+            // Redaction leaves nothing of a name.
+            .filter(|event| event.redacted_by.is_none())
             .any(|event| gives_name(myelin_events::pdu::content_of(&event.json).unwrap_or("{}")))
     });
     let heroes = (!is_named).then(|| heroes(reader, members).collect());

@@ -8,6 +8,7 @@ use std::{
 use myelin_events::{
     RoomVersion,
     auth::{Create, PowerLevels},
+    client::content_for_clients,
     pdu::content_of,
     push::{PushEvent, PushRoom, PushVerdict, default_rules, evaluate},
 };
@@ -140,8 +141,8 @@ impl RoomView<'_> {
         let find = |key| self.events.get(self.end.get(key)?);
         let create = Create::parse(version, &**find(&self.keys.create)?).ok()?;
         let levels = find(&self.keys.power_levels);
-        let levels = levels.map(|event| content_of(&event.json).unwrap_or("{}"));
-        let levels = PowerLevels::new(Arc::new(create), levels);
+        let levels = levels.map(|event| content_for_clients(event, version));
+        let levels = PowerLevels::new(Arc::new(create), levels.as_deref());
         Some(PushRoom::new(&self.head.room_id, self.joined.unwrap_or(MEMBERS_UNKNOWN), &levels))
     }
 
@@ -151,6 +152,9 @@ impl RoomView<'_> {
             displayname: Option<String>,
         }
         let event = self.events.get(&self.own_member)?;
+        if event.redacted_by.is_some() {
+            return None;
+        }
         let content = content_of(&event.json)?;
         serde_json::from_str::<Content>(content).ok()?.displayname
     }

@@ -181,3 +181,42 @@ async fn bad_parameters_are_refused(pool: PgPool) {
     story.sync(&story.alice, &[("since", "s0_0_0_0_0_0_0_0_0_0")]).await;
     story.server.get("/_matrix/client/r0/sync", Some(&story.alice)).await.ok();
 }
+
+/// Alice takes something back.
+async fn redact(story: &Story, room: &str, event_id: &str) {
+    let path = format!("/_matrix/client/v3/rooms/{room}/redact/{event_id}/r1");
+    story.server.put(&path, Some(&story.alice), json!({})).await.ok();
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_redacted_name_names_no_room(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.create(alice, json!({"preset": "public_chat"})).await;
+    story.act(bob, &room, "join", json!({})).await;
+    let name = story.set(alice, &room, "m.room.name", json!({"name": "Den"})).await;
+    let answer = story.sync(alice, &[]).await;
+    assert_eq!(joined(&answer, &room)["summary"]["m.heroes"], json!(null));
+
+    redact(&story, &room, &name).await;
+
+    let answer = story.sync(alice, &[]).await;
+    assert_eq!(joined(&answer, &room)["summary"]["m.heroes"], json!([bob.user_id]));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_redacted_event_has_no_url(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let alice = &story.alice;
+    let room = story.create(alice, json!({})).await;
+    let image = json!({"msgtype": "m.image", "body": "image", "url": "mxc://example.org/x"});
+    let sent = story.send(alice, &room, image).await;
+    let filter = r#"{"room":{"timeline":{"contains_url":true}}}"#;
+    let answer = story.sync(alice, &[("filter", filter)]).await;
+    assert_eq!(said(&joined(&answer, &room)["timeline"]), ["image"]);
+
+    redact(&story, &room, &sent).await;
+
+    let answer = story.sync(alice, &[("filter", filter)]).await;
+    assert_eq!(said(&joined(&answer, &room)["timeline"]), [""; 0]);
+}
