@@ -14,6 +14,9 @@ const APP_ID_LENGTH_CHARS_MAX: usize = 64;
 /// The size of a pusher.
 const PUSHER_SIZE_BYTES_MAX: usize = 65_536;
 
+/// How many pushers a user has: each is a request to another server for every event that notifies.
+const PUSHERS_MAX: i64 = 100;
+
 /// The path of every push gateway.
 const GATEWAY_PATH: &str = "/_matrix/push/v1/notify";
 
@@ -26,6 +29,12 @@ pub enum SetPusherError {
     /// A field has a value that it cannot have; the text says which.
     #[error("{0}")]
     Invalid(&'static str),
+    /// Mail would go to an address that is not the user's.
+    #[error("Email not found")]
+    NotOwnAddress,
+    /// The user has as many pushers as one may have.
+    #[error("Too many pushers: max {PUSHERS_MAX}")]
+    TooMany,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -61,7 +70,7 @@ pub async fn set(
     let data = data.as_object().ok_or(SetPusherError::Invalid("data must be an object"))?;
     match kind.as_str() {
         "http" => check_url(data.get("url"))?,
-        "email" => {}
+        "email" => check_address(accounts, actor, &pushkey).await?,
         _ => return Err(SetPusherError::Invalid("Unknown kind of pusher")),
     }
     let append = pusher.remove("append").and_then(|append| append.as_bool()).unwrap_or_default();
@@ -83,20 +92,28 @@ pub async fn set(
         return Err(SetPusherError::Invalid("The pusher is too large"));
     }
     let mut tx = accounts.db().begin().await?;
-    tx.pushers()
-        .set(
-            &Pusher {
-                user_id: &actor.user_id,
-                app_id: &app_id,
-                pushkey: &pushkey,
-                device_id: actor.device_id(),
-                content: &content,
-            },
-            append,
-        )
-        .await?;
+    let pusher = Pusher {
+        user_id: &actor.user_id,
+        app_id: &app_id,
+        pushkey: &pushkey,
+        device_id: actor.device_id(),
+        content: &content,
+    };
+    if !tx.pushers().set(&pusher, append, PUSHERS_MAX).await? {
+        return Err(SetPusherError::TooMany);
+    }
     tx.commit().await?;
     Ok(())
+}
+
+/// Nobody has mail sent to others.
+async fn check_address(
+    accounts: &Accounts,
+    actor: &Actor,
+    address: &str,
+) -> Result<(), SetPusherError> {
+    let owner = accounts.db().threepids().find_user("email", &address.to_lowercase()).await?;
+    if owner.as_ref() == Some(&actor.user_id) { Ok(()) } else { Err(SetPusherError::NotOwnAddress) }
 }
 
 /// A push gateway is reached at one path only, so that nobody makes this server call anything else.

@@ -1,11 +1,13 @@
 //! `POST /_matrix/client/v3/pushers/set` (client-server API, "Push Notifications").
 
 use axum::{Json, extract::State};
+use http::StatusCode;
 use myelin_accounts::{
     Accounts,
     pushers::{self, SetPusherError},
 };
 use myelin_http::{ApiError, Raw};
+use ruma::api::error::ErrorKind;
 use serde_json::json;
 
 use crate::Answer;
@@ -21,7 +23,10 @@ fn to_api_error(error: SetPusherError) -> ApiError {
     let message = error.to_string();
     match error {
         SetPusherError::Missing(_) => ApiError::missing_param(message),
-        SetPusherError::Invalid(_) => ApiError::invalid_param(message),
+        SetPusherError::Invalid(_) | SetPusherError::TooMany => ApiError::invalid_param(message),
+        SetPusherError::NotOwnAddress => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::ThreepidNotFound, message)
+        }
         SetPusherError::Storage(error) => error.into(),
     }
 }
@@ -53,5 +58,33 @@ mod tests {
             "device_display_name": "D", "lang": "en", "data": { "url": "http://127.0.0.1/x" } });
         let refused = server.post(&format!("{path}/set"), Some(&alice), bad).await;
         assert_eq!(refused.error(), (400, "M_INVALID_PARAM"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn mail_goes_to_ones_own_address_and_pushers_are_not_countless(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let alice = server.user("alice").await;
+        let set = async |kind: &str, pushkey: &str| {
+            let url = "https://push.example/_matrix/push/v1/notify";
+            let pusher = json!({
+                "data": { "url": url }, "kind": kind, "app_id": "a", "app_display_name": "A",
+                "device_display_name": "D", "pushkey": pushkey, "lang": "en"
+            });
+            server.post("/_matrix/client/v3/pushers/set", Some(&alice), pusher).await
+        };
+        let refused = set("email", "victim@example.org").await;
+        assert_eq!(refused.error(), (400, "M_THREEPID_NOT_FOUND"));
+        sqlx::query("INSERT INTO threepids VALUES ('email', 'alice@example.org', $1, 0, 0)")
+            .bind(alice.user_id.as_str())
+            .execute(&pool)
+            .await
+            .unwrap();
+        set("email", "Alice@example.org").await.ok();
+
+        for number in 1..100 {
+            set("http", &format!("k{number}")).await.ok();
+        }
+        assert_eq!(set("http", "k100").await.error(), (400, "M_INVALID_PARAM"));
+        set("http", "k99").await.ok();
     }
 }

@@ -66,9 +66,15 @@ pub struct PushersTx<'tx> {
 }
 
 impl PushersTx<'_> {
-    /// Set a pusher. Unless `append`, other users' pushers of the same app and key are deleted.
+    /// Set a pusher. Unless `append`, other users' pushers of the same app and key are deleted. False if the user has `count_max`
+    /// others.
     #[tracing::instrument(name = "db.pushers.set", skip_all, fields(user.id = %pusher.user_id), err)]
-    pub async fn set(&mut self, pusher: &Pusher<'_>, append: bool) -> Result<(), StorageError> {
+    pub async fn set(
+        &mut self,
+        pusher: &Pusher<'_>,
+        append: bool,
+        count_max: i64,
+    ) -> Result<bool, StorageError> {
         if !append {
             sqlx::query!(
                 "DELETE FROM pushers WHERE app_id = $1 AND pushkey = $2 AND user_id <> $3",
@@ -79,19 +85,22 @@ impl PushersTx<'_> {
             .execute(&mut *self.tx.inner)
             .await?;
         }
-        sqlx::query!(
-            "INSERT INTO pushers (user_id, app_id, pushkey, device_id, content) VALUES ($1, $2, $3, $4, $5)
+        let done = sqlx::query!(
+            "INSERT INTO pushers (user_id, app_id, pushkey, device_id, content)
+             SELECT $1, $2, $3, $4, $5
+             WHERE (SELECT count(*) FROM pushers WHERE user_id = $1 AND (app_id, pushkey) <> ($2, $3)) < $6
              ON CONFLICT (user_id, app_id, pushkey) DO UPDATE
              SET device_id = excluded.device_id, content = excluded.content",
             pusher.user_id.as_str(),
             pusher.app_id,
             pusher.pushkey,
             pusher.device_id.map(DeviceId::as_str),
-            pusher.content
+            pusher.content,
+            count_max
         )
         .execute(&mut *self.tx.inner)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Delete a pusher.
