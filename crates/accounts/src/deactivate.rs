@@ -15,6 +15,7 @@ pub async fn deactivate(
     let mut tx = accounts.db().begin().await?;
     tx.users().deactivate(user_id, erase).await?;
     tx.devices().delete_all(user_id, None).await?;
+    tx.tokens().delete_login(user_id).await?;
     tx.threepids().delete_all(user_id).await?;
     tx.account_data().delete_all(user_id).await?;
     if erase {
@@ -28,7 +29,8 @@ pub async fn deactivate(
     Ok(())
 }
 
-/// Set a new password. If `log_out_others`, all sessions end except that of the device `except`.
+/// Set a new password. If `log_out_others`, all sessions end except that of the device `except`, and with them the tokens that
+/// would begin new ones.
 pub async fn set_password(
     accounts: &Accounts,
     user_id: &UserId,
@@ -41,6 +43,7 @@ pub async fn set_password(
     if log_out_others {
         let device_ids = tx.devices().delete_all(user_id, except).await?;
         user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;
+        tx.tokens().delete_login(user_id).await?;
         tx.devices().publish(user_id);
         tx.tokens().publish(user_id);
     }

@@ -107,13 +107,13 @@ pub fn bcrypt_with_pepper(
         .map_err(|error| PasswordError::Hash(error.to_string()))
 }
 
-/// Whether the password is the user's. A hash that is not argon2id is replaced if it is.
+/// Whether the password is the user's: its hash, then. A hash that is not argon2id is replaced; it is the new one then.
 pub async fn verify(
     accounts: &Accounts,
     user_id: &UserId,
     password: &str,
     stored: &str,
-) -> Result<bool, PasswordError> {
+) -> Result<Option<String>, PasswordError> {
     let (prepared, checked) = (prepare(accounts, password), stored.to_owned());
     let is_old = !stored.starts_with("$argon2id$");
     let check = move |workspace: &Workspace| {
@@ -124,15 +124,18 @@ pub async fn verify(
         PasswordHash::new(&checked)
             .is_ok_and(|hash| workspace.verify_password(&prepared, &hash).is_ok())
     };
-    let fits = accounts.hashing().run(check).await?;
-    if fits && is_old {
-        let hash = hash(accounts, password).await?;
-        let mut tx = accounts.db().begin().await?;
-        // The password may have been changed, or the account have ended, while this one was checked.
-        tx.users().replace_password_hash(user_id, stored, &hash).await?;
-        tx.commit().await?;
+    if !accounts.hashing().run(check).await? {
+        return Ok(None);
     }
-    Ok(fits)
+    if !is_old {
+        return Ok(Some(stored.to_owned()));
+    }
+    let hash = hash(accounts, password).await?;
+    let mut tx = accounts.db().begin().await?;
+    // The password may have been changed, or the account have ended, while this one was checked.
+    tx.users().replace_password_hash(user_id, stored, &hash).await?;
+    tx.commit().await?;
+    Ok(Some(hash))
 }
 
 /// Take as long as checking a password takes, so that nobody sees by the clock whether a user exists.

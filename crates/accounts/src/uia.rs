@@ -13,7 +13,7 @@ use crate::{
     Accounts,
     password::{self, PasswordError},
     random,
-    session::{IdentifyError, LogInError, identify, log_in_by_password},
+    session::{IdentifyError, LogInError, LoggedIn, identify, log_in_by_password},
 };
 
 /// The characters of a session's name.
@@ -21,6 +21,9 @@ const SESSION_ID_LENGTH_CHARS: usize = 24;
 
 /// The size of what a session keeps of a request, in bytes.
 const PARAMS_SIZE_BYTES_MAX: usize = 65_536;
+
+/// The size of what it keeps of a request of somebody who is not logged in, in bytes: strangers may begin any number of sessions.
+const PARAMS_OF_STRANGERS_SIZE_BYTES_MAX: usize = 4_096;
 
 /// The note of whom a registration's session has registered.
 pub const REGISTERED_USER: &str = "registered_user";
@@ -163,7 +166,11 @@ async fn begin(accounts: &Accounts, request: &UiaRequest<'_>) -> Result<UiaSessi
     let params: Map<String, Value> =
         kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     let size = serde_json::to_string(&params).map_or(usize::MAX, |json| json.len());
-    if size > PARAMS_SIZE_BYTES_MAX {
+    let size_max = match request.user_id {
+        Some(_) => PARAMS_SIZE_BYTES_MAX,
+        None => PARAMS_OF_STRANGERS_SIZE_BYTES_MAX,
+    };
+    if size > size_max {
         return Err(UiaError::TooLarge);
     }
     let now = accounts.now_ms();
@@ -285,8 +292,14 @@ async fn check_password(
             return Err(UiaError::Invalid("Invalid user identifier"));
         }
     };
+    // The passwords of others are not even looked at: here they could be guessed past the limits of their accounts.
+    let is_same =
+        |user_id: &UserId| user_id.as_str().to_lowercase() == identified.as_str().to_lowercase();
+    if !user_id.is_none_or(is_same) {
+        return Err(UiaError::OtherUser);
+    }
     match log_in_by_password(accounts, &identified, password).await {
-        Ok(proved) if user_id.is_none_or(|user_id| user_id == proved) => {
+        Ok(LoggedIn { user_id: proved, .. }) if user_id.is_none_or(|user_id| user_id == proved) => {
             Ok(StageResult::Done(Value::String(proved.into())))
         }
         Ok(_) => Err(UiaError::OtherUser),

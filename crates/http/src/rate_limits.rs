@@ -206,7 +206,7 @@ impl Limiter {
 
     /// Count an action of the caller, by its user. Its own limit takes the place of the configured one.
     pub fn check_caller(&self, caller: &Actor) -> Result<(), ApiError> {
-        self.check_at(caller.user_id.as_str(), caller.rate_limit(), true, Instant::now())
+        self.check_at(caller.user_id.as_str(), caller.rate_limit(), 1.0, true, Instant::now())
     }
 
     /// Count an action of the caller by another key than its user. Who has no limit has none here either.
@@ -217,20 +217,43 @@ impl Limiter {
         self.check(key)
     }
 
+    /// Whether the caller might do something that counts by another key than its user, without counting it.
+    pub fn would_allow_caller_by(&self, caller: &Actor, key: &str) -> Result<(), ApiError> {
+        if caller.rate_limit() == Some(RateLimitOverride::UNLIMITED) {
+            return Ok(());
+        }
+        self.would_allow(key)
+    }
+
+    /// Count several actions of the caller, by its user: all of them, or none if there are too many.
+    pub fn check_caller_many(&self, caller: &Actor, actions: usize) -> Result<(), ApiError> {
+        let actions = u32::try_from(actions).map_or(f64::INFINITY, f64::from);
+        self.check_at(caller.user_id.as_str(), caller.rate_limit(), actions, true, Instant::now())
+    }
+
     /// Count an action by a key.
     pub fn check(&self, key: &str) -> Result<(), ApiError> {
-        self.check_at(key, None, true, Instant::now())
+        self.check_at(key, None, 1.0, true, Instant::now())
     }
 
     /// Whether an action would be allowed, without counting it.
     pub fn would_allow(&self, key: &str) -> Result<(), ApiError> {
-        self.check_at(key, None, false, Instant::now())
+        self.check_at(key, None, 1.0, false, Instant::now())
+    }
+
+    /// Take back an action that was counted: it turned out to be none of those that are limited. What is limited by how it ends,
+    /// as wrong passwords are, is counted first, so that many at once are no way around the limit.
+    pub fn take_back(&self, key: &str) {
+        if let Some(bucket) = self.buckets.lock().by_key.get_mut(key) {
+            bucket.actions = (bucket.actions - 1.0).max(0.0);
+        }
     }
 
     fn check_at(
         &self,
         key: &str,
         own: Option<RateLimitOverride>,
+        actions: f64,
         count: bool,
         now: Instant,
     ) -> Result<(), ApiError> {
@@ -241,18 +264,18 @@ impl Limiter {
             }
             None => self.limit,
         };
-        if limit.per_second.is_infinite() {
+        if limit.per_second.is_infinite() || actions < 1.0 {
             return Ok(());
         }
         let mut buckets = self.buckets.lock();
         let bucket = buckets.by_key.get(key);
-        let actions = bucket.map_or(0.0, |bucket| bucket.actions_at(now, limit));
-        if actions + 1.0 > limit.burst_count + 1e-9 {
-            let wait_s = (actions + 1.0 - limit.burst_count) / limit.per_second.max(1e-9);
+        let actions = actions + bucket.map_or(0.0, |bucket| bucket.actions_at(now, limit));
+        if actions > limit.burst_count + 1e-9 {
+            let wait_s = (actions - limit.burst_count) / limit.per_second.max(1e-9);
             return Err(ApiError::limit_exceeded(Duration::from_secs_f64(wait_s.min(86_400.0))));
         }
         if count {
-            let bucket = Bucket { actions: actions + 1.0, since: now };
+            let bucket = Bucket { actions, since: now };
             buckets.set(key, bucket, self.limit);
         }
         Ok(())
@@ -268,26 +291,52 @@ mod tests {
         let limiter = Limiter::new(RateLimit::new(1.0, 2.0));
         let start = Instant::now();
         let check = |own, after_s| {
-            limiter.check_at("@a:b", own, true, start + Duration::from_secs(after_s)).is_ok()
+            limiter.check_at("@a:b", own, 1.0, true, start + Duration::from_secs(after_s)).is_ok()
         };
         assert_eq!([check(None, 0), check(None, 0), check(None, 0)], [true, true, false]);
         assert_eq!([check(None, 1), check(None, 1)], [true, false]);
         assert!(check(Some(RateLimitOverride::UNLIMITED), 1));
         assert!(check(Some(RateLimitOverride { messages_per_second: 1, burst_count: 9 }), 1));
     }
+
+    #[test]
+    fn what_is_taken_back_does_not_count() {
+        let limiter = Limiter::new(RateLimit::new(0.001, 2.0));
+        for _ in 0..5 {
+            limiter.check("right").unwrap();
+            limiter.take_back("right");
+        }
+        limiter.check("right").unwrap();
+        limiter.check("right").unwrap();
+        assert_eq!(limiter.check("right").unwrap_err().status(), 429);
+        limiter.take_back("never counted");
+    }
+
+    #[test]
+    fn several_actions_count_as_one_or_not_at_all() {
+        let limiter = Limiter::new(RateLimit::new(0.001, 5.0));
+        let check = |actions| {
+            limiter.check_at("@a:b", None, f64::from(actions), true, Instant::now()).is_ok()
+        };
+        assert_eq!(
+            [check(6), check(3), check(3), check(2), check(0), check(1)],
+            [false, true, false, true, true, false]
+        );
+    }
+
     #[test]
     fn keys_are_forgotten_when_they_are_empty_or_too_many() {
         let limiter = Limiter::new(RateLimit::new(1.0, 2.0));
         let start = Instant::now();
         let keys = || limiter.buckets.lock().by_key.len();
         for number in 0..KEYS_MAX + 100 {
-            limiter.check_at(&number.to_string(), None, true, start).unwrap();
+            limiter.check_at(&number.to_string(), None, 1.0, true, start).unwrap();
         }
         assert!(keys() <= KEYS_MAX, "{}", keys());
         let later = start + Duration::from_secs(10);
         for number in 0..KEYS_MAX {
-            limiter.check_at(&format!("late {}", number % 100), None, true, later).ok();
-            limiter.check_at(&format!("late {number}"), None, true, later).unwrap();
+            limiter.check_at(&format!("late {}", number % 100), None, 1.0, true, later).ok();
+            limiter.check_at(&format!("late {number}"), None, 1.0, true, later).unwrap();
         }
         let limiter_order = limiter.buckets.lock().order.len();
         assert_eq!(limiter_order, keys());

@@ -67,6 +67,8 @@ pub async fn authenticate(
             if let Some(refresh_nid) = stored.unused_refresh_nid {
                 let mut tx = accounts.db().begin().await?;
                 tx.tokens().set_used(&hash, refresh_nid).await?;
+                // Nodes that remember the token before this one must not take it any more.
+                tx.tokens().publish(&stored.user_id);
                 tx.commit().await?;
             }
             let stored = Arc::new(stored);

@@ -1,7 +1,7 @@
 //! The ways to prove that one may begin a session: a password, a token that logs in once, or the token of an
 //! application service.
 
-use myelin_model::TokenHash;
+use myelin_model::{Appservice, TokenHash};
 use myelin_storage::{StorageError, accounts::StoredUser};
 use ruma::{OwnedUserId, UserId};
 
@@ -33,12 +33,22 @@ pub enum LogInError {
     Storage(#[from] StorageError),
 }
 
-/// Check a password. Returns the user's ID in its true spelling.
+/// Who may begin a session.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The user's ID in its true spelling.
+    pub user_id: OwnedUserId,
+    /// The hash that the password was right for. The session begins only if it is still the user's: who changes a password to
+    /// shut somebody out must not be too early by a moment. `None` if no password was asked for.
+    pub(super) password_hash: Option<String>,
+}
+
+/// Check a password.
 pub async fn log_in_by_password(
     accounts: &Accounts,
     user_id: &UserId,
     password: &str,
-) -> Result<OwnedUserId, LogInError> {
+) -> Result<LoggedIn, LogInError> {
     // Accounts that were given an empty password are open to nobody.
     let found = if password.is_empty() { None } else { find(accounts, user_id).await? };
     let Some(user) = found else {
@@ -52,24 +62,30 @@ pub async fn log_in_by_password(
         password::pretend_to_verify(accounts).await?;
         return Err(LogInError::Wrong);
     };
-    if !password::verify(accounts, &user.user_id, password, hash).await? {
-        return Err(LogInError::Wrong);
-    }
-    check(user)
+    let hash = password::verify(accounts, &user.user_id, password, hash).await?;
+    let hash = hash.ok_or(LogInError::Wrong)?;
+    Ok(LoggedIn { user_id: check(user)?, password_hash: Some(hash) })
 }
 
 /// Take a token that logs in once.
-pub async fn log_in_by_token(accounts: &Accounts, token: &str) -> Result<OwnedUserId, LogInError> {
+pub async fn log_in_by_token(accounts: &Accounts, token: &str) -> Result<LoggedIn, LogInError> {
     let mut tx = accounts.db().begin().await?;
     let user_id = tx.tokens().take_login(&TokenHash::of(token), accounts.now_ms()).await?;
     tx.commit().await?;
     let user_id = user_id.ok_or(LogInError::WrongToken)?;
-    check(accounts.db().users().find(&user_id).await?.ok_or(LogInError::WrongToken)?)
+    let user = accounts.db().users().find(&user_id).await?.ok_or(LogInError::WrongToken)?;
+    Ok(LoggedIn { user_id: check(user)?, password_hash: None })
 }
 
 /// Log in a user whom somebody else vouches for.
-pub async fn log_in_as(accounts: &Accounts, user_id: &UserId) -> Result<OwnedUserId, LogInError> {
-    check(find(accounts, user_id).await?.ok_or(LogInError::Wrong)?)
+pub async fn log_in_as(accounts: &Accounts, user_id: &UserId) -> Result<LoggedIn, LogInError> {
+    let user = find(accounts, user_id).await?.ok_or(LogInError::Wrong)?;
+    Ok(LoggedIn { user_id: check(user)?, password_hash: None })
+}
+
+/// Log in the own user of an application service, which stands in no table.
+pub fn log_in_sender(appservice: &Appservice) -> LoggedIn {
+    LoggedIn { user_id: appservice.sender.clone(), password_hash: None }
 }
 
 /// Make a token that logs in once. It, and how long it holds, in milliseconds.

@@ -27,12 +27,13 @@ pub async fn log_out(
     Ok(())
 }
 
-/// End all of the caller's sessions.
+/// End all of the caller's sessions, and what they could begin new ones by.
 pub async fn log_out_everywhere(accounts: &Accounts, actor: &Actor) -> Result<(), StorageError> {
     let user_id = &actor.user_id;
     let mut tx = accounts.db().begin().await?;
     let device_ids = tx.devices().delete_all(user_id, None).await?;
     user_data::delete_of_devices(&mut tx, user_id, &device_ids).await?;
+    tx.tokens().delete_login(user_id).await?;
     tx.devices().publish(user_id);
     tx.tokens().publish(user_id);
     tx.commit().await?;

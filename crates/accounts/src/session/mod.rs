@@ -13,9 +13,12 @@ pub(crate) use self::cache::SessionCache;
 pub use self::{
     authenticate::{AuthenticateError, Credentials, authenticate, is_of_appservice},
     identify::{IdentifyError, identify},
-    log_in::{LogInError, add_login_token, log_in_as, log_in_by_password, log_in_by_token},
+    log_in::{
+        LogInError, LoggedIn, add_login_token, log_in_as, log_in_by_password, log_in_by_token,
+        log_in_sender,
+    },
     log_out::{log_out, log_out_everywhere},
     refresh::{RefreshError, refresh},
     seen::note_seen,
-    start::{NewSession, StartedSession, start},
+    start::{NewSession, StartedSession, start, start_logged_in},
 };

@@ -2,11 +2,12 @@
 
 use myelin_model::TokenHash;
 use myelin_storage::{
-    StorageError,
+    StorageError, Tx,
     accounts::{NewAccessToken, NewRefreshToken},
 };
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
+use super::LoggedIn;
 use crate::{Accounts, random};
 
 /// The wishes for a new session.
@@ -31,16 +32,45 @@ pub struct StartedSession {
     pub expires_in_ms: Option<u64>,
 }
 
+/// Start a session for who logged in. `None` if the password was changed since it was checked.
+pub async fn start_logged_in(
+    accounts: &Accounts,
+    logged_in: &LoggedIn,
+    new: &NewSession<'_>,
+) -> Result<Option<StartedSession>, StorageError> {
+    let user_id = &logged_in.user_id;
+    let mut tx = accounts.db().begin().await?;
+    if let Some(hash) = &logged_in.password_hash
+        && !tx.users().has_password_hash(user_id, hash).await?
+    {
+        return Ok(None);
+    }
+    let started = add(accounts, &mut tx, user_id, new).await?;
+    tx.commit().await?;
+    Ok(Some(started))
+}
+
 /// Start a session. Tokens that the device had before are revoked.
 pub async fn start(
     accounts: &Accounts,
     user_id: &UserId,
     new: &NewSession<'_>,
 ) -> Result<StartedSession, StorageError> {
+    let mut tx = accounts.db().begin().await?;
+    let started = add(accounts, &mut tx, user_id, new).await?;
+    tx.commit().await?;
+    Ok(started)
+}
+
+async fn add(
+    accounts: &Accounts,
+    tx: &mut Tx,
+    user_id: &UserId,
+    new: &NewSession<'_>,
+) -> Result<StartedSession, StorageError> {
     let now = accounts.now_ms();
     let device_id = new.device_id.map_or_else(random::device_id, ToOwned::to_owned);
     let session_expires = accounts.settings().session_lifetime_ms.map(|ms| now.saturating_add(ms));
-    let mut tx = accounts.db().begin().await?;
     if tx.devices().add(user_id, &device_id, new.display_name, now).await? {
         tx.devices().publish(user_id);
     } else {
@@ -48,9 +78,7 @@ pub async fn start(
         tx.tokens().publish(user_id);
     }
     let issued =
-        issue(accounts, &mut tx, user_id, &device_id, new.with_refresh_token, session_expires)
-            .await?;
-    tx.commit().await?;
+        issue(accounts, tx, user_id, &device_id, new.with_refresh_token, session_expires).await?;
     Ok(issued.session)
 }
 
@@ -63,7 +91,7 @@ pub(super) struct Issued {
 /// Give a device tokens.
 pub(super) async fn issue(
     accounts: &Accounts,
-    tx: &mut myelin_storage::Tx,
+    tx: &mut Tx,
     user_id: &UserId,
     device_id: &DeviceId,
     with_refresh_token: bool,

@@ -127,8 +127,9 @@ async fn register_user(
         auth,
         user_id: None,
     };
+    let address = raw.address.to_string();
     let (session_id, params, stages) =
-        match uia::authenticate(accounts, request).await.map_err(uia_to_api_error)? {
+        match take_step(accounts, rate_limits, &address, request).await? {
             UiaProgress::Complete { session_id, params, stages } => (session_id, params, stages),
             UiaProgress::Incomplete { session_id, body, .. } => {
                 if let Some(new_password) = &new_password {
@@ -148,7 +149,7 @@ async fn register_user(
     }
     let password_hash =
         password_hash.ok_or_else(|| ApiError::missing_param("Missing params: password"))?;
-    rate_limits.registration.check(&raw.address.to_string())?;
+    rate_limits.registration.check(&address)?;
     // Again: the session may have begun with another name.
     let username =
         params.get("username").and_then(Value::as_str).map(str::to_lowercase).or(username);
@@ -174,6 +175,27 @@ async fn register_user(
     };
     let user_id = add(accounts, rooms, account, username.as_deref()).await?;
     answer(accounts, &user_id, &params).await
+}
+
+/// Take a step. Wrong registration tokens count as questions whether they are valid, which they are as well.
+async fn take_step(
+    accounts: &Accounts,
+    rate_limits: &RateLimits,
+    address: &str,
+    request: UiaRequest<'_>,
+) -> Result<UiaProgress, ApiError> {
+    let limit = &rate_limits.registration_token_validity;
+    let stage = request.auth.as_ref().and_then(|auth| auth.get("type")?.as_str());
+    let is_guess = stage == Some(uia::REGISTRATION_TOKEN);
+    if is_guess {
+        limit.check(address)?;
+    }
+    let progress = uia::authenticate(accounts, request).await;
+    let is_wrong = matches!(&progress, Ok(UiaProgress::Incomplete { has_failed: true, .. }));
+    if is_guess && !is_wrong {
+        limit.take_back(address);
+    }
+    progress.map_err(uia_to_api_error)
 }
 
 /// Register a user, or find whom a request of the same session has registered at the same time.
@@ -318,7 +340,11 @@ pub(crate) fn to_api_error(error: UsernameError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::Request;
     use myelin_accounts::AccountsSettings;
+    use myelin_http::RateLimit;
+    use myelin_rooms::membership::AutoJoin;
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -445,5 +471,87 @@ mod tests {
             json!({ "password": "x", "inhibit_login": true, "auth": { "type": "m.login.dummy" } });
         let done = server.post(PATH, None, body).await.ok();
         assert!(done.get("access_token").is_none());
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn registration_tokens_are_guessed_nowhere(pool: PgPool) {
+        let settings = AccountsSettings {
+            enable_registration: true,
+            registration_requires_token: true,
+            ..AccountsSettings::default()
+        };
+        let server = test_server::open_with(pool, settings, |settings| {
+            settings.rate_limits.registration_token_validity =
+                RateLimit { per_second: 0.0001, burst_count: 3.0 };
+        })
+        .await;
+        let mut tx = server.parts.db.begin().await.unwrap();
+        tx.registration_tokens().add("right", None, None).await.unwrap();
+        tx.commit().await.unwrap();
+        let challenge = server.post(PATH, None, json!({ "password": "secret" })).await;
+        let session = challenge.body["session"].as_str().unwrap();
+        let register = async |token: &str| {
+            let auth =
+                json!({ "type": "m.login.registration_token", "token": token, "session": session });
+            server.post(PATH, None, json!({ "password": "secret", "auth": auth })).await
+        };
+        let page = async |token: &str| {
+            let path = format!(
+                "/_matrix/client/v3/auth/m.login.registration_token/fallback/web?session={session}"
+            );
+            let form = Body::from(format!("token={token}"));
+            let request = Request::builder().method("POST").uri(path).body(form).unwrap();
+            server.send(request).await
+        };
+        for _ in 0..5 {
+            assert_eq!(page("right").await.status, 200);
+        }
+
+        assert_eq!(register("wrong").await.error(), (401, "M_UNAUTHORIZED"));
+        assert_eq!(page("wrong").await.status, 200);
+        assert_eq!(register("wrong").await.error(), (401, "M_UNAUTHORIZED"));
+        assert_eq!(register("right").await.error(), (429, "M_LIMIT_EXCEEDED"));
+        assert_eq!(page("right").await.error(), (429, "M_LIMIT_EXCEEDED"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn strangers_have_little_stored(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let body = json!({ "initial_device_display_name": "x".repeat(5_000) });
+        assert_eq!(server.post(PATH, None, body).await.error(), (413, "M_TOO_LARGE"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn all_who_come_first_are_in_the_rooms_of_all(pool: PgPool) {
+        let server = test_server::open_with(
+            pool,
+            AccountsSettings { enable_registration: true, ..AccountsSettings::default() },
+            |settings| {
+                settings.rooms.auto_join = AutoJoin {
+                    aliases: ["#all:example.org", "#all:elsewhere.org", "#other:elsewhere.org"]
+                        .map(|alias| alias.try_into().unwrap())
+                        .into(),
+                    create: true,
+                    federated: true,
+                    preset: "public_chat".to_owned(),
+                    ..AutoJoin::default()
+                };
+            },
+        )
+        .await;
+        let names = ["a", "b", "c", "d"];
+        let users = names.map(|name| test_server::register(&server, name, "secret"));
+        let users = futures_util::future::join_all(users).await;
+
+        let found = server.get("/_matrix/client/v3/directory/room/%23all:example.org", None).await;
+        let room = found.ok()["room_id"].clone();
+        for user in &users {
+            let joined = server.get("/_matrix/client/v3/joined_rooms", Some(user)).await.ok();
+            assert_eq!(joined["joined_rooms"], json!([room]), "{}", user.user_id);
+        }
+        // No room of this server stands in for one of another.
+        let other =
+            server.get("/_matrix/client/v3/directory/room/%23other:example.org", None).await;
+        assert_eq!(other.error(), (404, "M_NOT_FOUND"));
     }
 }

@@ -58,6 +58,8 @@ mod tests {
         assert_eq!(server.delete(&path, Some(&alice)).await.status, 401);
         assert_eq!(delete("alice", "wrong").await.error(), (401, "M_FORBIDDEN"));
         assert_eq!(delete("bob", "bobs").await.error(), (403, "M_FORBIDDEN"));
+        // Whether the password is bob's is not told.
+        assert_eq!(delete("bob", "wrong").await.error(), (403, "M_FORBIDDEN"));
         server.get(&path, Some(&alice)).await.ok();
         delete("alice", "secret").await.ok();
 

@@ -17,14 +17,17 @@ pub(crate) async fn change(
     actor: &Actor,
     new: MembershipUpdate<'_>,
 ) -> Result<OwnedEventId, ApiError> {
+    let room = new.room_id;
+    // Who is in the room changes a profile.
+    let is_join =
+        new.action == Action::Join && !rooms.engine().is_joined_to(room, new.target).await?;
     match new.action {
-        // Who is in the room changes a profile.
-        Action::Join if !rooms.engine().is_joined_to(new.room_id, new.target).await? => {
+        Action::Join if is_join => {
             limits.joins_local.check_caller(actor)?;
-            limits.joins_per_room.check_caller_by(actor, new.room_id.as_str())?;
+            limits.joins_per_room.would_allow_caller_by(actor, room.as_str())?;
         }
         Action::Invite => {
-            limits.invites_per_room.check_caller_by(actor, new.room_id.as_str())?;
+            limits.invites_per_room.check_caller_by(actor, room.as_str())?;
             limits.invites_per_user.check_caller_by(actor, new.target.as_str())?;
             limits.invites_per_issuer.check_caller(actor)?;
         }
@@ -36,7 +39,13 @@ pub(crate) async fn change(
         | Action::Knock => {}
     }
     limits.message.check_caller(actor)?;
-    update(rooms, actor, new).await.map_err(membership_error)
+    let event_id = update(rooms, actor, new).await.map_err(membership_error)?;
+    if is_join {
+        // Only who came in counts against the room: those who are refused must not keep others out. It has been asked whether
+        // this one is allowed.
+        let _ = limits.joins_per_room.check_caller_by(actor, room.as_str());
+    }
+    Ok(event_id)
 }
 
 #[cfg(test)]
@@ -96,6 +105,28 @@ mod tests {
         other.invite(&alice, &bob).await;
         let path = other.path("state/m.room.member/@bob:example.org");
         let refused = server.put(&path, Some(&alice), json!({"membership": "invite"})).await;
+        assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_is_refused_keeps_nobody_out(pool: PgPool) {
+        let server = test_server::open_with(pool, AccountsSettings::default(), |settings| {
+            settings.rate_limits.joins_per_room = ONCE;
+        })
+        .await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let (carol, mallory) = (server.user("carol").await, server.user("mallory").await);
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        for user in [&bob, &carol] {
+            room.invite(&alice, user).await;
+        }
+
+        for _ in 0..3 {
+            let refused = server.post(&room.path("join"), Some(&mallory), json!({})).await;
+            assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
+        }
+        room.join(&bob).await;
+        let refused = server.post(&room.path("join"), Some(&carol), json!({})).await;
         assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
     }
 }

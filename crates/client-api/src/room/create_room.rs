@@ -5,7 +5,7 @@ use http::StatusCode;
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    create::{CreateRoomError, create_room},
+    create::{CreateRoomError, Options, create_room},
 };
 use ruma::api::error::ErrorKind;
 use serde_json::{Value, json};
@@ -24,7 +24,14 @@ pub(crate) async fn handler(
     let body = json_text(&req, true)?;
     limits.message.check_caller(&req.requester)?;
     limits.room_creation.check_caller(&req.requester)?;
-    let created = create_room(&rooms, req.requester.active()?, body).await.map_err(to_api_error)?;
+    let actor = req.requester.active()?;
+    let options = Options::parse(&rooms, &actor, body).map_err(to_api_error)?;
+    // Whoever may not invite so many one by one may not do it with a new room either.
+    limits
+        .invites_per_issuer
+        .check_caller_many(&req.requester, options.invites())
+        .map_err(|_| to_api_error(CreateRoomError::TooManyInvites))?;
+    let created = create_room(&rooms, actor, &options).await.map_err(to_api_error)?;
     let mut answer = json!({"room_id": created.room_id});
     if let (Some(alias), Value::Object(answer)) = (created.alias, &mut answer) {
         answer.insert("room_alias".to_owned(), alias.as_str().into());
@@ -58,6 +65,8 @@ fn to_api_error(error: CreateRoomError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use myelin_accounts::AccountsSettings;
+    use myelin_http::RateLimit;
     use serde_json::{Value, json};
     use sqlx::PgPool;
 
@@ -127,5 +136,28 @@ mod tests {
             let answer = server.post(PATH, Some(&alice), body.clone()).await;
             assert_eq!(answer.error(), expect, "{body} {}", answer.text);
         }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn invites_of_a_new_room_count_as_invites(pool: PgPool) {
+        let server = test_server::open_with(pool, AccountsSettings::default(), |settings| {
+            settings.rate_limits.invites_per_issuer =
+                RateLimit { per_second: 0.0001, burst_count: 3.0 };
+        })
+        .await;
+        let alice = server.user("alice").await;
+        let invite = |count: usize| {
+            let users: Vec<_> =
+                (0..count).map(|number| format!("@u{number}:example.org")).collect();
+            server.post(PATH, Some(&alice), json!({ "invite": users }))
+        };
+        assert_eq!(invite(4).await.error(), (400, "M_UNKNOWN"));
+        invite(2).await.ok();
+        assert_eq!(invite(2).await.error(), (400, "M_UNKNOWN"));
+        let state = json!([{ "type": "m.room.member", "state_key": "@u1:example.org", "content": { "membership": "invite" } }]);
+        let by_state = || server.post(PATH, Some(&alice), json!({ "initial_state": state }));
+        by_state().await.ok();
+        assert_eq!(by_state().await.error(), (400, "M_UNKNOWN"));
+        invite(0).await.ok();
     }
 }

@@ -4,12 +4,12 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use myelin_accounts::{
     Accounts, devices,
-    session::{self, IdentifyError, LogInError, NewSession},
+    session::{self, IdentifyError, LogInError, LoggedIn, NewSession},
 };
 use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
 use myelin_model::Actor;
 use ruma::{
-    DeviceId, OwnedUserId,
+    DeviceId,
     api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
 };
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ pub(crate) async fn handler(
         None => return Err(ApiError::unknown("Missing JSON keys.")),
         Some(kind) => kind.as_str().unwrap_or_default(),
     };
-    let user_id = match kind {
+    let logged_in = match kind {
         "m.login.application_service" => log_in_appservice(&accounts, &raw, &submission).await?,
         "m.login.password" if accounts.settings().password_enabled => {
             rate_limits.login_address.check(&raw.address.to_string())?;
@@ -56,8 +56,9 @@ pub(crate) async fn handler(
         display_name: display_name.map(shorten),
         with_refresh_token,
     };
-    let started = session::start(&accounts, &user_id, &new).await?;
-    let mut body = super::started(&user_id, started);
+    let started = session::start_logged_in(&accounts, &logged_in, &new).await?;
+    let started = started.ok_or_else(|| to_api_error(LogInError::Wrong))?;
+    let mut body = super::started(&logged_in.user_id, started);
     body.extend(settings.well_known().map(|content| ("well_known".to_owned(), content)));
     Ok(Json(Value::Object(body)))
 }
@@ -94,33 +95,29 @@ async fn log_in_by_password(
     accounts: &Accounts,
     rate_limits: &RateLimits,
     submission: &Map<String, Value>,
-) -> Result<OwnedUserId, ApiError> {
+) -> Result<LoggedIn, ApiError> {
     let password = submission
         .get("password")
         .and_then(Value::as_str)
         .ok_or_else(|| ApiError::unknown("Bad parameter: password"))?;
     let meant = session::identify(accounts, submission).await.map_err(identify_to_api_error)?;
     let account = meant.as_str().to_lowercase();
-    rate_limits.login_failed_attempts.would_allow(&account)?;
-    let user_id = match session::log_in_by_password(accounts, &meant, password).await {
-        Ok(user_id) => user_id,
-        Err(error) => {
-            if matches!(error, LogInError::Wrong) {
-                // It has been asked whether this is allowed; now it counts.
-                let _ = rate_limits.login_failed_attempts.check(&account);
-            }
-            return Err(to_api_error(error));
-        }
-    };
+    // Counted as a failure until it is known to be none.
+    rate_limits.login_failed_attempts.check(&account)?;
+    let logged_in = session::log_in_by_password(accounts, &meant, password).await;
+    if !matches!(logged_in, Err(LogInError::Wrong)) {
+        rate_limits.login_failed_attempts.take_back(&account);
+    }
+    let logged_in = logged_in.map_err(to_api_error)?;
     rate_limits.login_account.check(&account)?;
-    Ok(user_id)
+    Ok(logged_in)
 }
 
 async fn log_in_appservice(
     accounts: &Accounts,
     raw: &Raw<AppserviceTokenOptional>,
     submission: &Map<String, Value>,
-) -> Result<OwnedUserId, ApiError> {
+) -> Result<LoggedIn, ApiError> {
     let appservice_id = raw.requester.as_ref().and_then(Actor::appservice_id);
     let Some(appservice) = appservice_id.and_then(|id| accounts.appservices().find(id)) else {
         return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
@@ -143,9 +140,8 @@ async fn log_in_appservice(
     if !appservice.is_interested_in_user(&user_id) {
         return Err(ApiError::forbidden("Invalid access_token"));
     }
-    // Its own user stands in no table.
     if appservice.sender == user_id {
-        return Ok(user_id);
+        return Ok(session::log_in_sender(appservice));
     }
     session::log_in_as(accounts, &user_id).await.map_err(to_api_error)
 }
@@ -176,6 +172,12 @@ fn to_api_error(error: LogInError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use myelin_accounts::{
+        AccountsSettings, deactivate, password,
+        session::{self, LoggedIn, NewSession},
+    };
+    use myelin_http::RateLimit;
+    use myelin_testing::TestUser;
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -203,6 +205,77 @@ mod tests {
         assert_eq!(server.post(PATH, None, json!({})).await.status, 400);
         let unknown = server.post(PATH, None, json!({ "type": "m.login.magic" })).await;
         assert_eq!(unknown.error(), (400, "M_UNKNOWN"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn many_guesses_at_once_are_no_more_than_one_after_the_other(pool: PgPool) {
+        let server = test_server::open_with(
+            pool,
+            AccountsSettings { enable_registration: true, ..AccountsSettings::default() },
+            |settings| {
+                settings.rate_limits.login_failed_attempts =
+                    RateLimit { per_second: 0.0001, burst_count: 3.0 };
+            },
+        )
+        .await;
+        test_server::register(&server, "alice", "secret").await;
+        let log_in = |password: String| {
+            let body = json!({ "type": "m.login.password", "user": "alice", "password": password });
+            server.post(PATH, None, body)
+        };
+        for _ in 0..5 {
+            log_in("secret".to_owned()).await.ok();
+        }
+
+        let guesses = (0..12).map(|number| log_in(format!("guess {number}")));
+        let answers = futures_util::future::join_all(guesses).await;
+
+        let looked_at = answers.iter().filter(|answer| answer.error() == (403, "M_FORBIDDEN"));
+        assert_eq!(looked_at.count(), 3);
+        assert_eq!(log_in("secret".to_owned()).await.error(), (429, "M_LIMIT_EXCEEDED"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn nobody_gets_in_by_a_password_that_was_changed_meanwhile(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = test_server::register(&server, "alice", "stolen").await;
+        let accounts = &server.parts.accounts;
+        let log_in =
+            async || session::log_in_by_password(accounts, &alice.user_id, "stolen").await.unwrap();
+        let start = async |logged_in: &LoggedIn| {
+            session::start_logged_in(accounts, logged_in, &NewSession::default()).await.unwrap()
+        };
+        assert!(start(&log_in().await).await.is_some());
+        let checked = log_in().await;
+
+        let hash = password::hash(accounts, "new").await.unwrap();
+        deactivate::set_password(accounts, &alice.user_id, &hash, true, None).await.unwrap();
+
+        assert!(start(&checked).await.is_none());
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn tokens_that_log_in_end_with_the_sessions(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let accounts = &server.parts.accounts;
+        let token = async |user: &TestUser| {
+            session::add_login_token(accounts, &user.user_id).await.unwrap().0
+        };
+        let log_in = async |token: String| {
+            let body = json!({ "type": "m.login.token", "token": token });
+            server.post(PATH, None, body).await
+        };
+        let alice = test_server::register(&server, "alice", "secret").await;
+        log_in(token(&alice).await).await.ok();
+
+        let stolen = token(&alice).await;
+        server.post("/_matrix/client/v3/logout/all", Some(&alice), json!({})).await.ok();
+        assert_eq!(log_in(stolen).await.error(), (403, "M_FORBIDDEN"));
+
+        let stolen = token(&alice).await;
+        let hash = password::hash(accounts, "new").await.unwrap();
+        deactivate::set_password(accounts, &alice.user_id, &hash, true, None).await.unwrap();
+        assert_eq!(log_in(stolen).await.error(), (403, "M_FORBIDDEN"));
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

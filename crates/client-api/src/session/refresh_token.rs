@@ -65,4 +65,25 @@ mod tests {
         assert_eq!(expired.error(), (401, "M_UNKNOWN_TOKEN"));
         assert_eq!(expired.body["soft_logout"], true);
     }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_old_access_token_ends_when_the_new_one_is_used(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let mut alice = test_server::register(&server, "alice", "secret").await;
+        let login = json!({ "type": "m.login.password", "user": "alice", "password": "secret", "refresh_token": true });
+        let first = server.post("/_matrix/client/v3/login", None, login).await.ok();
+        let body = json!({ "refresh_token": first["refresh_token"] });
+        let second = server.post(PATH, None, body).await.ok();
+        let mut whoami = async |tokens: &serde_json::Value| {
+            alice.token = tokens["access_token"].as_str().unwrap().to_owned();
+            server.get("/_matrix/client/v3/account/whoami", Some(&alice)).await
+        };
+
+        // The answer may have been lost on its way, so the old one still holds; and the node remembers it now.
+        whoami(&first).await.ok();
+        whoami(&second).await.ok();
+
+        assert_eq!(whoami(&first).await.error(), (401, "M_UNKNOWN_TOKEN"));
+        whoami(&second).await.ok();
+    }
 }

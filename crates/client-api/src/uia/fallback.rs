@@ -5,7 +5,7 @@ use myelin_accounts::{
     Accounts,
     uia::{self, UiaError},
 };
-use myelin_http::{ApiError, Page, Raw};
+use myelin_http::{ApiError, Page, RateLimits, Raw};
 use ruma::api::auth_scheme::NoAccessToken;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -43,6 +43,7 @@ pub(crate) async fn show(
 #[tracing::instrument(name = "client.uia.fallback_submit", skip_all)]
 pub(crate) async fn submit(
     State(accounts): State<Accounts>,
+    State(rate_limits): State<RateLimits>,
     raw: Raw<NoAccessToken>,
 ) -> Result<Page, ApiError> {
     let form = read_form(&raw.body)?;
@@ -50,12 +51,14 @@ pub(crate) async fn submit(
         .session
         .or(raw.query::<Query>()?.session)
         .ok_or_else(|| ApiError::missing_param("No session supplied"))?;
-    let mut auth = Map::new();
+    let (mut auth, address) = (Map::new(), raw.address.to_string());
     let stage = raw.path_arg(0)?;
     match stage {
         uia::REGISTRATION_TOKEN => {
             let token = form.token.ok_or_else(|| ApiError::missing_param("No token supplied"))?;
             auth.insert("token".to_owned(), Value::String(token.trim().to_owned()));
+            // Counted as wrong until it is known to be right.
+            rate_limits.registration_token_validity.check(&address)?;
         }
         uia::DUMMY => {}
         _ => return Err(ApiError::not_found("Unknown auth stage type")),
@@ -63,6 +66,9 @@ pub(crate) async fn submit(
     let is_right = uia::complete_by_page(&accounts, &session_id, stage, &auth)
         .await
         .map_err(|error: UiaError| super::to_api_error(error))?;
+    if is_right && stage == uia::REGISTRATION_TOKEN {
+        rate_limits.registration_token_validity.take_back(&address);
+    }
     Ok(Page(if is_right {
         SUCCESS.into()
     } else {

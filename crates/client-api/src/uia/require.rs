@@ -46,7 +46,15 @@ pub(crate) async fn require_auth(
             return Ok(Proved { params, password_hash: None });
         }
     }
-    rate_limits.login_failed_attempts.would_allow(caller.user_id.as_str())?;
+    let attempts = &rate_limits.login_failed_attempts;
+    let account = caller.user_id.as_str().to_lowercase();
+    let is_attempt = auth.is_some();
+    if is_attempt {
+        // Counted as a failure until it is known to be none.
+        attempts.check(&account)?;
+    } else {
+        attempts.would_allow(&account)?;
+    }
     let has_password = accounts.settings().password_reauth_enabled
         && accounts
             .db()
@@ -63,7 +71,15 @@ pub(crate) async fn require_auth(
         auth,
         user_id: Some(&caller.user_id),
     };
-    match uia::authenticate(accounts, request).await.map_err(to_api_error)? {
+    let progress = uia::authenticate(accounts, request).await;
+    let has_failed = match &progress {
+        Ok(UiaProgress::Incomplete { has_failed, .. }) => *has_failed,
+        Ok(UiaProgress::Complete { .. }) | Err(_) => false,
+    };
+    if is_attempt && !has_failed {
+        attempts.take_back(&account);
+    }
+    match progress.map_err(to_api_error)? {
         UiaProgress::Complete { params, stages, .. } => {
             if timeout_ms > 0 {
                 let mut tx = accounts.db().begin().await?;
@@ -73,11 +89,7 @@ pub(crate) async fn require_auth(
             let hash = stages.get(uia::PASSWORD_HASH).and_then(Value::as_str);
             Ok(Proved { params, password_hash: hash.map(ToOwned::to_owned) })
         }
-        UiaProgress::Incomplete { session_id, body, has_failed } => {
-            if has_failed {
-                // It has been asked whether this is allowed; now it counts.
-                let _ = rate_limits.login_failed_attempts.check(caller.user_id.as_str());
-            }
+        UiaProgress::Incomplete { session_id, body, .. } => {
             if let Some(new_password) = demand.new_password {
                 uia::keep_password(accounts, &session_id, new_password)
                     .await

@@ -10,8 +10,10 @@ use myelin_model::{ActiveActor, Actor, RoomNid};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 
-use self::options::Options;
-pub use self::{error::CreateRoomError, options::Preset};
+pub use self::{
+    error::CreateRoomError,
+    options::{Options, Preset},
+};
 use crate::{
     Rooms,
     alias::add::{AddAliasError, check_form},
@@ -26,22 +28,21 @@ pub struct CreatedRoom {
     pub alias: Option<OwnedRoomAliasId>,
 }
 
-/// Make a room with all its first events, at once. `body` is that of the request `createRoom`.
+/// Make a room with all its first events, at once.
 #[tracing::instrument(name = "rooms.create", skip_all, fields(user.id = %actor.user_id))]
 pub async fn create_room(
     rooms: &Rooms,
     actor: ActiveActor<'_>,
-    body: &str,
+    options: &Options,
 ) -> Result<CreatedRoom, CreateRoomError> {
-    let options = Options::parse(rooms, &actor, body)?;
-    check_invites(rooms, &actor, &options).await?;
+    check_invites(rooms, &actor, options).await?;
     let alias = match &options.alias_name {
         Some(name) => Some(check_alias(rooms, &actor, name).await?),
         None => None,
     };
     let mut attempts = Attempts::default();
     let (room_id, room_nid) = loop {
-        match try_create(rooms, &actor, &options, alias.as_deref()).await {
+        match try_create(rooms, &actor, options, alias.as_deref()).await {
             Ok(created) => break created,
             Err(NotCreated::Conflict) => attempts.again().await?,
             Err(NotCreated::Failed(error)) => return Err(error),

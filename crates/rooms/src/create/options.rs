@@ -70,7 +70,7 @@ pub(super) struct InitialState {
 
 /// The parsed body of the request, completed by the preset and the configuration.
 #[derive(Debug, Clone)]
-pub(super) struct Options {
+pub struct Options {
     pub(super) version: RoomVersion,
     pub(super) preset: Preset,
     pub(super) is_public: bool,
@@ -87,7 +87,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn parse(rooms: &Rooms, actor: &Actor, body: &str) -> Result<Self, CreateRoomError> {
+    /// Read the body of the request `createRoom`. An error says what is wrong with it.
+    pub fn parse(rooms: &Rooms, actor: &Actor, body: &str) -> Result<Self, CreateRoomError> {
         let body = match serde_json::from_str(body) {
             Ok(Value::Object(body)) => Body(body),
             Ok(_) => return Err(bad("Content must be a JSON object.")),
@@ -130,11 +131,16 @@ impl Options {
             power_levels: body.object("power_level_content_override")?,
         };
         options.invited_by_state = find_invited(rooms, &options.initial_state)?;
-        if options.invited().count() > INVITES_MAX {
+        if options.invites() > INVITES_MAX {
             return Err(CreateRoomError::TooManyInvites);
         }
         options.complete(&actor.user_id)?;
         Ok(options)
+    }
+
+    /// How many users are invited, in whatever way.
+    pub fn invites(&self) -> usize {
+        self.invited().count()
     }
 
     /// All users who are invited, in whatever way.

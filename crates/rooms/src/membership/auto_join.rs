@@ -1,5 +1,6 @@
 //! The rooms that new users join by themselves (`auto_join_rooms`).
 
+use myelin_engine::Attempts;
 use myelin_model::{Actor, Suspended};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId};
 use serde_json::{Map, json};
@@ -7,7 +8,7 @@ use serde_json::{Map, json};
 use super::{Action, MembershipError, MembershipUpdate, update};
 use crate::{
     Rooms,
-    create::{CreateRoomError, create_room},
+    create::{CreateRoomError, Options, create_room},
 };
 
 /// The rooms that new users join by themselves.
@@ -43,7 +44,10 @@ pub async fn auto_join(rooms: &Rooms, user_id: &UserId, is_guest: bool) {
     if is_guest && !settings.guests {
         return;
     }
-    for alias in &settings.aliases {
+    // Rooms of other servers are out of reach, and none of this server's stands in for one.
+    let aliases =
+        settings.aliases.iter().filter(|alias| alias.server_name() == rooms.server_name());
+    for alias in aliases {
         if let Err(error) = join_one(rooms, settings, alias, user_id, is_guest).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -89,7 +93,25 @@ async fn create(
         "creation_content": {"m.federate": settings.federated},
     });
     let creator = Actor::server(creator.to_owned());
-    Ok(create_room(rooms, creator.active()?, &body.to_string()).await?.room_id)
+    let options = Options::parse(rooms, &creator, &body.to_string())?;
+    match create_room(rooms, creator.active()?, &options).await {
+        Ok(created) => Ok(created.room_id),
+        // Somebody else who is new was quicker.
+        Err(CreateRoomError::AliasTaken) => wait_for(rooms, alias).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Find the room that is being made for an alias: it has the alias before it is there.
+async fn wait_for(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId, AutoJoinError> {
+    let mut attempts = Attempts::default();
+    loop {
+        let found = rooms.db().aliases().find(alias).await.map_err(MembershipError::from)?;
+        if let Some(found) = found {
+            return Ok(found.room_id);
+        }
+        attempts.again().await.map_err(MembershipError::from)?;
+    }
 }
 
 async fn change(

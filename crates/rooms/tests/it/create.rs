@@ -1,13 +1,10 @@
 //! Making rooms.
 
 use myelin_model::{Actor, Membership};
-use myelin_rooms::{
-    EventError, Rooms,
-    create::{CreateRoomError, create_room},
-};
+use myelin_rooms::{EventError, Rooms, create::CreateRoomError};
 use sqlx::PgPool;
 
-use crate::fixture::{node, user};
+use crate::fixture::{create, node, user};
 
 async fn joined_rooms(rooms: &Rooms, actor: &Actor) -> usize {
     let memberships = rooms.db().memberships();
@@ -21,10 +18,8 @@ async fn who_asks_for_an_alias_too_late_is_in_no_room(pool: PgPool) {
     let mut made = 0;
     for number in 0..8 {
         let body = format!(r#"{{"room_alias_name":"room{number}"}}"#);
-        let (one, other) = tokio::join!(
-            create_room(&nodes[0], users[0].active().unwrap(), &body),
-            create_room(&nodes[1], users[1].active().unwrap(), &body)
-        );
+        let (one, other) =
+            tokio::join!(create(&nodes[0], &users[0], &body), create(&nodes[1], &users[1], &body));
         for result in [one, other] {
             match result {
                 Ok(_) => made += 1,
@@ -43,10 +38,9 @@ async fn who_asks_for_an_alias_too_late_is_in_no_room(pool: PgPool) {
 async fn the_alias_of_a_room_that_is_not_made_stays_free(pool: PgPool) {
     let (rooms, alice) = (node(&pool).await, user("alice"));
     let bad = r#"{"room_alias_name":"x","initial_state":[{"type":"m.room.topic","content":{"topic":5}}]}"#;
-    let refused = create_room(&rooms, alice.active().unwrap(), bad).await;
+    let refused = create(&rooms, &alice, bad).await;
     assert!(matches!(refused, Err(CreateRoomError::Event(EventError::Shape(_)))), "{refused:?}");
-    let room =
-        create_room(&rooms, alice.active().unwrap(), r##"{"room_alias_name":"x"}"##).await.unwrap();
+    let room = create(&rooms, &alice, r##"{"room_alias_name":"x"}"##).await.unwrap();
     assert_eq!(room.alias.unwrap(), "#x:example.org");
     assert_eq!(joined_rooms(&rooms, &alice).await, 1);
 }
@@ -54,15 +48,15 @@ async fn the_alias_of_a_room_that_is_not_made_stays_free(pool: PgPool) {
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn the_first_state_is_held_to_what_all_state_is(pool: PgPool) {
     let (rooms, alice) = (node(&pool).await, user("alice"));
-    create_room(&rooms, alice.active().unwrap(), r#"{"room_alias_name":"x"}"#).await.unwrap();
+    create(&rooms, &alice, r#"{"room_alias_name":"x"}"#).await.unwrap();
     let with = |event_type: &str, content: &str| {
         format!(r#"{{"initial_state":[{{"type":"{event_type}","content":{content}}}]}}"#)
     };
     let acl = with("m.room.server_acl", r#"{"deny":["*"]}"#);
-    let refused = create_room(&rooms, alice.active().unwrap(), &acl).await;
+    let refused = create(&rooms, &alice, &acl).await;
     assert!(matches!(refused, Err(CreateRoomError::Event(EventError::Shape(_)))));
     let alias = with("m.room.canonical_alias", r##"{"alias":"#x:example.org"}"##);
-    let refused = create_room(&rooms, alice.active().unwrap(), &alias).await;
+    let refused = create(&rooms, &alice, &alias).await;
     assert!(matches!(refused, Err(CreateRoomError::Event(EventError::AliasOfOtherRoom(_)))));
     assert_eq!(joined_rooms(&rooms, &alice).await, 1);
 }

@@ -7,7 +7,7 @@ use myelin_events::SigningKey;
 use myelin_model::{Actor, Agent, SystemClock};
 use myelin_rooms::{
     RoomSettings, Rooms,
-    create::create_room,
+    create::{CreateRoomError, CreatedRoom, Options, create_room},
     membership::{Action, MembershipUpdate, update},
     send::{NewMessage, send},
 };
@@ -49,12 +49,18 @@ pub(crate) fn user_on(localpart: &str, device_id: &str) -> Actor {
     }
 }
 
+/// A room, as the body of a request asks for it.
+pub(crate) async fn create(
+    rooms: &Rooms,
+    creator: &Actor,
+    body: &str,
+) -> Result<CreatedRoom, CreateRoomError> {
+    create_room(rooms, creator.active().unwrap(), &Options::parse(rooms, creator, body)?).await
+}
+
 /// A public room.
 pub(crate) async fn public_room(rooms: &Rooms, creator: &Actor) -> OwnedRoomId {
-    create_room(rooms, creator.active().unwrap(), r#"{"preset":"public_chat"}"#)
-        .await
-        .unwrap()
-        .room_id
+    create(rooms, creator, r#"{"preset":"public_chat"}"#).await.unwrap().room_id
 }
 
 pub(crate) async fn join(rooms: &Rooms, actor: &Actor, room_id: &RoomId) {

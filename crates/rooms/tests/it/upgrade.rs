@@ -3,7 +3,6 @@
 use myelin_model::{Actor, Membership};
 use myelin_rooms::{
     Rooms,
-    create::create_room,
     history::find_state,
     membership::{Action, MembershipUpdate, update, update_profile},
     redact::redact,
@@ -14,7 +13,7 @@ use ruma::{OwnedEventId, RoomId};
 use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 
-use crate::fixture::{node, user};
+use crate::fixture::{create, node, user};
 
 async fn set(
     rooms: &Rooms,
@@ -41,9 +40,7 @@ async fn content(
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn an_upgrade_copies_no_redacted_topic(pool: PgPool) {
     let (rooms, alice) = (node(&pool).await, user("alice"));
-    let old = create_room(&rooms, alice.active().unwrap(), r#"{"room_alias_name":"x","name":"n"}"#)
-        .await
-        .unwrap();
+    let old = create(&rooms, &alice, r#"{"room_alias_name":"x","name":"n"}"#).await.unwrap();
     let topic = set(&rooms, &alice, &old.room_id, "m.room.topic", r#"{"topic":"secret"}"#).await;
     redact(&rooms, &alice, &old.room_id, &topic, "{}", None).await.unwrap();
     let new = upgrade(&rooms, alice.active().unwrap(), &old.room_id, "11".parse().unwrap(), &[])
@@ -61,7 +58,7 @@ async fn an_upgrade_copies_no_redacted_topic(pool: PgPool) {
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn a_new_profile_brings_no_redacted_member_fields_back(pool: PgPool) {
     let (rooms, alice) = (node(&pool).await, user("alice"));
-    let room_id = create_room(&rooms, alice.active().unwrap(), "{}").await.unwrap().room_id;
+    let room_id = create(&rooms, &alice, "{}").await.unwrap().room_id;
     let change = MembershipUpdate {
         room_id: &room_id,
         target: &alice.user_id,

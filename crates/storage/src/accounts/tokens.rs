@@ -173,7 +173,8 @@ impl TokensTx<'_> {
         self.tx.publish(Change::Sessions { user_id: user_id.to_owned() });
     }
 
-    /// An access token is used for the first time: the tokens that were exchanged for it are of no use any more.
+    /// An access token is used for the first time: the tokens that were exchanged for it are of no use any more. Follow it by
+    /// [`TokensTx::publish`].
     #[tracing::instrument(name = "db.tokens.set_used", skip_all, err)]
     pub async fn set_used(
         &mut self,
@@ -330,6 +331,15 @@ impl TokensTx<'_> {
         )
         .execute(&mut *self.tx.inner)
         .await?;
+        Ok(())
+    }
+
+    /// Delete the tokens that would log a user in.
+    #[tracing::instrument(name = "db.tokens.delete_login", skip_all, fields(user.id = %user_id), err)]
+    pub async fn delete_login(&mut self, user_id: &UserId) -> Result<(), StorageError> {
+        sqlx::query!("DELETE FROM login_tokens WHERE user_id = $1", user_id.as_str())
+            .execute(&mut *self.tx.inner)
+            .await?;
         Ok(())
     }
 

@@ -223,6 +223,22 @@ impl UsersTx<'_> {
         Ok(())
     }
 
+    /// Whether a user's password has this hash. Nobody changes it until the transaction ends.
+    #[tracing::instrument(name = "db.users.has_password_hash", skip_all, fields(user.id = %user_id), err)]
+    pub async fn has_password_hash(
+        &mut self,
+        user_id: &UserId,
+        hash: &str,
+    ) -> Result<bool, StorageError> {
+        let stored = sqlx::query_scalar!(
+            "SELECT password_hash FROM users WHERE user_id = $1 FOR SHARE",
+            user_id.as_str()
+        )
+        .fetch_optional(&mut *self.tx.inner)
+        .await?;
+        Ok(stored.flatten().is_some_and(|stored| stored == hash))
+    }
+
     /// Set the password's hash, or remove it.
     #[tracing::instrument(name = "db.users.set_password", skip_all, fields(user.id = %user_id), err)]
     pub async fn set_password(
