@@ -43,8 +43,21 @@ pub struct LoggedIn {
     pub(super) password_hash: Option<String>,
 }
 
-/// Check a password.
+/// Check a password. A wrong one is told in the log, for whoever blocks addresses that guess: the request's span names the
+/// address.
 pub async fn log_in_by_password(
+    accounts: &Accounts,
+    user_id: &UserId,
+    password: &str,
+) -> Result<LoggedIn, LogInError> {
+    let logged_in = check_password(accounts, user_id, password).await;
+    if matches!(logged_in, Err(LogInError::Wrong)) {
+        tracing::info!(user.id = %user_id, "a login failed: wrong user name or password");
+    }
+    logged_in
+}
+
+async fn check_password(
     accounts: &Accounts,
     user_id: &UserId,
     password: &str,
