@@ -5,7 +5,10 @@ use http::Request;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::{test_rooms::TestRoom, test_server};
+use crate::{
+    test_rooms::{TestRoom, encode},
+    test_server,
+};
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn unknown_methods_are_refused_at_the_door(pool: PgPool) {
@@ -78,6 +81,68 @@ async fn nul_characters_are_refused_where_they_are_names(pool: PgPool) {
     let query = "/_matrix/client/v1/register/m.login.registration_token/validity?token=a%00b";
     assert_eq!(server.get(query, None).await.error(), (400, "M_INVALID_PARAM"));
     room.send(&alice, "m.room.message", json!({"msgtype": "m.text", "body": "a\0b"})).await;
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn nul_characters_name_nothing_that_could_be_read(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let alice = server.user("alice").await;
+    let room = TestRoom::create(&server, &alice, json!({})).await;
+    let user = format!("/_matrix/client/v3/user/{}", alice.user_id);
+    let filter = encode(r#"{"types":["a\u0000b"],"room":{"timeline":{"types":["a\u0000b"]}}}"#);
+    for path in [
+        room.path("state/m.room.member/a%00b"),
+        room.path("state/m.room.member%00/a"),
+        room.path("state/org.example%00"),
+        room.path("event/$a%00b"),
+        room.path("context/$a%00b"),
+        room.path("members?at=t1%00"),
+        room.path("messages?dir=b&from=t1%00"),
+        room.path(&format!("messages?dir=b&filter={filter}")),
+        room.path(&format!("context/$a?filter={filter}")),
+        "/_matrix/client/v3/rooms/!a%00b/aliases".to_owned(),
+        room.path("relations/$a/m.thread%00").replace("/v3/", "/v1/"),
+        room.path("relations/$a/m.thread/b%00").replace("/v3/", "/v1/"),
+        format!("{user}/account_data/a%00b"),
+        format!("{user}/rooms/{}/account_data/a%00b", room.id),
+        format!("{user}/filter/1%00"),
+        "/_matrix/client/v3/profile/@a%00b:example.org".to_owned(),
+        "/_matrix/client/v3/directory/room/%23a%00b:example.org".to_owned(),
+        "/_matrix/client/v3/pushrules/global/content/a%00b".to_owned(),
+        "/_matrix/client/v3/devices/a%00b".to_owned(),
+        format!("/_matrix/client/v3/sync?filter={filter}"),
+    ] {
+        let answer = server.get(&path, Some(&alice)).await;
+        let status = answer.status.as_u16();
+        assert!((400..500).contains(&status), "{path}: {status} {}", answer.text);
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn nul_characters_in_events_break_no_other_event(pool: PgPool) {
+    let server = test_server::open(pool.clone()).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+    room.join(&bob).await;
+    for visibility in ["joined", "shared"] {
+        let content = json!({"history_visibility": visibility, "a\0b": "a\0b"});
+        room.set_state(&alice, "m.room.history_visibility", content).await;
+    }
+    let text = json!({"msgtype": "m.text", "body": "a\0\\u0000\\\0b"});
+    room.send(&alice, "m.room.message", text.clone()).await;
+    let picture = json!({"msgtype": "m.image", "body": "a\0b", "url": "mxc://a/b"});
+    room.send(&alice, "m.room.message", picture.clone()).await;
+    // A node with nothing in memory reads them back.
+    let cold = test_server::open(pool).await;
+    let room = TestRoom { server: &cold, id: room.id };
+    for (contains_url, expect) in [(true, [&picture]), (false, [&text])] {
+        let filter = json!({"types": ["m.room.message"], "contains_url": contains_url});
+        let path = format!("messages?dir=b&limit=99&filter={}", encode(&filter.to_string()));
+        let page = room.get(&path, &bob).await.ok();
+        let chunk = page["chunk"].as_array().unwrap().iter();
+        assert_eq!(chunk.map(|event| &event["content"]).collect::<Vec<_>>(), expect);
+    }
+    cold.get("/_matrix/client/v3/sync", Some(&bob)).await.ok();
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

@@ -6,7 +6,7 @@ use myelin_http::ApiError;
 use myelin_model::Actor;
 use myelin_rooms::{
     Rooms,
-    history::{EventFilter, Format, InvalidFilter, Place, Reader, Shown, ViewError},
+    history::{Format, HistoryFilter, InvalidFilter, Place, Reader, Shown, ViewError},
     relations::RelationsPage,
 };
 use ruma::{OwnedEventId, OwnedRoomId};
@@ -48,10 +48,10 @@ pub(crate) fn place(token: Option<&str>) -> Result<Option<Place>, ApiError> {
 }
 
 /// A filter in the query, as JSON.
-pub(crate) fn filter(json: Option<&str>) -> Result<EventFilter, ApiError> {
+pub(crate) fn filter(json: Option<&str>) -> Result<HistoryFilter, ApiError> {
     match json {
-        None => Ok(EventFilter::default()),
-        Some(json) => EventFilter::parse(json).map_err(|error| match error {
+        None => Ok(HistoryFilter::default()),
+        Some(json) => HistoryFilter::parse(json).map_err(|error| match error {
             InvalidFilter::NotJson => ApiError::not_json(),
             InvalidFilter::Invalid(_) => ApiError::invalid_param(error.to_string()),
         }),

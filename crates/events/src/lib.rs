@@ -3,8 +3,8 @@
 //! A room's [`version::RoomVersion`] decides the form of its events ([`pdu`], [`build`], [`canonical`], [`key`]), who may send what
 //! ([`auth`]), what a redaction leaves ([`redact`]), and which
 //! state holds after a fork ([`resolve`]). [`verify`] checks what other servers sent, [`visibility`] and [`acl`] say who
-//! may see and take part, [`push`] whom an event notifies, [`account_data`] what users keep about
-//! themselves, and [`client`] writes events for clients.
+//! may see and take part, [`filter`] which of it a client wants, [`push`] whom an event notifies, [`account_data`] what users
+//! keep about themselves, and [`client`] writes events for clients.
 
 pub mod account_data;
 pub mod acl;
@@ -12,6 +12,7 @@ pub mod auth;
 pub mod build;
 pub mod canonical;
 pub mod client;
+pub mod filter;
 pub mod key;
 mod number;
 pub mod pdu;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use http::StatusCode;
+use myelin_events::filter::InvalidFilter;
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_model::Actor;
 use myelin_storage::PresenceState;
@@ -108,10 +109,10 @@ fn flag(name: &str, value: Option<&str>) -> Result<bool, ApiError> {
 
 fn filter_error(error: FilterError) -> ApiError {
     match error {
-        FilterError::NotJson => {
+        FilterError::Invalid(InvalidFilter::NotJson) => {
             ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::NotJson, "Invalid filter JSON")
         }
-        FilterError::Malformed(message) => ApiError::unknown(message),
+        FilterError::Invalid(InvalidFilter::Invalid(message)) => ApiError::unknown(message),
         FilterError::NotFound => ApiError::invalid_param("No such filter"),
         FilterError::Storage(error) => error.into(),
     }

@@ -6,7 +6,7 @@ use myelin_model::{Event, EventNid, StreamPos};
 use myelin_storage::{Page, StateMap, StorageError};
 use ruma::{EventId, RoomId, UserId};
 
-use super::{EventFilter, Place, RoomView, Shown};
+use super::{HistoryFilter, Place, RoomView, Shown};
 use crate::Rooms;
 
 /// The number of events around the event at most, whatever is asked for.
@@ -48,7 +48,7 @@ pub async fn context(
     room_id: &RoomId,
     event_id: &EventId,
     limit: u64,
-    filter: &EventFilter,
+    filter: &HistoryFilter,
 ) -> Result<Context, ContextError> {
     let view =
         RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(ContextError::NotFound)?;
@@ -69,7 +69,7 @@ pub async fn context(
     let mut events = before;
     events.push(event);
     events.extend(after);
-    let wanted: Vec<EventNid> = if filter.lazy_load_members {
+    let wanted: Vec<EventNid> = if filter.events.lazy_load_members {
         let senders = events.iter().map(|event| event.sender.clone());
         let mut wanted = rooms.member_nids(&state, senders).await?;
         wanted.extend(without_members(rooms, &state).await?);
@@ -101,7 +101,7 @@ enum Side {
 async fn read(
     rooms: &Rooms,
     view: &RoomView,
-    filter: &EventFilter,
+    filter: &HistoryFilter,
     side: Side,
     limit: u64,
 ) -> Result<(Vec<Arc<Event>>, Place), StorageError> {

@@ -6,7 +6,7 @@ use myelin_model::{Event, EventNid, StreamPos};
 use myelin_storage::{HistoryPage, Page, StateKey, StateMap, StorageError};
 use ruma::{OwnedUserId, RoomId, UserId};
 
-use super::{EventFilter, Place, RoomView, Shown, ViewError};
+use super::{HistoryFilter, Place, RoomView, Shown, ViewError};
 use crate::Rooms;
 
 /// The number of events that a page has at most, whatever is asked for.
@@ -24,7 +24,7 @@ pub struct MessagesQuery {
     /// The number of events at most. At least one is given, and at most `PAGE_EVENTS_MAX`.
     pub limit: u64,
     /// The events that are wanted.
-    pub filter: EventFilter,
+    pub filter: HistoryFilter,
 }
 
 /// A page of history.
@@ -55,11 +55,11 @@ pub async fn messages(
         None if query.backward => newest,
         None => Place::START,
     };
-    if !query.filter.wants_room(room_id) {
+    if !query.filter.events.allows_room(room_id) {
         return Ok(Messages { start, end: None, chunk: vec![], state: vec![] });
     }
-    let limit = query.limit.min(query.filter.limit.unwrap_or(u64::MAX)).clamp(1, PAGE_EVENTS_MAX);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(query.limit.clamp(1, PAGE_EVENTS_MAX)).unwrap_or(usize::MAX);
+    let limit = limit.min(query.filter.events.limit.unwrap_or(usize::MAX)).max(1);
     let (after, upto) = if query.backward {
         (query.to.unwrap_or(Place::START).0, start.0)
     } else {
@@ -82,7 +82,7 @@ pub async fn messages(
     let visible: Vec<Arc<Event>> =
         events.into_iter().filter(|event| view.sight.may_see(event)).collect();
     let (mut chunk, state) =
-        with_members(rooms, &view, visible, query.filter.lazy_load_members).await?;
+        with_members(rooms, &view, visible, query.filter.events.lazy_load_members).await?;
     if has_relations {
         rooms.aggregate(&view, &mut chunk).await?;
     }

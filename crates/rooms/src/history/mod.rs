@@ -11,12 +11,12 @@ mod state;
 mod timestamp;
 
 pub use myelin_engine::{RoomView, ViewError};
-pub use myelin_events::client::Format;
+pub use myelin_events::{client::Format, filter::InvalidFilter};
 
 pub use self::{
     context::{Context, ContextError, context},
     event::{FindEventError, find_event, find_event_anywhere},
-    filter::{EventFilter, InvalidFilter},
+    filter::HistoryFilter,
     members::{JoinedMember, MembersQuery, joined_members, members},
     messages::{Messages, MessagesQuery, messages},
     place::{InvalidPlace, Place},

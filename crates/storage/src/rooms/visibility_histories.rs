@@ -116,8 +116,8 @@ impl VisibilityHistories<'_> {
                 ) AS e
                 WHERE chain.depth < $2
             )
-            SELECT pos AS "pos!", membership,
-                CASE WHEN membership IS NULL THEN (json::json -> 'content')::text END AS content
+            -- PostgreSQL reads no JSON that has \u0000 somewhere.
+            SELECT pos AS "pos!", membership, CASE WHEN membership IS NULL THEN json END AS json
             FROM chain WHERE pos IS NOT NULL ORDER BY pos
             "#,
             &nids,
@@ -130,8 +130,8 @@ impl VisibilityHistories<'_> {
             let pos = StreamPos(row.pos);
             if let Some(membership) = row.membership.and_then(Membership::from_i16) {
                 history.memberships.push((pos, membership));
-            } else if let Some(content) = row.content {
-                history.visibilities.push((pos, content.into()));
+            } else if let Some(content) = row.json.as_deref().and_then(content_of) {
+                history.visibilities.push((pos, content));
             }
         }
         Ok(history)
@@ -144,16 +144,18 @@ impl VisibilityHistory {
         match event.membership {
             Some(membership) => self.memberships.push((pos, membership)),
             None => {
-                let content = serde_json::from_str::<Content<'_>>(&event.json).ok()?;
-                self.visibilities.push((pos, content.content.get().into()));
+                self.visibilities.push((pos, content_of(&event.json)?));
             }
         }
         Some(())
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Content<'a> {
-    #[serde(borrow)]
-    content: &'a serde_json::value::RawValue,
+fn content_of(json: &str) -> Option<Box<str>> {
+    #[derive(serde::Deserialize)]
+    struct Stored<'a> {
+        #[serde(borrow)]
+        content: &'a serde_json::value::RawValue,
+    }
+    Some(serde_json::from_str::<Stored<'_>>(json).ok()?.content.get().into())
 }

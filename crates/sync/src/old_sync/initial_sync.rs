@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use myelin_events::canonical::write_string;
+use myelin_events::{canonical::write_string, filter::EventFilter};
 use myelin_model::{Membership, RoomNid};
 use myelin_storage::{MembershipRow, StorageError};
 use ruma::{DeviceId, RoomId, UserId};
@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     Sync, SyncToken,
-    filter::EventFilter,
     reader::{
         Reader, RoomRead,
         account_data::{self, AllAccountData},

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use myelin_events::{canonical::write_string, pdu::content_of, visibility::HistoryVisibility};
+use myelin_events::{
+    canonical::write_string, filter::EventFilter, pdu::content_of, visibility::HistoryVisibility,
+};
 use myelin_model::Membership;
 use myelin_storage::{RoomHead, StorageError};
 use ruma::{DeviceId, RoomId, UserId};
@@ -13,7 +15,6 @@ use super::{
 };
 use crate::{
     Sync, SyncToken,
-    filter::EventFilter,
     reader::{Reader, RoomRead, account_data, left_rooms, load, present_members},
 };
 

@@ -1,5 +1,6 @@
 //! The parts that both initial syncs have in common: rooms, receipts, presence, account data.
 
+use myelin_events::filter::EventFilter;
 use myelin_model::Membership;
 use myelin_storage::PresenceState;
 use ruma::OwnedUserId;
@@ -7,7 +8,6 @@ use ruma::OwnedUserId;
 use super::List;
 use crate::{
     SyncToken,
-    filter::EventFilter,
     reader::{
         EventForm, Loaded, Reader, Receipts, RoomRead, Wants,
         account_data::{AccountData, write_event},

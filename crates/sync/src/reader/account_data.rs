@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use myelin_events::canonical::write_string;
+use myelin_events::{canonical::write_string, filter::EventFilter};
 use myelin_model::RoomNid;
 use myelin_storage::StorageError;
 use ruma::RoomId;
 
 use super::{Reader, events::write_room_id};
-use crate::filter::EventFilter;
 
 /// An entry of account data: type and content, as JSON.
 pub(crate) type Entry = (Box<str>, Box<str>);

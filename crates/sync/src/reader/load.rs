@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use myelin_events::RoomVersion;
+use myelin_events::{RoomVersion, filter::EventFilter};
 use myelin_model::{Event, EventNid, RoomNid, StateKeyNid};
 use myelin_storage::{
     Change, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateKey, StateMap, StorageError,
@@ -19,10 +19,7 @@ use super::{
     timeline::Window,
     windows,
 };
-use crate::{
-    filter::EventFilter,
-    unread::{self, Unread},
-};
+use crate::unread::{self, Unread};
 
 /// The wishes of a protocol that are the same for all rooms.
 pub(crate) struct Wants<'a> {

@@ -1,6 +1,6 @@
 //! The rooms of an answer.
 
-use myelin_events::{canonical::write_string, client::Format};
+use myelin_events::{canonical::write_string, client::Format, filter::EventFormat};
 use myelin_storage::MembershipRow;
 
 use super::{
@@ -9,7 +9,6 @@ use super::{
     state::{self, Room},
 };
 use crate::{
-    filter::EventFormat,
     reader::{
         EventForm, EventWriter, Loaded, Summary, Timeline, account_data, cut, summary,
         write_stripped_state,

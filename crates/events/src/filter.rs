@@ -1,12 +1,46 @@
-//! A filter for one kind of event.
+//! Filters: which events a client wants (client-server API, "Filtering").
 
 use std::collections::HashSet;
 
-use myelin_events::pdu::content_of;
 use myelin_model::Event;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+
+use crate::pdu::content_of;
+
+/// The nesting and size of filters are bounded by this, as they come in a URL or from the database.
+const FILTER_SIZE_BYTES_MAX: usize = 65_536;
+
+/// The reason why a filter is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilter {
+    /// The text is no JSON.
+    #[error("the filter is not JSON")]
+    NotJson,
+    /// A field has the wrong type, an ID is malformed, or it is too large.
+    #[error("invalid filter: {0}")]
+    Invalid(String),
+}
+
+/// Read a filter. Unknown fields are ignored. `objects` are JSON pointers to the objects in it.
+pub fn parse_filter<F: DeserializeOwned>(json: &str, objects: &[&str]) -> Result<F, InvalidFilter> {
+    if json.len() > FILTER_SIZE_BYTES_MAX {
+        return Err(InvalidFilter::Invalid("too large".to_owned()));
+    }
+    let value: Value = serde_json::from_str(json).map_err(|_| InvalidFilter::NotJson)?;
+    // No name in Matrix has the character, and the database takes no such text.
+    if json.contains("\\u0000") {
+        return Err(InvalidFilter::Invalid("NUL characters".to_owned()));
+    }
+    // Lists would be read as the fields of an object in their order.
+    for part in objects {
+        if value.pointer(part).is_some_and(|value| !value.is_object()) {
+            return Err(InvalidFilter::Invalid(format!("{part:?} is not an object")));
+        }
+    }
+    serde_json::from_value(value).map_err(|error| InvalidFilter::Invalid(error.to_string()))
+}
 
 /// The format in which events are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

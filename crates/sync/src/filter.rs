@@ -1,20 +1,13 @@
 //! Filters: which part of what happened a client wants (client-server API, "Filtering").
 
-mod event_filter;
-
 use std::{collections::HashSet, sync::Arc};
 
+use myelin_events::filter::{EventFilter, EventFormat, InvalidFilter, parse_filter};
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomId, RoomId, UserId};
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::Sync;
-
-pub use self::event_filter::{EventFilter, EventFormat};
-
-/// The nesting and size of filters are bounded by this, as they come in a URL or from the database.
-const FILTER_SIZE_BYTES_MAX: usize = 65_536;
 
 /// The objects in a filter.
 const PARTS: [&str; 8] = [
@@ -61,12 +54,9 @@ pub struct RoomFilter {
 /// The reason why there is no filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// The text is no JSON.
-    #[error("invalid filter JSON")]
-    NotJson,
-    /// A field has the wrong type, or an ID is malformed.
-    #[error("invalid filter: {0}")]
-    Malformed(String),
+    /// It is malformed.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFilter),
     /// The user stored no such filter.
     #[error("no such filter")]
     NotFound,
@@ -97,18 +87,8 @@ pub async fn find_filter(
 
 impl Filter {
     /// Read a filter. Unknown fields are ignored.
-    pub fn parse(json: &str) -> Result<Self, FilterError> {
-        if json.len() > FILTER_SIZE_BYTES_MAX {
-            return Err(FilterError::Malformed("too large".to_owned()));
-        }
-        let value: Value = serde_json::from_str(json).map_err(|_| FilterError::NotJson)?;
-        // Lists would be read as the fields of an object in their order.
-        for part in PARTS {
-            if value.pointer(part).is_some_and(|value| !value.is_object()) {
-                return Err(FilterError::Malformed(format!("{part:?} is not an object")));
-            }
-        }
-        serde_json::from_value(value).map_err(|error| FilterError::Malformed(error.to_string()))
+    pub fn parse(json: &str) -> Result<Self, InvalidFilter> {
+        parse_filter(json, &PARTS)
     }
 
     /// Whether a room is wanted at all.
@@ -139,7 +119,7 @@ mod tests {
         assert!(filter.allows_room(room_id!("!a:h")));
         assert!(!filter.allows_room(room_id!("!b:h")));
         for json in ["{", "", "nope"] {
-            assert!(matches!(Filter::parse(json), Err(FilterError::NotJson)), "{json}");
+            assert!(matches!(Filter::parse(json), Err(InvalidFilter::NotJson)), "{json}");
         }
         for json in [
             r#"{"room":[]}"#,
@@ -147,8 +127,9 @@ mod tests {
             r#"{"room":{"rooms":["a"]}}"#,
             r#"{"room":{"timeline":{"senders":["x"]}}}"#,
             r#"{"event_format":"other"}"#,
+            r#"{"room":{"timeline":{"related_by_rel_types":["\u0000"]}}}"#,
         ] {
-            assert!(matches!(Filter::parse(json), Err(FilterError::Malformed(_))), "{json}");
+            assert!(matches!(Filter::parse(json), Err(InvalidFilter::Invalid(_))), "{json}");
         }
     }
 }
