@@ -6,7 +6,10 @@ use myelin_http::ApiError;
 use myelin_model::Actor;
 use myelin_rooms::{
     Rooms,
-    history::{Format, HistoryFilter, InvalidFilter, Place, Reader, Shown, ViewError},
+    history::{
+        Format, HistoryFilter, InvalidFilter, Place, PlaceError, Reader, Shown, ViewError,
+        find_place,
+    },
     relations::RelationsPage,
 };
 use ruma::{OwnedEventId, OwnedRoomId};
@@ -38,13 +41,12 @@ pub(crate) fn event_id(text: &str) -> Result<OwnedEventId, ApiError> {
     text.try_into().map_err(|_| ApiError::not_found("Event not found."))
 }
 
-/// A place in a room's history.
-pub(crate) fn place(token: Option<&str>) -> Result<Option<Place>, ApiError> {
-    token
-        .map(|token| {
-            Place::parse(token).map_err(|error| ApiError::invalid_param(error.to_string()))
-        })
-        .transpose()
+/// A place in a room's history, as a token in the query names it.
+pub(crate) async fn place(rooms: &Rooms, token: Option<&str>) -> Result<Option<Place>, ApiError> {
+    find_place(rooms, token).await.map_err(|error| match error {
+        PlaceError::Invalid => ApiError::invalid_param(error.to_string()),
+        PlaceError::Storage(error) => error.into(),
+    })
 }
 
 /// A filter in the query, as JSON.

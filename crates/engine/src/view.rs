@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use myelin_events::{RoomVersion, sight::Sight, visibility::HistoryVisibility};
-use myelin_model::{Membership, StreamPos};
+use myelin_model::{Event, Membership, StreamPos};
 use myelin_storage::{RoomHead, StateMap, StorageError};
-use ruma::{RoomId, UserId};
+use ruma::{EventId, RoomId, UserId};
 
 use crate::Engine;
 
@@ -25,15 +25,13 @@ pub enum ViewError {
 enum Access {
     /// Is in the room.
     Member,
-    /// Was in the room: sees it as of the event that ended it.
+    /// Was in the room, and has not forgotten it: sees it as of the event that ended it.
     Departed(StreamPos),
     /// The room is world-readable.
     Peeking,
-    /// Does not see the room, single events perhaps.
-    None,
 }
 
-/// A room and what one user may see of it.
+/// A room and what one user may see of it: there is no view of a room that is not shown to the user.
 #[derive(Debug, Clone)]
 pub struct RoomView {
     /// The room as it stands.
@@ -46,61 +44,56 @@ pub struct RoomView {
 }
 
 impl RoomView {
-    /// Look at a room, whether or not the user may see it. `None` if this server does not know the room.
-    pub async fn find(
-        engine: &Engine,
-        room_id: &RoomId,
-        user_id: &UserId,
-    ) -> Result<Option<Self>, StorageError> {
-        let Some(head) = engine.db().heads().find(room_id).await? else { return Ok(None) };
-        Self::of_head(engine, head, user_id).await.map(Some)
-    }
-
-    /// Look at a room whose head is known.
-    pub async fn of_head(
-        engine: &Engine,
-        head: Arc<RoomHead>,
-        user_id: &UserId,
-    ) -> Result<Self, StorageError> {
-        let version = engine.version_of(&head)?;
-        let history = engine.db().visibility_histories().get(&head, user_id).await?;
-        let ignored = engine.ignored_users(user_id).await?;
-        let erased = engine.db().users().list_erased().await?;
-        let sight = Sight::new(
-            user_id,
-            history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
-            history.memberships.iter().copied(),
-            ignored,
-            erased,
-        );
-        let mut access = match (sight.membership(), sight.joined_upto()) {
-            (Some(Membership::Join), _) => Access::Member,
-            (Some(Membership::Leave | Membership::Ban), Some(upto)) => Access::Departed(upto),
-            _ => Access::None,
-        };
-        if matches!(access, Access::Departed(_))
-            && engine.db().memberships().is_forgotten(head.room_nid, user_id).await?
-        {
-            access = Access::None;
-        }
-        if access == Access::None && sight.visibility() == HistoryVisibility::WorldReadable {
-            access = Access::Peeking;
-        }
-        Ok(Self { head, version, sight, access })
-    }
-
-    /// Look at a room that the user must be allowed to see: members, who were members, and everybody if the room is
-    /// world-readable.
+    /// Look at a room. Members may, who were members and did not forget it, and everybody if it is world-readable.
     pub async fn get(
         engine: &Engine,
         room_id: &RoomId,
         user_id: &UserId,
     ) -> Result<Self, ViewError> {
-        let view = Self::find(engine, room_id, user_id).await?.ok_or(ViewError::NotInRoom)?;
-        match view.access {
-            Access::None => Err(ViewError::NotInRoom),
-            Access::Member | Access::Departed(_) | Access::Peeking => Ok(view),
-        }
+        let head = engine.db().heads().find(room_id).await?.ok_or(ViewError::NotInRoom)?;
+        let version = engine.version_of(&head)?;
+        let sight = Self::sight(engine, &head, user_id).await?;
+        let access = match (sight.membership(), sight.joined_upto()) {
+            (Some(Membership::Join), _) => Some(Access::Member),
+            (Some(Membership::Leave | Membership::Ban), Some(upto))
+                if !engine.db().memberships().is_forgotten(head.room_nid, user_id).await? =>
+            {
+                Some(Access::Departed(upto))
+            }
+            _ if sight.visibility() == HistoryVisibility::WorldReadable => Some(Access::Peeking),
+            _ => None,
+        };
+        let access = access.ok_or(ViewError::NotInRoom)?;
+        Ok(Self { head, version, sight, access })
+    }
+
+    async fn sight(
+        engine: &Engine,
+        head: &RoomHead,
+        user_id: &UserId,
+    ) -> Result<Sight, StorageError> {
+        let history = engine.db().visibility_histories().get(head, user_id).await?;
+        let ignored = engine.ignored_users(user_id).await?;
+        let erased = engine.db().users().list_erased().await?;
+        Ok(Sight::new(
+            user_id,
+            history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
+            history.memberships.iter().copied(),
+            ignored,
+            erased,
+        ))
+    }
+
+    /// An event of the room, if the user may see it. At most one query, none if it is in memory.
+    pub async fn find_event(
+        &self,
+        engine: &Engine,
+        event_id: &EventId,
+    ) -> Result<Option<Arc<Event>>, StorageError> {
+        let event = engine.db().events().find_by_id(event_id).await?;
+        let is_seen =
+            |event: &Arc<Event>| event.room_nid == self.head.room_nid && self.sight.may_see(event);
+        Ok(event.filter(is_seen))
     }
 
     /// Whether the user is in the room now.
@@ -112,7 +105,7 @@ impl RoomView {
     pub fn upto(&self) -> StreamPos {
         match self.access {
             Access::Departed(upto) => upto,
-            Access::Member | Access::Peeking | Access::None => StreamPos(i64::MAX),
+            Access::Member | Access::Peeking => StreamPos(i64::MAX),
         }
     }
 
@@ -121,7 +114,7 @@ impl RoomView {
     pub async fn state(&self, engine: &Engine) -> Result<StateMap, StorageError> {
         match self.access {
             Access::Departed(upto) => engine.state_at(&self.head, upto).await,
-            Access::Member | Access::Peeking | Access::None => Ok(self.head.state.clone()),
+            Access::Member | Access::Peeking => Ok(self.head.state.clone()),
         }
     }
 }

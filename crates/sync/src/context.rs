@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Weak},
-    time::Duration,
 };
 
 use myelin_events::{
@@ -37,10 +36,6 @@ const STRANGERS_MAX: usize = 1_024;
 
 /// The number of times that a user's rooms are read when the log runs ahead of the database.
 const LOAD_ATTEMPTS_MAX: usize = 5;
-
-/// The time to wait for a position that this node has not reached yet, in milliseconds. The client heard of it from
-/// another node.
-const CATCH_UP_MILLIS_MAX: u64 = 5_000;
 
 /// The number of stored filters that are remembered.
 const FILTERS_MAX: usize = 10_000;
@@ -207,13 +202,7 @@ impl Sync {
     /// Wait until this node has reached a token, which may come from another node. One of a future that is not there any more,
     /// as after a restore, is taken for now: nothing that is new is kept from its client.
     pub(crate) async fn reach(&self, token: SyncToken) -> Result<SyncToken, StorageError> {
-        let log = self.db().log();
-        if token.pos <= log.applied() {
-            return Ok(token);
-        }
-        let head = self.db().find_log_head().await?;
-        let pos = token.pos.min(head);
-        log.wait_for(pos, Duration::from_millis(CATCH_UP_MILLIS_MAX)).await;
+        let pos = self.db().reach(token.pos).await?;
         let stamp = token.stamp.min(self.db().ephemeral().stamp_now());
         Ok(SyncToken { pos, stamp })
     }

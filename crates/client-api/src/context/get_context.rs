@@ -53,7 +53,7 @@ fn to_api_error(error: ContextError) -> ApiError {
     match error {
         ContextError::NotFound => ApiError::not_found(error.to_string()),
         ContextError::Forbidden => ApiError::forbidden(error.to_string()),
-        ContextError::Storage(error) => error.into(),
+        ContextError::View(error) => reply::view_error(error),
     }
 }
 

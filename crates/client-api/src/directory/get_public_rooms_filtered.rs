@@ -129,7 +129,8 @@ mod tests {
         assert_eq!(names(&first), ["one", "two"]);
         let second = find(json!({"limit": 2, "since": first["next_batch"]})).await;
         assert_eq!((names(&second), second["next_batch"].is_null()), (vec!["a space"], true));
-        let page = server.get(&format!("{PATH}?limit=1"), Some(&alice)).await.ok();
+        assert_eq!(names(&find(json!({"limit": 1, "since": ""})).await), ["one"]);
+        let page = server.get(&format!("{PATH}?limit=1&since="), Some(&alice)).await.ok();
         assert_eq!(names(&page), ["one"]);
         assert_eq!(server.get(PATH, None).await.error(), (401, "M_MISSING_TOKEN"));
         let bad = server.post(PATH, Some(&alice), json!({"since": "x"})).await;

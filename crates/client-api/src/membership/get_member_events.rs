@@ -23,7 +23,7 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let room_id = reply::room_id(req.path_arg(0)?)?;
     let query: Query = req.query()?;
     let query = MembersQuery {
-        at: reply::place(query.at.as_deref())?,
+        at: reply::place(&rooms, query.at.as_deref()).await?,
         membership: membership(query.membership.as_deref())?,
         not_membership: membership(query.not_membership.as_deref())?,
     };

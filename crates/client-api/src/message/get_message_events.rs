@@ -37,9 +37,8 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let room_id = reply::room_id(req.path_arg(0)?)?;
     let query: Query = req.query()?;
     let query = MessagesQuery {
-        // Some clients send an empty token for none.
-        from: reply::place(query.from.as_deref().filter(|token| !token.is_empty()))?,
-        to: reply::place(query.to.as_deref().filter(|token| !token.is_empty()))?,
+        from: reply::place(&rooms, query.from.as_deref()).await?,
+        to: reply::place(&rooms, query.to.as_deref()).await?,
         backward: query.dir == Direction::Backward,
         limit: query.limit.unwrap_or(LIMIT_DEFAULT),
         filter: reply::filter(query.filter.as_deref())?,
@@ -244,6 +243,37 @@ mod tests {
             let after: Vec<&str> = expect.into_iter().filter(|body| *body != "root").collect();
             assert_eq!(bodies(&context["events_after"]), after, "{filter}");
         }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_token_of_the_future_is_taken_for_now(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let root = encode(&room.text(&alice, "root").await);
+        let newest = room.get("messages?dir=b&limit=1", &alice).await.ok()["start"].clone();
+        // As after a restore from a backup.
+        for future in ["t99999999", "s99999999_99999999999999", &format!("t{}", i64::MAX)] {
+            for (path, key) in [
+                (room.path(&format!("messages?dir=f&from={future}")), "start"),
+                (room.path(&format!("messages?dir=b&limit=1&from={future}")), "start"),
+                (room.path(&format!("relations/{root}?from={future}")), "prev_batch"),
+                (room.path(&format!("relations/{root}?dir=f&from={future}")), "prev_batch"),
+                (room.path(&format!("threads?from={future}")), "prev_batch"),
+            ] {
+                let path = if key == "start" { path } else { path.replace("/v3/", "/v1/") };
+                let answer = server.get(&path, Some(&alice)).await.ok();
+                assert_eq!(answer[key], newest, "{path}");
+            }
+            let all = room.get(&format!("messages?dir=f&limit=99&to={future}"), &alice).await.ok();
+            assert_eq!(bodies(&all["chunk"]), ["root"]);
+            let members = room.get(&format!("members?at={future}"), &alice).await.ok();
+            assert_eq!(members["chunk"].as_array().unwrap().len(), 1);
+        }
+        let newest = newest.as_str().unwrap();
+        room.text(&alice, "new").await;
+        let page = room.get(&format!("messages?dir=f&from={newest}"), &alice).await.ok();
+        assert_eq!(bodies(&page["chunk"]), ["new"]);
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

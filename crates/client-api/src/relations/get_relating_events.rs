@@ -42,8 +42,8 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let query = RelatingQuery {
         rel_type: req.path.get(2).cloned(),
         event_type: req.path.get(3).cloned(),
-        from: reply::place(query.from.as_deref())?,
-        to: reply::place(query.to.as_deref())?,
+        from: reply::place(&rooms, query.from.as_deref()).await?,
+        to: reply::place(&rooms, query.to.as_deref()).await?,
         forward: query.dir == Direction::Forward,
         limit: query.limit.unwrap_or(LIMIT_DEFAULT),
         recurse: query.recurse,

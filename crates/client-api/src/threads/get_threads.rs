@@ -35,7 +35,7 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let query: Query = req.query()?;
     let query = ThreadsQuery {
         participated: query.include == Include::Participated,
-        from: reply::place(query.from.as_deref())?,
+        from: reply::place(&rooms, query.from.as_deref()).await?,
         limit: query.limit.unwrap_or(LIMIT_DEFAULT),
     };
     let page = threads(&rooms, &req.requester.user_id, &room_id, &query)

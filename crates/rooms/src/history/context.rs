@@ -6,7 +6,7 @@ use myelin_model::{Event, EventNid, StreamPos};
 use myelin_storage::{Page, StateMap, StorageError};
 use ruma::{EventId, RoomId, UserId};
 
-use super::{HistoryFilter, Place, RoomView, Shown};
+use super::{HistoryFilter, Place, RoomView, Shown, ViewError};
 use crate::Rooms;
 
 /// The number of events around the event at most, whatever is asked for.
@@ -15,14 +15,21 @@ const CONTEXT_EVENTS_MAX: u64 = 100;
 /// The reason why no event is shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
+    /// The room is not shown to the user.
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// There is no such event in the room.
     #[error("Event not found.")]
     NotFound,
     /// The user may not see the event.
     #[error("You don't have permission to access that event.")]
     Forbidden,
-    #[error("could not read the room")]
-    Storage(#[from] StorageError),
+}
+
+impl From<StorageError> for ContextError {
+    fn from(error: StorageError) -> Self {
+        Self::View(error.into())
+    }
 }
 
 /// An event and what stands around it.
@@ -50,8 +57,7 @@ pub async fn context(
     limit: u64,
     filter: &HistoryFilter,
 ) -> Result<Context, ContextError> {
-    let view =
-        RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(ContextError::NotFound)?;
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let event = rooms.db().events().find_by_id(event_id).await?.ok_or(ContextError::NotFound)?;
     let (true, Some(pos)) = (event.room_nid == view.head.room_nid, event.pos) else {
         return Err(ContextError::NotFound);

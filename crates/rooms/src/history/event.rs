@@ -3,7 +3,7 @@
 use myelin_storage::StorageError;
 use ruma::{EventId, RoomId, UserId};
 
-use super::{RoomView, Shown};
+use super::{RoomView, Shown, ViewError};
 use crate::Rooms;
 
 /// The reason why an event is not shown.
@@ -14,6 +14,15 @@ pub enum FindEventError {
     NotFound,
     #[error("could not read the event")]
     Storage(#[from] StorageError),
+}
+
+impl From<ViewError> for FindEventError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::NotInRoom => Self::NotFound,
+            ViewError::Storage(error) => Self::Storage(error),
+        }
+    }
 }
 
 /// An event that the user may see, of whatever room.
@@ -33,12 +42,9 @@ pub async fn find_event(
     room_id: &RoomId,
     event_id: &EventId,
 ) -> Result<Shown, FindEventError> {
-    let view =
-        RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(FindEventError::NotFound)?;
-    let event = rooms.db().events().find_by_id(event_id).await?.ok_or(FindEventError::NotFound)?;
-    if event.room_nid != view.head.room_nid || !view.sight.may_see(&event) {
-        return Err(FindEventError::NotFound);
-    }
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let event = view.find_event(rooms.engine(), event_id).await?;
+    let event = event.ok_or(FindEventError::NotFound)?;
     let (mut shown, _) = rooms.show_with(&view, vec![event], &[]).await?;
     rooms.aggregate(&view, &mut shown).await?;
     shown.pop().ok_or(FindEventError::NotFound)

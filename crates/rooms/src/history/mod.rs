@@ -19,7 +19,7 @@ pub use self::{
     filter::HistoryFilter,
     members::{JoinedMember, MembersQuery, joined_members, members},
     messages::{Messages, MessagesQuery, messages},
-    place::{InvalidPlace, Place},
+    place::{Place, PlaceError, find_place},
     shown::{Reader, Shown},
     state::{StateError, find_state, state},
     timestamp::{TimestampError, find_by_timestamp},

@@ -3,15 +3,32 @@
 use std::fmt;
 
 use myelin_model::StreamPos;
+use myelin_storage::StorageError;
+
+use crate::Rooms;
 
 /// A place in a room's history: after the event at this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub StreamPos);
 
-/// A token that is none of ours.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid pagination token")]
-pub struct InvalidPlace;
+/// Why a token names no place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// It is none of ours.
+    #[error("Invalid pagination token")]
+    Invalid,
+    /// The database failed.
+    #[error("could not read the log")]
+    Storage(#[from] StorageError),
+}
+
+/// The place that a client's token names. Some clients send an empty token for none. A place of the future, as after a restore, is
+/// taken for the end of what there is: nothing that is new is passed over, and no answer names it again.
+pub async fn find_place(rooms: &Rooms, token: Option<&str>) -> Result<Option<Place>, PlaceError> {
+    let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+    let place = Place::parse(token).ok_or(PlaceError::Invalid)?;
+    Ok(Some(Place(rooms.db().reach(place.0).await?)))
+}
 
 impl Place {
     /// The place before a room's first event. Backfilled events have negative positions.
@@ -24,7 +41,7 @@ impl Place {
 
     /// Read a token: `t<pos>` of our own, a `/sync` token `s<pos>_...`, or one of Synapse's (`s<pos>_...`, `t<depth>-<pos>_...`,
     /// `m<pos>~...`).
-    pub fn parse(token: &str) -> Result<Self, InvalidPlace> {
+    fn parse(token: &str) -> Option<Self> {
         let first = token.split(['_', '~']).next().unwrap_or_default();
         let number = if let Some(number) = first.strip_prefix('t') {
             match number.split_once('-') {
@@ -32,9 +49,9 @@ impl Place {
                 _ => number,
             }
         } else {
-            first.strip_prefix(['s', 'm']).ok_or(InvalidPlace)?
+            first.strip_prefix(['s', 'm'])?
         };
-        number.parse().map(|pos| Self(StreamPos(pos))).map_err(|_| InvalidPlace)
+        number.parse().map(|pos| Self(StreamPos(pos))).ok()
     }
 }
 
@@ -58,13 +75,13 @@ mod tests {
             ("t3-85_1_2", 85),
             ("m56~2.58~3.59_1", 56),
         ] {
-            assert_eq!(Place::parse(token), Ok(Place(StreamPos(pos))), "{token}");
+            assert_eq!(Place::parse(token), Some(Place(StreamPos(pos))), "{token}");
         }
         for token in ["", "t", "s_1", "17", "x17", "tabc", "s99999999999999999999"] {
-            assert_eq!(Place::parse(token), Err(InvalidPlace), "{token}");
+            assert_eq!(Place::parse(token), None, "{token}");
         }
         for place in [Place::START, Place(StreamPos(3))] {
-            assert_eq!(Place::parse(&place.to_string()), Ok(place));
+            assert_eq!(Place::parse(&place.to_string()), Some(place));
         }
     }
 }

@@ -86,7 +86,8 @@ pub async fn hierarchy(
     room_id: &RoomId,
     query: &HierarchyQuery,
 ) -> Result<Hierarchy, HierarchyError> {
-    let skip = match query.from.as_deref() {
+    // Some clients send an empty token for none.
+    let skip = match query.from.as_deref().filter(|from| !from.is_empty()) {
         None => 0,
         Some(from) => read_token(from, room_id, query).ok_or(HierarchyError::BadToken)?,
     };

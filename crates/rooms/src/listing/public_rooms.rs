@@ -87,7 +87,8 @@ pub async fn public_rooms(
         }
     };
     let limit = query.limit.unwrap_or(PAGE_ROOMS_MAX).clamp(1, PAGE_ROOMS_MAX);
-    let start = match query.since.as_deref() {
+    // Some clients send an empty token for none.
+    let start = match query.since.as_deref().filter(|since| !since.is_empty()) {
         None => 0,
         Some(since) => {
             let number = since.strip_prefix('p').ok_or(InvalidSince::Token)?;

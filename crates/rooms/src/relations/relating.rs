@@ -6,7 +6,7 @@ use ruma::{EventId, RoomId, UserId};
 
 use crate::{
     Rooms,
-    history::{Place, RoomView, Shown},
+    history::{Place, RoomView, Shown, ViewError},
 };
 
 /// The number of events that a page has at most, whatever is asked for.
@@ -44,6 +44,15 @@ pub enum RelationsError {
     Storage(#[from] StorageError),
 }
 
+impl From<ViewError> for RelationsError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::NotInRoom => Self::NotFound,
+            ViewError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
 /// A page of events.
 #[derive(Debug)]
 pub struct RelationsPage {
@@ -64,10 +73,8 @@ pub async fn relating(
     event_id: &EventId,
     query: &RelatingQuery,
 ) -> Result<RelationsPage, RelationsError> {
-    let view =
-        RoomView::find(rooms.engine(), room_id, user_id).await?.ok_or(RelationsError::NotFound)?;
-    let parent = rooms.db().events().find_by_id(event_id).await?.ok_or(RelationsError::NotFound)?;
-    if parent.room_nid != view.head.room_nid || !view.sight.may_see(&parent) {
+    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    if view.find_event(rooms.engine(), event_id).await?.is_none() {
         return Err(RelationsError::NotFound);
     }
     let limit = usize::try_from(query.limit.clamp(1, PAGE_EVENTS_MAX)).unwrap_or(usize::MAX);

@@ -11,6 +11,12 @@ mod listen;
 mod read;
 mod unknown;
 
+use std::time::Duration;
+
+use myelin_model::StreamPos;
+
+use crate::{Db, StorageError};
+
 pub use self::{
     change::{Change, LogEntry},
     follow::{Log, LogSubscriber},
@@ -20,9 +26,25 @@ pub(crate) use self::{
     follow::Feed,
 };
 
-impl crate::Db {
+/// The time to wait for a position that this node has not reached yet, in milliseconds. The client heard of it from
+/// another node.
+const CATCH_UP_MILLIS_MAX: u64 = 5_000;
+
+impl Db {
+    /// Wait until this node has reached a position that a client heard of, perhaps from another node. One of a future that is not
+    /// there any more, as after a restore, is taken for now. What comes back never comes after the newest entry. It takes one query at
+    /// most, and none where this node is as far.
+    pub async fn reach(&self, pos: StreamPos) -> Result<StreamPos, StorageError> {
+        if pos <= self.log().applied() {
+            return Ok(pos);
+        }
+        let pos = pos.min(self.find_log_head().await?);
+        self.log().wait_for(pos, Duration::from_millis(CATCH_UP_MILLIS_MAX)).await;
+        Ok(pos)
+    }
+
     /// The position of the newest entry that is committed, whether or not this node has applied it. It takes one query.
-    pub async fn find_log_head(&self) -> Result<myelin_model::StreamPos, crate::StorageError> {
+    async fn find_log_head(&self) -> Result<StreamPos, StorageError> {
         read::end(self.pool()).await
     }
 }

@@ -46,6 +46,16 @@ async fn a_token_of_the_future_hides_nothing(pool: PgPool) {
     story.say(alice, &room, "new").await;
     let answer = story.sync(bob, &[("since", &since)]).await;
     assert_eq!(said(&joined(&answer, &room)["timeline"]), ["new"]);
+    // The stamp of what passes, like typing, is bounded by itself.
+    let ahead = format!("s{}_99999999999999", position(&since));
+    let answer = story.sync(bob, &[("since", &ahead)]).await;
+    let stamp = |token: &str| token.split_once('_').unwrap().1.parse::<u64>().unwrap();
+    assert!(stamp(&token(&answer)) < 99_999_999_999_999, "{answer}");
+    let typing = json!({"typing": true, "timeout": 10_000});
+    let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", alice.user_id);
+    story.server.put(&path, Some(alice), typing).await.ok();
+    let answer = story.sync(bob, &[("since", &token(&answer))]).await;
+    assert_eq!(said(&joined(&answer, &room)["ephemeral"]), ["m.typing"]);
     let path = "/_matrix/client/v3/events?timeout=0&from=s99999999_99999999999999";
     let answer = story.server.get(path, Some(bob)).await.ok();
     assert!(position(answer["end"].as_str().unwrap()) < position(&now) + 100, "{answer}");
