@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use myelin_events::push;
+use myelin_events::account_data::{PUSH_RULE_KINDS, push_rules_json, rule_id};
 use myelin_model::limits::PUSH_RULES_SIZE_BYTES_MAX;
 use myelin_storage::StorageError;
 use ruma::UserId;
@@ -14,9 +14,6 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::Accounts;
 
 pub use myelin_events::account_data::PUSH_RULES;
-
-/// The kinds of rule, in the order in which they are tried.
-pub const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underride"];
 
 /// The length of a rule's ID.
 const RULE_ID_LENGTH_BYTES_MAX: usize = 255;
@@ -42,9 +39,9 @@ pub enum PushRuleError {
     /// The rule lacks something, or something is wrong.
     #[error("{0}")]
     Invalid(&'static str),
-    /// Rules of the server cannot be deleted.
-    #[error("Default rules cannot be deleted")]
-    Default,
+    /// Users have no rules of this kind of their own.
+    #[error("user-defined rules using `postcontent` are not accepted")]
+    ServersKind,
     /// All rules together are too large.
     #[error("Too many push rules")]
     TooLarge,
@@ -56,9 +53,9 @@ pub enum PushRuleError {
 }
 
 /// The name of one push rule.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleName<'a> {
-    /// One of [`KINDS`].
+    /// One of [`PUSH_RULE_KINDS`].
     pub kind: &'a str,
     /// The rule's ID, which names it among the rules of its kind.
     pub rule_id: &'a str,
@@ -67,7 +64,7 @@ pub struct RuleName<'a> {
 /// All rules of a user: `{"global": {kind: [rule]}}`.
 pub async fn get(accounts: &Accounts, user_id: &UserId) -> Result<Value, PushRuleError> {
     let stored = accounts.db().account_data().find(user_id, None, PUSH_RULES).await?;
-    Ok(json!({ "global": read(user_id, stored.as_deref())? }))
+    Ok(json!({ "global": read(user_id, stored.as_deref()) }))
 }
 
 /// Find one rule.
@@ -76,15 +73,11 @@ pub async fn find(
     user_id: &UserId,
     name: &RuleName<'_>,
 ) -> Result<Option<Value>, PushRuleError> {
-    // A kind that Synapse has for thread subscriptions (MSC4306): clients ask for its rules, of which there are none here.
-    if name.kind == "postcontent" {
-        return Ok(None);
-    }
     check_kind(name.kind)?;
     let stored = accounts.db().account_data().find(user_id, None, PUSH_RULES).await?;
-    let rules = read(user_id, stored.as_deref())?;
+    let rules = read(user_id, stored.as_deref());
     let list = rules.get(name.kind).and_then(Value::as_array);
-    Ok(list.and_then(|list| list.iter().find(|rule| id_of(rule) == Some(name.rule_id))).cloned())
+    Ok(list.and_then(|list| list.iter().find(|rule| rule_id(rule) == Some(name.rule_id))).cloned())
 }
 
 /// Add a rule of the user's own, or replace it. It stands before or after another, or else first of its kind.
@@ -105,7 +98,7 @@ pub async fn set(
     }
     let mut rule = make(name, body)?;
     change(accounts, user_id, name.kind, |list| {
-        let old = list.iter().position(|rule| id_of(rule) == Some(name.rule_id));
+        let old = list.iter().position(|rule| rule_id(rule) == Some(name.rule_id));
         if let Some(old) = old
             && let Some(enabled) = list.get(old).and_then(|rule| rule.get("enabled")).cloned()
         {
@@ -113,7 +106,7 @@ pub async fn set(
         }
         let find = |list: &[Value], id: &str| {
             list.iter()
-                .position(|rule| id_of(rule) == Some(id) && !is_default(rule))
+                .position(|rule| rule_id(rule) == Some(id) && !is_default(rule))
                 .ok_or_else(|| PushRuleError::NeighbourNotFound(id.to_owned()))
         };
         let place = match (before, after, old) {
@@ -127,7 +120,7 @@ pub async fn set(
             }
             // `.m.rule.master` comes before the user's own rules, the server's others after them.
             (None, None, None) => {
-                list.iter().take_while(|rule| id_of(rule) == Some(".m.rule.master")).count()
+                list.iter().take_while(|rule| rule_id(rule) == Some(".m.rule.master")).count()
             }
         };
         list.insert(place.min(list.len()), Value::Object(rule));
@@ -145,15 +138,13 @@ pub async fn delete(
     user_id: &UserId,
     name: &RuleName<'_>,
 ) -> Result<(), PushRuleError> {
-    check_kind(name.kind)?;
+    if check_kind(name.kind).is_err() {
+        return Err(PushRuleError::NotFound);
+    }
     change(accounts, user_id, name.kind, |list| {
-        let place = list
-            .iter()
-            .position(|rule| id_of(rule) == Some(name.rule_id))
-            .ok_or(PushRuleError::NotFound)?;
-        if list.get(place).is_some_and(is_default) {
-            return Err(PushRuleError::Default);
-        }
+        // The server's own rules are none that a user could delete.
+        let is_meant = |rule: &Value| rule_id(rule) == Some(name.rule_id) && !is_default(rule);
+        let place = list.iter().position(is_meant).ok_or(PushRuleError::NotFound)?;
         list.remove(place);
         Ok(())
     })
@@ -192,7 +183,7 @@ async fn set_attribute(
     change(accounts, user_id, name.kind, |list| {
         let rule = list
             .iter_mut()
-            .find(|rule| id_of(rule) == Some(name.rule_id))
+            .find(|rule| rule_id(rule) == Some(name.rule_id))
             .and_then(Value::as_object_mut)
             .ok_or(PushRuleError::NotFound)?;
         rule.insert(attribute.to_owned(), value);
@@ -210,7 +201,7 @@ async fn change(
 ) -> Result<(), PushRuleError> {
     let mut tx = accounts.db().begin().await?;
     let stored = tx.account_data().find_for_update(user_id, None, PUSH_RULES).await?;
-    let mut rules = read(user_id, stored.as_deref())?;
+    let mut rules = read(user_id, stored.as_deref());
     let list = rules
         .get_mut(kind)
         .and_then(Value::as_array_mut)
@@ -227,35 +218,8 @@ async fn change(
 }
 
 /// The rules as stored, with those of the server that are newer than what is stored.
-fn read(user_id: &UserId, stored: Option<&RawValue>) -> Result<Map<String, Value>, PushRuleError> {
-    let defaults = serde_json::to_value(push::default_rules(user_id))?;
-    let mut stored: Map<String, Value> = match stored {
-        Some(stored) => serde_json::from_str(stored.get())?,
-        None => Map::new(),
-    };
-    let mut stored = match stored.remove("global") {
-        Some(Value::Object(global)) => global,
-        Some(_) | None => Map::new(),
-    };
-    let mut rules = Map::new();
-    for kind in KINDS {
-        let mut list = match stored.remove(kind) {
-            Some(Value::Array(list)) => list,
-            Some(_) | None => vec![],
-        };
-        for default in defaults.get(kind).and_then(Value::as_array).into_iter().flatten() {
-            if !list.iter().any(|rule| id_of(rule) == id_of(default)) {
-                let place = if id_of(default) == Some(".m.rule.master") { 0 } else { list.len() };
-                list.insert(place, default.clone());
-            }
-        }
-        rules.insert(kind.to_owned(), Value::Array(list));
-    }
-    Ok(rules)
-}
-
-fn id_of(rule: &Value) -> Option<&str> {
-    rule.get("rule_id").and_then(Value::as_str)
+fn read(user_id: &UserId, stored: Option<&RawValue>) -> Map<String, Value> {
+    push_rules_json(stored.map(RawValue::get), user_id)
 }
 
 fn is_default(rule: &Value) -> bool {
@@ -263,7 +227,11 @@ fn is_default(rule: &Value) -> bool {
 }
 
 fn check_kind(kind: &str) -> Result<(), PushRuleError> {
-    if KINDS.contains(&kind) { Ok(()) } else { Err(PushRuleError::UnknownKind(kind.to_owned())) }
+    if PUSH_RULE_KINDS.contains(&kind) {
+        Ok(())
+    } else {
+        Err(PushRuleError::UnknownKind(kind.to_owned()))
+    }
 }
 
 /// A rule of the user's own from a request's body.
@@ -275,6 +243,7 @@ fn make(
     check_actions(actions)?;
     let mut rule = Map::new();
     match name.kind {
+        "postcontent" => return Err(PushRuleError::ServersKind),
         "override" | "underride" => {
             let conditions =
                 body.get("conditions").ok_or(PushRuleError::Invalid("Missing 'conditions'"))?;

@@ -49,7 +49,6 @@ const SUSPENDED_MAY: &[&str] = &[
     "PUT device::update_device",
     "PUT presence::set_presence",
     "PUT push::set_pushrule",
-    "PUT push::set_pushrule_attribute",
     "PUT redact::redact_event",
     "PUT tag::create_tag",
     "PUT typing::create_typing_event",

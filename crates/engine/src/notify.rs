@@ -23,7 +23,7 @@ struct Relation<'a> {
 /// notices (client-server API, "Predefined Rules"). Rules about the reader, as for mentions and invites, are not looked at here.
 pub(crate) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool {
     if is_state {
-        return false;
+        return event_type == "im.vector.modular.widgets" && begins_jitsi(content);
     }
     if !matches!(event_type, "m.room.message" | "m.room.encrypted" | "m.call.invite") {
         return false;
@@ -42,6 +42,12 @@ pub(crate) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool 
             is_loud(event_type, msgtype, rel_type.and_then(Value::as_str))
         }
     }
+}
+
+/// Whether a widget is a call by Jitsi.
+fn begins_jitsi(content: &str) -> bool {
+    let content: Value = serde_json::from_str(content).unwrap_or_default();
+    content.get("type").and_then(Value::as_str) == Some("jitsi")
 }
 
 fn is_loud(event_type: &str, msgtype: Option<&str>, rel_type: Option<&str>) -> bool {
@@ -78,6 +84,9 @@ mod tests {
             ("m.room.encrypted", false, "{}", true),
             ("m.reaction", false, "{}", false),
             ("m.room.member", true, "{}", false),
+            ("im.vector.modular.widgets", true, r#"{"type":"jitsi"}"#, true),
+            ("im.vector.modular.widgets", true, r#"{"type":"clock"}"#, false),
+            ("im.vector.modular.widgets", false, r#"{"type":"jitsi"}"#, false),
         ] {
             assert_eq!(notifies(event_type, is_state, content), expect, "{event_type} {content}");
         }

@@ -10,7 +10,7 @@ use ruma::{
     push::{ConditionalPushRule, PatternedPushRule, Ruleset, SimplePushRule},
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::push::default_rules;
 
@@ -38,19 +38,46 @@ pub fn blocks_invites(content: &str) -> bool {
     content.get("default_action").and_then(Value::as_str) == Some("block")
 }
 
-/// The user's push rules, by the content of `m.push_rules`. Where there is no set of rules, the default ones hold; a rule that
-/// cannot be read notifies of nothing.
+/// The kinds of push rule, in the order in which they are tried. There are no rules of the kind `postcontent` here, which Synapse has
+/// for threads that users subscribe to (MSC4306); its list is there, as clients of Synapse find it.
+pub const PUSH_RULE_KINDS: [&str; 6] =
+    ["override", "postcontent", "content", "room", "sender", "underride"];
+
+/// The user's push rules as clients see them, `{kind: [rule]}`, by the content of `m.push_rules`: every kind is there, and so are the
+/// server's own rules that are newer than what is stored. Where there is no set of rules, the default ones hold.
+pub fn push_rules_json(content: Option<&str>, user_id: &UserId) -> Map<String, Value> {
+    let content: Value =
+        content.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let stored = content.get("global").and_then(Value::as_object);
+    let defaults = serde_json::to_value(default_rules(user_id)).unwrap_or_default();
+    let list = |rules: Option<&Value>| rules.and_then(Value::as_array).cloned().unwrap_or_default();
+    let rules = PUSH_RULE_KINDS.into_iter().map(|kind| {
+        let mut rules = list(stored.and_then(|stored| stored.get(kind)));
+        for default in list(defaults.get(kind)) {
+            if !rules.iter().any(|rule| rule_id(rule) == rule_id(&default)) {
+                let is_master = rule_id(&default) == Some(".m.rule.master");
+                rules.insert(if is_master { 0 } else { rules.len() }, default);
+            }
+        }
+        (kind.to_owned(), Value::Array(rules))
+    });
+    rules.collect()
+}
+
+/// The ID of a push rule in the form in which clients see it.
+pub fn rule_id(rule: &Value) -> Option<&str> {
+    rule.get("rule_id").and_then(Value::as_str)
+}
+
+/// The user's push rules, by the content of `m.push_rules`. A rule that cannot be read notifies of nothing.
 pub fn push_rules(content: &str, user_id: &UserId) -> Ruleset {
-    let content: Value = serde_json::from_str(content).unwrap_or_default();
-    let Some(global) = content.get("global").and_then(Value::as_object) else {
-        return default_rules(user_id);
-    };
+    let json = push_rules_json(Some(content), user_id);
     let mut rules = Ruleset::new();
-    rules.override_.extend(rules_of::<ConditionalPushRule>(global.get("override")));
-    rules.content.extend(rules_of::<PatternedPushRule>(global.get("content")));
-    rules.room.extend(rules_of::<SimplePushRule<_>>(global.get("room")));
-    rules.sender.extend(rules_of::<SimplePushRule<_>>(global.get("sender")));
-    rules.underride.extend(rules_of::<ConditionalPushRule>(global.get("underride")));
+    rules.override_.extend(rules_of::<ConditionalPushRule>(json.get("override")));
+    rules.content.extend(rules_of::<PatternedPushRule>(json.get("content")));
+    rules.room.extend(rules_of::<SimplePushRule<_>>(json.get("room")));
+    rules.sender.extend(rules_of::<SimplePushRule<_>>(json.get("sender")));
+    rules.underride.extend(rules_of::<ConditionalPushRule>(json.get("underride")));
     rules
 }
 
@@ -122,5 +149,21 @@ mod tests {
         for content in ["{}", r#"{"global":[]}"#, r#"{"global":null}"#, "junk"] {
             assert!(are_default(&push_rules(content, alice), alice), "{content}");
         }
+    }
+
+    #[test]
+    fn newer_rules_of_the_server_stand_beside_stored_ones() {
+        let alice = user_id!("@alice:h");
+        let stored = r#"{"global":{"underride":[{"rule_id":".m.rule.message","actions":[]}]}}"#;
+        let rules = push_rules_json(Some(stored), alice);
+        let kinds: Vec<_> = rules.keys().map(String::as_str).collect();
+        assert_eq!(kinds.len(), PUSH_RULE_KINDS.len());
+        assert_eq!(rules["postcontent"], json!([]));
+        assert_eq!(rules["underride"][0]["actions"], json!([]), "what is stored counts");
+        let ids = |kind: &str| -> Vec<_> {
+            rules[kind].as_array().unwrap().iter().filter_map(rule_id).collect()
+        };
+        assert_eq!(ids("override")[0], ".m.rule.master");
+        assert_eq!(ids("underride").last(), Some(&".im.vector.jitsi"));
     }
 }

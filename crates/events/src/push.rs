@@ -116,7 +116,8 @@ fn now(future: impl Future<Output = bool>) -> bool {
     }
 }
 
-/// The rules that a new user has: those of the spec, and the mention rules before `m.mentions`, which Synapse still serves.
+/// The rules that a new user has: those of the spec, and those that Synapse serves besides: for mentions before `m.mentions`, and for
+/// calls by Jitsi.
 pub fn default_rules(user_id: &UserId) -> Ruleset {
     let mut rules = Ruleset::server_default(user_id);
     rules.override_.insert(contains_display_name());
@@ -131,6 +132,7 @@ pub fn default_rules(user_id: &UserId) -> Ruleset {
         }
     }
     rules.content.insert(contains_user_name(user_id));
+    rules.underride.insert(jitsi());
     rules
 }
 
@@ -180,6 +182,25 @@ fn contains_user_name(user_id: &UserId) -> PatternedPushRule {
         enabled: true,
         rule_id: ".m.rule.contains_user_name".to_owned(),
         pattern: user_id.localpart().to_owned(),
+    }
+    .into()
+}
+
+/// A call by Jitsi begins: its widget was put into the room.
+fn jitsi() -> ConditionalPushRule {
+    let matches = |key: &str, pattern: &str| {
+        EventMatchConditionData::new(key.to_owned(), pattern.to_owned()).into()
+    };
+    ConditionalPushRuleInit {
+        actions: vec![Action::Notify, Action::SetTweak(Tweak::Highlight(HighlightTweakValue::No))],
+        default: true,
+        enabled: true,
+        rule_id: ".im.vector.jitsi".to_owned(),
+        conditions: vec![
+            matches("type", "im.vector.modular.widgets"),
+            matches("content.type", "jitsi"),
+            matches("state_key", "*"),
+        ],
     }
     .into()
 }
@@ -310,6 +331,14 @@ mod tests {
                 (false, false),
             ),
             (r#"{"type":"m.call.invite","sender":"@a:h","content":{}}"#, (true, false)),
+            (
+                r#"{"type":"im.vector.modular.widgets","state_key":"w","sender":"@a:h","content":{"type":"jitsi"}}"#,
+                (true, false),
+            ),
+            (
+                r#"{"type":"im.vector.modular.widgets","sender":"@a:h","content":{"type":"jitsi"}}"#,
+                (false, false),
+            ),
         ] {
             check(3, event, expect);
         }

@@ -1,5 +1,5 @@
 //! `GET /_matrix/client/v3/pushrules/`, and of its parts: `global/`, `global/{kind}/`, `global/{kind}/{ruleId}` and
-//! `global/{kind}/{ruleId}/{enabled,actions}` (client-server API, "Push Rules: API").
+//! `global/{kind}/{ruleId}/{attribute}` (client-server API, "Push Rules: API").
 
 use axum::{Json, extract::State};
 use myelin_accounts::{
@@ -9,46 +9,45 @@ use myelin_accounts::{
 use myelin_http::{ApiError, Raw};
 use serde_json::{Value, json};
 
-use super::to_api_error;
+use super::{
+    rule_path::{Asked, asked, unrecognized},
+    to_api_error,
+};
 use crate::Answer;
 
-#[tracing::instrument(name = "client.push.get_pushrules_all", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn all(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let rules = push_rules::get(&accounts, &raw.requester.user_id).await.map_err(to_api_error)?;
-    Ok(Json(rules))
+#[tracing::instrument(name = "client.push.get_pushrules", skip_all, fields(user.id = %raw.requester.user_id))]
+pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answer {
+    let value = match asked(&raw)? {
+        Asked::All => all(&accounts, &raw).await?,
+        Asked::Global => global(&accounts, &raw).await?,
+        Asked::Kind(kind) => {
+            let mut rules = global(&accounts, &raw).await?;
+            rules.get_mut(kind).map(Value::take).ok_or_else(unrecognized)?
+        }
+        Asked::Rule(name) => find(&accounts, &raw, &name).await?,
+        Asked::Attribute(name, attribute) => {
+            let rule = find(&accounts, &raw, &name).await?;
+            let value = rule.get(attribute).ok_or_else(unrecognized)?;
+            json!({ attribute: value })
+        }
+    };
+    Ok(Json(value))
 }
 
-#[tracing::instrument(name = "client.push.get_pushrules_global_scope", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn global(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let Json(mut rules) = all(State(accounts), raw).await?;
-    Ok(Json(rules.get_mut("global").map(Value::take).unwrap_or_default()))
+async fn all(accounts: &Accounts, raw: &Raw) -> Result<Value, ApiError> {
+    push_rules::get(accounts, &raw.requester.user_id).await.map_err(to_api_error)
 }
 
-#[tracing::instrument(name = "client.push.get_pushrules_kind", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn kind(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let kind = raw.path_arg(0)?.to_owned();
-    let Json(mut rules) = global(State(accounts), raw).await?;
-    let list = rules.get_mut(&kind).map(Value::take);
-    Ok(Json(list.ok_or_else(ApiError::unrecognized)?))
+async fn global(accounts: &Accounts, raw: &Raw) -> Result<Value, ApiError> {
+    let mut rules = all(accounts, raw).await?;
+    Ok(rules.get_mut("global").map(Value::take).unwrap_or_default())
 }
 
-#[tracing::instrument(name = "client.push.get_pushrule", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn rule(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    Ok(Json(find(&accounts, &raw).await?))
-}
-
-#[tracing::instrument(name = "client.push.get_pushrule_attribute", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn attribute(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let rule = find(&accounts, &raw).await?;
-    let name = raw.path_arg(2)?;
-    let value = rule.get(name).ok_or_else(ApiError::unrecognized)?;
-    Ok(Json(json!({ name: value })))
-}
-
-async fn find(accounts: &Accounts, raw: &Raw) -> Result<Value, ApiError> {
-    let name = RuleName { kind: raw.path_arg(0)?, rule_id: raw.path_arg(1)? };
-    push_rules::find(accounts, &raw.requester.user_id, &name)
-        .await
-        .map_err(to_api_error)?
-        .ok_or_else(|| ApiError::not_found("Unknown rule"))
+async fn find(accounts: &Accounts, raw: &Raw, name: &RuleName<'_>) -> Result<Value, ApiError> {
+    let found = push_rules::find(accounts, &raw.requester.user_id, name).await;
+    match found {
+        Ok(rule) => rule.ok_or_else(|| ApiError::not_found("Not found")),
+        Err(push_rules::PushRuleError::UnknownKind(_)) => Err(unrecognized()),
+        Err(error) => Err(to_api_error(error)),
+    }
 }

@@ -2,92 +2,45 @@
 
 mod get_pushers;
 mod get_pushrules;
+mod rule_path;
 mod set_pusher;
 mod set_pushrule;
 
-use http::{Method, StatusCode};
+use http::Method;
 use myelin_accounts::push_rules::PushRuleError;
 use myelin_http::{ApiError, RumaRouter};
-use ruma::api::{auth_scheme::AccessToken, client::push, error::ErrorKind};
+use ruma::api::{auth_scheme::AccessToken, client::push};
 
-use crate::ClientApi;
-
-const ALL: &[&str] = &[
-    "/_matrix/client/v3/pushrules/",
-    "/_matrix/client/r0/pushrules/",
-    "/_matrix/client/v3/pushrules",
-    "/_matrix/client/r0/pushrules",
-];
-const GLOBAL: &[&str] = &[
-    "/_matrix/client/v3/pushrules/global/",
-    "/_matrix/client/r0/pushrules/global/",
-    "/_matrix/client/v3/pushrules/global",
-    "/_matrix/client/r0/pushrules/global",
-];
-const KIND: &[&str] = &[
-    "/_matrix/client/v3/pushrules/global/{kind}/",
-    "/_matrix/client/r0/pushrules/global/{kind}/",
-    "/_matrix/client/v3/pushrules/global/{kind}",
-    "/_matrix/client/r0/pushrules/global/{kind}",
-];
-const RULE: &[&str] = &[
-    "/_matrix/client/v3/pushrules/global/{kind}/{rule_id}",
-    "/_matrix/client/r0/pushrules/global/{kind}/{rule_id}",
-];
-const ATTRIBUTE: &[&str] = &[
-    "/_matrix/client/v3/pushrules/global/{kind}/{rule_id}/{attribute}",
-    "/_matrix/client/r0/pushrules/global/{kind}/{rule_id}/{attribute}",
-];
+use crate::{ClientApi, room_input::paths};
 
 pub(crate) fn routes() -> RumaRouter<ClientApi> {
-    let get = Method::GET;
-    RumaRouter::new()
+    let mut router = RumaRouter::new()
         .endpoint::<push::get_pushers::v3::Request, _, _>(get_pushers::handler)
-        .endpoint::<push::set_pusher::v3::Request, _, _>(set_pusher::handler)
-        .raw::<AccessToken, _, _>("push::get_pushrules_all", get.clone(), ALL, get_pushrules::all)
-        .raw::<AccessToken, _, _>(
-            "push::get_pushrules_global_scope",
-            get.clone(),
-            GLOBAL,
-            get_pushrules::global,
-        )
-        .raw::<AccessToken, _, _>(
-            "push::get_pushrules_kind",
-            get.clone(),
-            KIND,
-            get_pushrules::kind,
-        )
-        .raw::<AccessToken, _, _>("push::get_pushrule", get.clone(), RULE, get_pushrules::rule)
-        .raw::<AccessToken, _, _>(
-            "push::get_pushrule_attribute",
-            get,
-            ATTRIBUTE,
-            get_pushrules::attribute,
-        )
-        .raw::<AccessToken, _, _>("push::set_pushrule", Method::PUT, RULE, set_pushrule::set)
-        .raw::<AccessToken, _, _>(
-            "push::delete_pushrule",
-            Method::DELETE,
-            RULE,
-            set_pushrule::delete,
-        )
-        .raw::<AccessToken, _, _>(
-            "push::set_pushrule_attribute",
-            Method::PUT,
-            ATTRIBUTE,
-            set_pushrule::set_attribute,
-        )
+        .endpoint::<push::set_pusher::v3::Request, _, _>(set_pusher::handler);
+    // What is there depends on the last slash, and what is not answers otherwise than other paths.
+    for (get, path) in
+        [("push::get_pushrules_all", "/pushrules/"), ("push::get_pushrules", "/pushrules/{*path}")]
+    {
+        for path in paths(path) {
+            let (set, delete) = ("push::set_pushrule", "push::delete_pushrule");
+            let path = [&*path];
+            router = router
+                .raw::<AccessToken, _, _>(get, Method::GET, &path, get_pushrules::handler)
+                .raw::<AccessToken, _, _>(set, Method::PUT, &path, set_pushrule::set)
+                .raw::<AccessToken, _, _>(delete, Method::DELETE, &path, set_pushrule::delete);
+        }
+    }
+    router
 }
 
 fn to_api_error(error: PushRuleError) -> ApiError {
     let message = error.to_string();
     match error {
         PushRuleError::NotFound => ApiError::not_found(message),
-        PushRuleError::UnknownKind(_) => {
-            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::Unrecognized, message)
+        PushRuleError::UnknownKind(_) | PushRuleError::NeighbourNotFound(_) => {
+            ApiError::unknown(message)
         }
-        PushRuleError::NeighbourNotFound(_) => ApiError::unknown(message),
-        PushRuleError::Reserved | PushRuleError::InvalidId | PushRuleError::Default => {
+        PushRuleError::Reserved | PushRuleError::InvalidId | PushRuleError::ServersKind => {
             ApiError::invalid_param(message)
         }
         PushRuleError::Invalid(_) => ApiError::bad_json(message),

@@ -10,7 +10,10 @@ use myelin_http::{ApiError, Raw};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::to_api_error;
+use super::{
+    rule_path::{named, unrecognized},
+    to_api_error,
+};
 use crate::Answer;
 
 #[derive(Deserialize)]
@@ -21,12 +24,16 @@ struct Query {
 
 #[tracing::instrument(name = "client.push.set_pushrule", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn set(State(accounts): State<Accounts>, raw: Raw) -> Answer {
+    let (name, attribute) = named(&raw)?;
+    if let Some(attribute) = attribute {
+        return set_attribute(&accounts, &raw, &name, attribute).await;
+    }
     let query = raw.query::<Query>()?;
     let body = raw.json_object(false)?;
     push_rules::set(
         &accounts,
         &raw.requester.user_id,
-        &name(&raw)?,
+        &name,
         &body,
         query.before.as_deref(),
         query.after.as_deref(),
@@ -38,37 +45,41 @@ pub(crate) async fn set(State(accounts): State<Accounts>, raw: Raw) -> Answer {
 
 #[tracing::instrument(name = "client.push.delete_pushrule", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn delete(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    push_rules::delete(&accounts, &raw.requester.user_id, &name(&raw)?)
-        .await
-        .map_err(to_api_error)?;
+    match named(&raw)? {
+        (name, None) => push_rules::delete(&accounts, &raw.requester.user_id, &name)
+            .await
+            .map_err(to_api_error)?,
+        // Who would take away an attribute does not lose the rule.
+        (_, Some(_)) => return Err(unrecognized()),
+    }
     Ok(Json(json!({})))
 }
 
-#[tracing::instrument(name = "client.push.set_pushrule_attribute", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn set_attribute(State(accounts): State<Accounts>, raw: Raw) -> Answer {
+async fn set_attribute(
+    accounts: &Accounts,
+    raw: &Raw,
+    name: &RuleName<'_>,
+    attribute: &str,
+) -> Answer {
     let body: Value = raw.json()?;
-    let (user_id, name) = (&raw.requester.user_id, name(&raw)?);
-    match raw.path_arg(2)? {
+    let user_id = &raw.requester.user_id;
+    match attribute {
         "enabled" => {
             // Older clients send the bare value.
             let enabled = body.get("enabled").unwrap_or(&body).as_bool();
             let enabled =
                 enabled.ok_or_else(|| ApiError::bad_json("Value for 'enabled' must be boolean"))?;
-            push_rules::set_enabled(&accounts, user_id, &name, enabled).await
+            push_rules::set_enabled(accounts, user_id, name, enabled).await
         }
         "actions" => {
             let actions =
                 body.get("actions").ok_or_else(|| ApiError::missing_param("Missing 'actions'"))?;
-            push_rules::set_actions(&accounts, user_id, &name, actions).await
+            push_rules::set_actions(accounts, user_id, name, actions).await
         }
-        _ => return Err(ApiError::unrecognized()),
+        _ => return Err(unrecognized()),
     }
     .map_err(to_api_error)?;
     Ok(Json(json!({})))
-}
-
-fn name(raw: &Raw) -> Result<RuleName<'_>, ApiError> {
-    Ok(RuleName { kind: raw.path_arg(0)?, rule_id: raw.path_arg(1)? })
 }
 
 #[cfg(test)]
@@ -129,7 +140,7 @@ mod tests {
             .await;
         assert_eq!(bad.error(), (400, "M_BAD_JSON"));
 
-        assert_eq!(server.delete(&master, Some(&alice)).await.error(), (400, "M_INVALID_PARAM"));
+        assert_eq!(server.delete(&master, Some(&alice)).await.error(), (404, "M_NOT_FOUND"));
         server.delete(&room, Some(&alice)).await.ok();
         assert_eq!(server.delete(&room, Some(&alice)).await.error(), (404, "M_NOT_FOUND"));
         let all = server.get("/_matrix/client/v3/pushrules/", Some(&alice)).await.ok();

@@ -2,10 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use myelin_events::{canonical::write_string, filter::EventFilter};
+use myelin_events::{
+    account_data::{PUSH_RULES, push_rules_json},
+    canonical::write_string,
+    filter::EventFilter,
+};
 use myelin_model::RoomNid;
 use myelin_storage::StorageError;
 use ruma::RoomId;
+use serde_json::json;
 
 use super::{Reader, events::write_room_id};
 
@@ -29,7 +34,7 @@ pub(crate) fn set(entries: &mut AccountData, data_type: &str, content: &str) {
     }
 }
 
-/// All account data as it stands. Who set no push rules has the default ones. It takes at most one query.
+/// All account data as it stands. Push rules are told with those of the server, which everybody has. It takes at most one query.
 pub(crate) async fn list(reader: &Reader<'_>) -> Result<AllAccountData, StorageError> {
     let rows = match &reader.account_data {
         Some(rows) => rows.clone(),
@@ -44,10 +49,9 @@ pub(crate) async fn list(reader: &Reader<'_>) -> Result<AllAccountData, StorageE
         };
         entries.push((row.data_type, row.content));
     }
-    let has_rules = all.global.iter().any(|(known, _)| &**known == "m.push_rules");
-    if !has_rules && let Ok(rules) = serde_json::to_string(&reader.personal.rules) {
-        set(&mut all.global, "m.push_rules", &format!("{{\"global\":{rules}}}"));
-    }
+    let stored = all.global.iter().find(|(known, _)| &**known == PUSH_RULES);
+    let rules = push_rules_json(stored.map(|(_, content)| &**content), reader.user_id);
+    set(&mut all.global, PUSH_RULES, &json!({ "global": rules }).to_string());
     Ok(all)
 }
 

@@ -72,6 +72,12 @@ async fn account_data_of_the_user_and_of_rooms(pool: PgPool) {
     let first = story.sync(bob, &[]).await;
     let types = |answer: &Value| said(&answer["account_data"]);
     assert_eq!(types(&first), ["m.push_rules"], "everybody has rules");
+    let rules = &first["account_data"]["events"][0]["content"];
+    let all = story.server.get("/_matrix/client/v3/pushrules/", Some(bob)).await.ok();
+    assert_eq!(rules, &all);
+    for kind in ["postcontent", "room", "sender"] {
+        assert_eq!(rules["global"][kind], json!([]));
+    }
     let base = format!("/_matrix/client/v3/user/{}", bob.user_id);
     let put = async |path: &str, content: Value| {
         story.server.put(&format!("{base}{path}"), Some(bob), content).await.ok();
