@@ -41,7 +41,7 @@ pub use self::{
     rooms::{
         Aggregation, Alias, Aliases, AliasesTx, Changes, Directory, DirectoryList, DirectoryScope,
         DirectoryTx, Events, History, HistoryPage, ListedRoom, MemberSummary, MembershipRow,
-        Memberships, MembershipsTx, MentionRange, Page, PageFilter, ReceiptRow, Receipts,
+        Memberships, MembershipsTx, MentionRange, Page, PageFilter, ReceiptRow, Receipts, RedactedUnread,
         RelatedRow, Relations, RelationsPage, SUMMARY_MEMBERS_MAX, Stretch, StretchRow,
         Transactions, UnreadRange, UnreadThread, VisibilityHistories, VisibilityHistory,
     },

@@ -29,7 +29,7 @@ pub use self::{
     relations::{Aggregation, Relations, RelationsPage},
     stretches::{Stretch, StretchRow},
     transactions::Transactions,
-    unread::{MentionRange, UnreadRange, UnreadThread},
+    unread::{MentionRange, RedactedUnread, UnreadRange, UnreadThread},
     visibility_histories::{VisibilityHistories, VisibilityHistory},
 };
 

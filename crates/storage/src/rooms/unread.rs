@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use myelin_model::{EventNid, RoomNid, StreamPos};
+use ruma::UserId;
 
 use super::{History, events::HIDDEN};
 use crate::StorageError;
@@ -36,6 +37,17 @@ pub struct UnreadThread {
     pub unread: i64,
     /// All after [`UnreadRange::main_after`], read or not.
     pub after_main: i64,
+}
+
+/// An event in a range that was redacted after it had counted.
+#[derive(Debug, Clone)]
+pub struct RedactedUnread {
+    /// The index of the range among those asked for.
+    pub range: usize,
+    /// The event's position.
+    pub pos: StreamPos,
+    /// The root of the thread that it was in.
+    pub thread: Option<Box<str>>,
 }
 
 /// The text that the events in a range are looked through for.
@@ -184,5 +196,86 @@ impl History<'_> {
         .fetch_all(self.db.pool())
         .await?;
         Ok(nids.into_iter().map(EventNid).collect())
+    }
+
+    /// The newest event that a user sent in each of some ranges of rooms, among the newest `events_max` there: the range's index, the
+    /// event's position, and its ordinal. It takes one query.
+    #[tracing::instrument(name = "db.history.list_newest_own", skip_all, err)]
+    pub async fn list_newest_own(
+        &self,
+        ranges: &[UnreadRange],
+        user_id: &UserId,
+        events_max: usize,
+    ) -> Result<Vec<(usize, StreamPos, i64)>, StorageError> {
+        let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        let rows = sqlx::query!(
+            r#"
+            SELECT s.ord AS "ord!", own.pos AS "pos!", own.notify_ordinal AS "notify_ordinal!"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            CROSS JOIN LATERAL (
+                SELECT e.pos, e.notify_ordinal FROM (
+                    SELECT pos, notify_ordinal, sender FROM events
+                    WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 < 1
+                    ORDER BY pos DESC LIMIT $6
+                ) AS e
+                WHERE e.sender = $4 LIMIT 1
+            ) AS own
+            "#,
+            &of(|range| range.room_nid.0),
+            &of(|range| range.after.0),
+            &of(|range| range.upto.0),
+            user_id.as_str(),
+            HIDDEN,
+            i64::try_from(events_max).unwrap_or(i64::MAX)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let index = |ord: i64| usize::try_from(ord - 1).unwrap_or(usize::MAX);
+        let rows = rows.into_iter();
+        Ok(rows.map(|row| (index(row.ord), StreamPos(row.pos), row.notify_ordinal)).collect())
+    }
+
+    /// The events that counted by the default rules and were redacted, among the newest `events_max` of each range. It takes one
+    /// query.
+    #[tracing::instrument(name = "db.history.list_redacted_unread", skip_all, err)]
+    pub async fn list_redacted_unread(
+        &self,
+        ranges: &[UnreadRange],
+        events_max: usize,
+    ) -> Result<Vec<RedactedUnread>, StorageError> {
+        let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        let rows = sqlx::query!(
+            r#"
+            SELECT s.ord AS "ord!", e.pos AS "pos!", t.parent_id AS "thread?"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            CROSS JOIN LATERAL (
+                SELECT event_nid, pos, notify_ordinal, redacted_by FROM events
+                WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $4 < 1
+                ORDER BY pos DESC LIMIT $5
+            ) AS e
+            -- What counts has a greater ordinal than what is before it.
+            CROSS JOIN LATERAL (
+                SELECT notify_ordinal FROM events WHERE room_nid = s.room_nid AND pos < e.pos AND e.redacted_by IS NOT NULL
+                ORDER BY pos DESC LIMIT 1
+            ) AS before
+            LEFT JOIN LATERAL (
+                SELECT parent_id FROM event_relations WHERE child_nid = e.event_nid AND rel_type = 'm.thread' OFFSET 0
+            ) AS t ON true
+            WHERE e.redacted_by IS NOT NULL AND e.notify_ordinal > before.notify_ordinal
+            "#,
+            &of(|range| range.room_nid.0),
+            &of(|range| range.after.0),
+            &of(|range| range.upto.0),
+            HIDDEN,
+            i64::try_from(events_max).unwrap_or(i64::MAX)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().map(|row| RedactedUnread {
+            range: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
+            pos: StreamPos(row.pos),
+            thread: row.thread.map(Into::into),
+        });
+        Ok(rows.collect())
     }
 }

@@ -158,6 +158,11 @@ impl Counts {
         self.items.retain(|item| item.nid != nid);
     }
 
+    /// Whether an event may be one of those that are only counted: then the counts must be made again when it is redacted.
+    pub(super) fn may_count(&self, nid: EventNid) -> bool {
+        self.older.count_of("") > 0 && self.items.iter().all(|item| item.nid != nid)
+    }
+
     /// Whether a receipt is for what is only counted: then the counts must be made again.
     pub(super) fn is_unclear(&self, thread: &str, pos: StreamPos) -> bool {
         pos < self.older.upto && self.older.count_of(thread) > 0

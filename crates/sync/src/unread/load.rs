@@ -134,13 +134,20 @@ impl ReadPoints {
         if !receipt.thread_id.is_empty() {
             let read = self.threads.entry(receipt.thread_id.clone()).or_default();
             *read = (receipt.event_pos, receipt.notify_ordinal).max(*read);
-        } else if receipt.event_pos > self.pos {
-            (self.pos, self.ordinal) = (receipt.event_pos, Some(receipt.notify_ordinal));
+        } else {
+            self.read_upto(receipt.event_pos, receipt.notify_ordinal);
         }
     }
 }
 
 impl ReadPoints {
+    /// Take everything as read up to a position, where the event has this ordinal.
+    pub(super) fn read_upto(&mut self, pos: StreamPos, ordinal: i64) {
+        if pos > self.pos {
+            (self.pos, self.ordinal) = (pos, Some(ordinal));
+        }
+    }
+
     /// The position up to which everything is read.
     pub(super) fn pos(&self) -> StreamPos {
         self.pos
@@ -187,9 +194,9 @@ fn is_unclear(counts: &Counts, entry: &LogEntry, user_id: &UserId) -> bool {
         Change::Receipt { user_id: reader, thread_id, event_pos, .. } => {
             *reader == *user_id && counts.is_unclear(thread_id, *event_pos)
         }
+        Change::Event(event) => event.redacts.is_some_and(|nid| counts.may_count(nid)),
         Change::Other { .. } => true,
-        Change::Event(_)
-        | Change::StateReset { .. }
+        Change::StateReset { .. }
         | Change::AccountData { .. }
         | Change::Sessions { .. }
         | Change::Account { .. }
@@ -226,10 +233,10 @@ pub(crate) struct Seen<'a> {
 }
 
 /// A load with the events of its stretch, and the rules that it is judged by.
-type Judged<'a> = (UnreadLoad, &'a [StretchRow], Option<Judge<'a>>);
+pub(super) type Judged<'a> = (UnreadLoad, &'a [StretchRow], Option<Judge<'a>>);
 
 /// The counts. It takes at most one query for users with rules of their own, one for events that belong to threads by
-/// others, and three where more is unread than is looked at one by one.
+/// others, and five where more is unread than is looked at one by one.
 pub(crate) async fn finish(
     reader: &Reader<'_>,
     loads: Vec<UnreadLoad>,
@@ -237,7 +244,7 @@ pub(crate) async fn finish(
 ) -> Result<HashMap<RoomNid, Unread>, StorageError> {
     let members = member_counts(reader, &loads, seen).await?;
     let mut stretches = seen.rows.iter();
-    let loads: Vec<Judged<'_>> = loads
+    let mut loads: Vec<Judged<'_>> = loads
         .into_iter()
         .map(|load| {
             let rows = load.stretch().and_then(|_| stretches.next());
@@ -245,6 +252,7 @@ pub(crate) async fn finish(
             (load, rows.map_or(&[][..], Vec::as_slice), judge)
         })
         .collect();
+    older::read_by_own(reader, &mut loads).await?;
     let older = older::load(reader, &loads).await?;
     threads::resolve(reader, &notifying(&loads, seen, &older)).await?;
     let mut unread = HashMap::with_capacity(loads.len());
@@ -358,7 +366,7 @@ fn make(
         rows.iter().filter_map(|row| seen.events.get(&row.event_nid)).collect();
     let own = seen.events.get(&load.row().event_nid).map(|event| event.notify_ordinal);
     if let (Some((points, upto)), Some(first), Some(judge)) =
-        (older::before_window(load, rows), events.first(), judge)
+        (older::before_window(reader, load, rows), events.first(), judge)
         && let (_, Some(read)) = points.main(own)
     {
         let before = first.notify_ordinal - i64::from(reader.sync.unread().class_verdict(first));

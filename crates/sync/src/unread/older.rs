@@ -4,16 +4,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use myelin_model::{Event, RoomNid, StreamPos};
-use myelin_storage::{MentionRange, StorageError, StretchRow};
+use myelin_storage::{MentionRange, RedactedUnread, StorageError, StretchRow, UnreadRange};
 
 use super::{
     counts::Older,
-    load::{ReadPoints, UnreadLoad},
-    verdict::Judge,
+    load::{Judged, ReadPoints, UnreadLoad},
 };
 use crate::reader::Reader;
 
-/// The number of events of a room that are looked through for highlights at most.
+/// The number of events of a room that are looked through at most: for highlights, for redacted ones, for one of the user's own.
 const SEARCHED_EVENTS_MAX: usize = 10_000;
 /// The least such number, when many rooms are looked through together.
 const SEARCHED_EVENTS_MIN: usize = 500;
@@ -29,6 +28,8 @@ pub(super) struct OlderUnread {
     threads: HashMap<Box<str>, u64>,
     /// The number of events in threads among those after the position up to which the main timeline is read.
     in_threads: u64,
+    /// The number of redacted events among them.
+    redacted: u64,
     /// Events that may highlight, oldest first.
     pub(super) mentions: Vec<Arc<Event>>,
 }
@@ -36,19 +37,60 @@ pub(super) struct OlderUnread {
 impl OlderUnread {
     /// The counts, where `all` events notify after what is read of the main timeline, and none of them after `upto`.
     pub(super) fn counts(&self, upto: StreamPos, all: u64) -> Older {
-        Older { upto, main: all.saturating_sub(self.in_threads), threads: self.threads.clone() }
+        let main = all.saturating_sub(self.redacted).saturating_sub(self.in_threads);
+        Older { upto, main, threads: self.threads.clone() }
+    }
+
+    /// An event of the range was redacted.
+    fn take_redacted(&mut self, range: &UnreadRange, redacted: &RedactedUnread) {
+        let after_main = u64::from(redacted.pos > range.main_after);
+        self.redacted += after_main;
+        let Some(root) = &redacted.thread else { return };
+        self.in_threads = self.in_threads.saturating_sub(after_main);
+        let read = range.threads.iter().find(|(thread, _)| thread == root);
+        if read.is_none_or(|(_, read)| redacted.pos > *read)
+            && let Some(unread) = self.threads.get_mut(root)
+        {
+            *unread = unread.saturating_sub(1);
+        }
     }
 }
 
-/// Read what is unread before the windows that are full. It takes at most three queries, and none where the windows
-/// hold everything.
+/// Have the user's newest event before the windows that are full read what is before it. It takes at most one query, and none where
+/// the windows hold everything.
+pub(super) async fn read_by_own(
+    reader: &Reader<'_>,
+    loads: &mut [Judged<'_>],
+) -> Result<(), StorageError> {
+    let (mut places, mut ranges) = (Vec::new(), Vec::new());
+    for (place, (load, rows, _)) in loads.iter().enumerate() {
+        if let Some((points, upto)) = before_window(reader, load, rows) {
+            places.push(place);
+            ranges.push(points.range(load.row().room_nid, upto));
+        }
+    }
+    if ranges.is_empty() {
+        return Ok(());
+    }
+    let (user_id, events_max) = (reader.user_id, searched_events_max(ranges.len()));
+    let reads = reader.sync.db().history();
+    for (range, pos, ordinal) in reads.list_newest_own(&ranges, user_id, events_max).await? {
+        let load = places.get(range).and_then(|place| loads.get_mut(*place));
+        if let Some((UnreadLoad::New { points, .. }, _, _)) = load {
+            points.read_upto(pos, ordinal);
+        }
+    }
+    Ok(())
+}
+
+/// Read what is unread before the windows that are full. It takes at most four queries, and none where the windows hold everything.
 pub(super) async fn load(
     reader: &Reader<'_>,
-    loads: &[(UnreadLoad, &[StretchRow], Option<Judge<'_>>)],
+    loads: &[Judged<'_>],
 ) -> Result<HashMap<RoomNid, OlderUnread>, StorageError> {
     let (mut ranges, mut searches) = (Vec::new(), Vec::new());
     for (load, rows, judge) in loads {
-        let Some((points, upto)) = before_window(load, rows) else { continue };
+        let Some((points, upto)) = before_window(reader, load, rows) else { continue };
         let room_nid = load.row().room_nid;
         ranges.push(points.range(room_nid, upto));
         if let Some(hints) = judge.as_ref().and_then(|judge| judge.hints.clone()) {
@@ -66,9 +108,13 @@ pub(super) async fn load(
         room.in_threads += u64::try_from(thread.after_main).unwrap_or_default();
         room.threads.insert(thread.root, u64::try_from(thread.unread).unwrap_or_default());
     }
+    let events_max = searched_events_max(ranges.len());
+    for redacted in reads.list_redacted_unread(&ranges, events_max).await? {
+        let Some(range) = ranges.get(redacted.range) else { continue };
+        older.entry(range.room_nid).or_default().take_redacted(range, &redacted);
+    }
     if !searches.is_empty() {
-        let events_max =
-            (SEARCHES_EVENTS_MAX / searches.len()).clamp(SEARCHED_EVENTS_MIN, SEARCHED_EVENTS_MAX);
+        let events_max = searched_events_max(searches.len());
         let nids = reads.list_mentions(&searches, events_max, MENTIONS_MAX).await?;
         for event in reader.sync.db().events().find_many(&nids).await?.into_values() {
             older.entry(event.room_nid).or_default().mentions.push(event);
@@ -80,12 +126,22 @@ pub(super) async fn load(
     Ok(older)
 }
 
-/// The user's read positions and the position before the window, if there may be unread events before it.
+/// The number of events that are looked through in each of some rooms.
+fn searched_events_max(rooms: usize) -> usize {
+    (SEARCHES_EVENTS_MAX / rooms.max(1)).clamp(SEARCHED_EVENTS_MIN, SEARCHED_EVENTS_MAX)
+}
+
+/// The user's read positions and the position before the window, if there may be unread events before it: an event of the user's own
+/// in the window reads all that is before it.
 pub(super) fn before_window<'l>(
+    reader: &Reader<'_>,
     load: &'l UnreadLoad,
     rows: &[StretchRow],
 ) -> Option<(&'l ReadPoints, StreamPos)> {
     let UnreadLoad::New { points, stretch: Some(stretch), .. } = load else { return None };
     let first = rows.first().filter(|_| rows.len() >= stretch.limit)?;
+    if rows.iter().any(|row| &*row.sender == reader.user_id.as_str()) {
+        return None;
+    }
     Some((points, StreamPos(first.pos.0 - 1)))
 }

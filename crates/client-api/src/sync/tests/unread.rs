@@ -58,6 +58,76 @@ async fn many_unread_are_counted_without_looking_at_them(pool: PgPool) {
     assert_eq!(unread["notification_count"], 130);
 }
 
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_own_message_long_ago_reads_what_was_before_it(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let root = story.say(alice, &room, "root").await;
+    let relation = json!({"rel_type": "m.thread", "event_id": root});
+    let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation});
+    story.send(alice, &room, reply.clone()).await;
+    story.say(bob, &room, "I am here").await;
+    story.send(alice, &room, reply).await;
+    for n in 0..130 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    let expect = [json!(130), json!(0), json!(1), json!(0)];
+    let answer = story.sync(bob, &[("filter", BY_THREAD)]).await;
+    assert_eq!(by_thread(&answer, &room, &root), expect);
+    story.say(bob, &room, "again").await;
+    for n in 0..5 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    let cold = crate::test_server::open(pool).await;
+    let answer = super::sync_at(&cold, bob, &[("filter", BY_THREAD)]).await.ok();
+    let expect = [json!(5), json!(0), json!(null), json!(null)];
+    assert_eq!(by_thread(&answer, &room, &root), expect, "in the window");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_was_redacted_counts_no_more_however_long_ago(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let root = story.say(alice, &room, "root").await;
+    let relation = json!({"rel_type": "m.thread", "event_id": root});
+    let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation});
+    let replies =
+        [story.send(alice, &room, reply.clone()).await, story.send(alice, &room, reply).await];
+    let notice = json!({"msgtype": "m.notice", "body": "beep"});
+    let notice = story.send(alice, &room, notice).await;
+    let (old, older) =
+        (story.say(alice, &room, "old").await, story.say(alice, &room, "older").await);
+    for n in 0..130 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    let redact = async |event_id: &str| {
+        let path = format!("/_matrix/client/v3/rooms/{room}/redact/{event_id}/{event_id}");
+        story.server.put(&path, Some(alice), json!({})).await.ok();
+    };
+    let counts = |answer: &Value| by_thread(answer, &room, &root);
+    let first = story.sync(bob, &[("filter", BY_THREAD)]).await;
+    assert_eq!(counts(&first), [json!(133), json!(0), json!(2), json!(0)]);
+    redact(&old).await;
+    redact(&replies[0]).await;
+    redact(&notice).await;
+    let expect = [json!(132), json!(0), json!(1), json!(0)];
+    let answer = story.sync(bob, &[("since", &token(&first)), ("filter", BY_THREAD)]).await;
+    assert_eq!(counts(&answer), expect, "carried on");
+    let cold = crate::test_server::open(pool).await;
+    let answer = super::sync_at(&cold, bob, &[("filter", BY_THREAD)]).await.ok();
+    assert_eq!(counts(&answer), expect, "made");
+
+    // Of the thread more is read than of the rest.
+    let path = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{}", replies[1]);
+    story.server.post(&path, Some(bob), json!({"thread_id": root})).await.ok();
+    redact(&older).await;
+    redact(&replies[1]).await;
+    let answer = story.sync(bob, &[("filter", BY_THREAD)]).await;
+    assert_eq!(counts(&answer), [json!(131), json!(0), json!(null), json!(null)]);
+}
+
 const BY_THREAD: &str = r#"{"room":{"timeline":{"unread_thread_notifications":true}}}"#;
 
 /// Notifications and highlights, in the main timeline and in a thread.
