@@ -20,6 +20,7 @@ mod known;
 mod notify;
 mod policy;
 mod redactions;
+mod related;
 mod state;
 mod state_before;
 mod tip;
@@ -36,6 +37,7 @@ pub use self::{
     intent::{Added, Intent},
     known::StateEvent,
     policy::{RelationError, ShapeError},
+    related::Related,
     state::Unchanged,
     view::{RoomView, ViewError},
 };

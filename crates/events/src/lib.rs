@@ -4,10 +4,11 @@
 //! ([`auth`]), what a redaction leaves ([`redact`]), and which
 //! state holds after a fork ([`resolve`]). [`verify`] checks what other servers sent, [`visibility`] and [`acl`] say who
 //! may see and take part, [`filter`] which of it a client wants, [`push`] whom an event notifies, [`account_data`] what users
-//! keep about themselves, and [`client`] writes events for clients.
+//! keep about themselves, and [`client`] and [`aggregations`] write events for clients.
 
 pub mod account_data;
 pub mod acl;
+pub mod aggregations;
 pub mod auth;
 pub mod build;
 pub mod canonical;

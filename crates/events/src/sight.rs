@@ -101,14 +101,18 @@ impl Sight {
     /// Whether the user may see the event: by history visibility, because its sender is not ignored, and because it passed the
     /// checks. The user's own member events are always visible.
     pub fn may_see(&self, event: &Event) -> bool {
+        let is_own = event.is_state_of("m.room.member", self.user_id.as_str());
+        let ignores = |sender: &UserId| self.ignored.contains(sender);
+        self.would_see(event) && (is_own || !is_ignored(event.is_state(), &event.sender, ignores))
+    }
+
+    /// Whether the user may see the event, or would see it but for ignoring who sent it.
+    pub fn would_see(&self, event: &Event) -> bool {
         if !event.is_visible() || is_hidden(event) {
             return false;
         }
         if event.is_state_of("m.room.member", self.user_id.as_str()) {
             return true;
-        }
-        if is_ignored(event.is_state(), &event.sender, |sender| self.ignored.contains(sender)) {
-            return false;
         }
         let Some(pos) = event.pos.filter(|_| !event.flags.contains(EventFlags::OUTLIER)) else {
             return false;

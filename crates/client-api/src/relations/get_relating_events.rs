@@ -80,7 +80,8 @@ mod tests {
         let root = room.text(&alice, "root").await;
         let relate = async |rel_type: &str, to: &str, kind: &str| {
             let relates = json!({"rel_type": rel_type, "event_id": to, "key": "+"});
-            let content = json!({"msgtype": "m.text", "body": rel_type, "m.relates_to": relates});
+            let content = json!({"msgtype": "m.text", "body": rel_type, "m.new_content": {},
+                "m.relates_to": relates});
             room.send(&alice, kind, content).await
         };
         let reply = relate("m.thread", &root, "m.room.message").await;

@@ -1,5 +1,7 @@
 //! The events that relate to an event (client-server API, "Forming relationships between events").
 
+#[cfg(test)]
+mod bundles;
 mod get_relating_events;
 
 use myelin_http::RumaRouter;

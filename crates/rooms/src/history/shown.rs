@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use myelin_events::{
     RoomVersion,
+    aggregations::Aggregations,
     client::{Format, Unsigned, content_for_clients, event_json, write_event},
 };
 use myelin_model::{Event, EventNid, Membership};
@@ -11,7 +12,7 @@ use myelin_storage::StorageError;
 use ruma::{DeviceId, UserId};
 
 use super::RoomView;
-use crate::{Rooms, relations::Related};
+use crate::Rooms;
 
 /// The reader of events, at one time.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,20 @@ pub struct Reader<'a> {
     pub device_id: Option<&'a DeviceId>,
     /// The time of reading, in milliseconds since the epoch. The age of events follows from it.
     pub now_ms: u64,
+}
+
+impl Reader<'_> {
+    /// What `unsigned` says of every event.
+    fn unsigned<'e>(&self, event: &'e Event) -> Unsigned<'e> {
+        let transaction = event.transaction.as_ref().filter(|transaction| {
+            event.sender == self.user_id && Some(&*transaction.device_id) == self.device_id
+        });
+        Unsigned {
+            age: Some(self.now_ms.saturating_sub(event.origin_server_ts)),
+            transaction_id: transaction.map(|transaction| &*transaction.txn_id),
+            ..Unsigned::default()
+        }
+    }
 }
 
 /// An event and what it refers to.
@@ -35,33 +50,29 @@ pub struct Shown {
     /// The reader's membership at the event.
     membership: Option<Membership>,
     /// The events that relate to it, as far as they are bundled with it.
-    pub(crate) related: Related,
+    pub(crate) related: Aggregations,
 }
 
 impl Shown {
     /// Append the event's JSON.
     pub fn write(&self, out: &mut String, format: Format, reader: &Reader<'_>) {
-        let age = |event: &Event| Some(reader.now_ms.saturating_sub(event.origin_server_ts));
-        let transaction = self.event.transaction.as_ref().filter(|transaction| {
-            self.event.sender == reader.user_id && Some(&*transaction.device_id) == reader.device_id
-        });
         let redaction = self.redaction.as_ref().map(|redaction| {
-            let unsigned = Unsigned { age: age(redaction), ..Unsigned::default() };
-            event_json(redaction, self.version, format, &unsigned)
+            event_json(redaction, self.version, format, &reader.unsigned(redaction))
         });
         let prev_content =
             self.replaced.as_ref().map(|event| content_for_clients(event, self.version));
-        let relations = self.related.to_json(self.version, format, reader);
+        let relations = self.related.to_json(&|out, event, relations| {
+            let unsigned = Unsigned { relations, ..reader.unsigned(event) };
+            write_event(out, event, self.version, format, &unsigned);
+        });
         let unsigned = Unsigned {
-            age: age(&self.event),
-            transaction_id: transaction.map(|transaction| &*transaction.txn_id),
             prev_content: prev_content.as_deref(),
             prev_sender: self.replaced.as_ref().map(|event| &*event.sender),
             replaces_state: self.replaced.as_ref().map(|event| &*event.event_id),
             redacted_because: redaction.as_deref(),
             membership: self.membership,
             relations: relations.as_deref(),
-            ..Unsigned::default()
+            ..reader.unsigned(&self.event)
         };
         write_event(out, &self.event, self.version, format, &unsigned);
     }
@@ -120,7 +131,7 @@ impl Rooms {
                     .pos
                     .map(|pos| view.sight.membership_at(pos).unwrap_or(Membership::Leave)),
                 event: view.sight.shown(event, view.version),
-                related: Related::default(),
+                related: Aggregations::default(),
             })
             .collect();
         Ok((shown, found))
@@ -136,7 +147,7 @@ impl Rooms {
                 redaction: None,
                 membership: None,
                 event,
-                related: Related::default(),
+                related: Aggregations::default(),
             })
             .collect()
     }

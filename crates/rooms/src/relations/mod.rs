@@ -4,7 +4,6 @@ mod aggregate;
 mod relating;
 mod threads;
 
-pub(crate) use self::aggregate::Related;
 pub use self::{
     relating::{RelatingQuery, RelationsError, RelationsPage, relating},
     threads::{ThreadsQuery, threads},

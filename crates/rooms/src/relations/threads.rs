@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use myelin_events::redact::prune;
 use myelin_model::{Event, EventNid, StreamPos};
+use myelin_storage::ThreadsPage;
 use ruma::{RoomId, UserId};
 
 use super::RelationsPage;
@@ -33,21 +35,35 @@ pub async fn threads(
     query: &ThreadsQuery,
 ) -> Result<RelationsPage, ViewError> {
     let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let sight = &view.sight;
     let limit = usize::try_from(query.limit.clamp(1, PAGE_THREADS_MAX)).unwrap_or(usize::MAX);
-    let upto = query.from.map_or(StreamPos(i64::MAX), |from| from.0);
-    let participant = query.participated.then_some(user_id);
-    let mut found = rooms
-        .db()
-        .relations()
-        .list_threads(view.head.room_nid, upto, participant, limit.saturating_add(1))
-        .await?;
+    let ignored: Vec<String> = sight.ignored().iter().map(ToString::to_string).collect();
+    let page = ThreadsPage {
+        room_nid: view.head.room_nid,
+        upto: query.from.map_or(StreamPos(i64::MAX), |from| from.0),
+        seen_upto: view.upto(),
+        participant: query.participated.then_some(user_id),
+        ignored: &ignored,
+        limit: limit.saturating_add(1),
+    };
+    let mut found = rooms.db().relations().list_threads(&page).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|(_, last)| Place::before(*last));
     let nids: Vec<EventNid> = found.into_iter().map(|(nid, _)| nid).collect();
-    let mut events: Vec<Arc<Event>> = rooms.db().events().list(&nids).await?;
-    events.retain(|event| view.sight.may_see(event));
-    let (mut chunk, _) = rooms.show_with(&view, events, &[]).await?;
+    let roots = rooms.db().events().list(&nids).await?;
+    let roots = roots.into_iter().filter_map(|root| {
+        if sight.may_see(&root) {
+            Some(root)
+        } else if sight.would_see(&root) {
+            // What others said in a thread is seen, though the user ignores who began it.
+            Some(Arc::new(prune(&root, view.version)))
+        } else {
+            None
+        }
+    });
+    let roots: Vec<Arc<Event>> = roots.collect();
+    let (mut chunk, _) = rooms.show_with(&view, roots, &[]).await?;
     rooms.aggregate(&view, &mut chunk).await?;
     Ok(RelationsPage { chunk, next, prev: query.from, depth: None })
 }

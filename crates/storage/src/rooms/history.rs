@@ -107,7 +107,7 @@ macro_rules! rows {
             AND ($9::boolean IS NULL OR COALESCE(json_typeof((
                 CASE WHEN strpos(e.json, '\u0000') = 0 THEN e.json
                 ELSE replace(replace(e.json, '\\', '\u005c'), '\u0000', '') END
-            )::json #> '{content,url}') = 'string', false) = $9)
+            )::json #> '{content,url}') = 'string' AND e.redacted_by IS NULL, false) = $9)
             AND ($11::text[] IS NULL AND $12::text[] IS NULL OR EXISTS (
                 SELECT 1 FROM event_relations x JOIN events c ON c.event_nid = x.child_nid
                 WHERE x.room_nid = $1 AND x.parent_id = e.event_id AND c.redacted_by IS NULL AND c.flags & $4 < 1

@@ -26,7 +26,7 @@ pub use self::{
     memberships::{MembershipRow, Memberships, MembershipsTx},
     receipts::{ReceiptRow, Receipts},
     related::RelatedRow,
-    relations::{Aggregation, Relations, RelationsPage},
+    relations::{Relations, RelationsPage, ThreadsPage},
     stretches::{Stretch, StretchRow},
     transactions::Transactions,
     unread::{MentionRange, RedactedUnread, UnreadRange, UnreadThread},

@@ -2,65 +2,91 @@
 
 use std::collections::HashSet;
 
-use myelin_model::EventNid;
+use myelin_model::{EventNid, StreamPos};
 use ruma::{OwnedUserId, UserId};
 
 use super::{Relations, events::HIDDEN};
 use crate::StorageError;
 
-/// How many events that relate to one are named.
+/// The number of events that are named of those that relate to one in one way.
 const CHILDREN_MAX: i32 = 100;
 
-/// What relates to an event by one kind of relation.
+/// The events that relate to one by one kind of relation.
 #[derive(Debug, Clone)]
 pub struct RelatedRow {
-    /// The event that it relates to.
+    /// The event that they relate to.
     pub parent_nid: EventNid,
-    /// The kind.
+    /// The kind of relation.
     pub rel_type: Box<str>,
-    /// How many events relate to it.
+    /// The number of events that relate to it.
     pub count: i64,
-    /// The newest of them first, not more than a hundred.
-    pub children: Vec<EventNid>,
-    /// Whether the reader sent one of them.
+    /// The events, each with its position: the most recent first, not more than a hundred.
+    pub children: Vec<(EventNid, StreamPos)>,
+    /// Whether the reader sent the event, or one of those that relate to it.
     pub participated: bool,
 }
 
 impl Relations<'_> {
-    /// What relates to events: edits by their senders, threads and references, but for what the ignored sent. One query.
+    /// Find what is aggregated of the events that relate to `parents`, each of which is given with the last position that the reader sees
+    /// of its room: valid edits, threads and references, but for what the ignored sent. It takes one query.
+    ///
+    /// Nothing is aggregated for state, edits and annotations; no thread begins at what relates to another event itself. An edit
+    /// is valid if it has a new content (which cannot be seen where it is encrypted), and type and sender of the original, which
+    /// was not redacted.
+    #[tracing::instrument(name = "db.relations.list_related", skip_all, err)]
     pub async fn list_related(
         &self,
-        parents: &[EventNid],
+        parents: &[(EventNid, StreamPos)],
         reader: &UserId,
-        ignored: &[OwnedUserId],
+        ignored: &[String],
     ) -> Result<Vec<RelatedRow>, StorageError> {
-        let parents: Vec<i64> = parents.iter().map(|nid| nid.0).collect();
-        let ignored: Vec<String> = ignored.iter().map(ToString::to_string).collect();
+        let (nids, upto): (Vec<i64>, Vec<i64>) =
+            parents.iter().map(|(nid, upto)| (nid.0, upto.0)).unzip();
         let rows = sqlx::query!(
             r#"
-            SELECT p.event_nid AS "event_nid!", r.rel_type AS "rel_type!", count(*) AS "count!", bool_or(r.sender = $2) AS "participated!",
+            SELECT p.event_nid AS "event_nid!", r.rel_type AS "rel_type!", count(*) AS "count!",
+                bool_or(r.sender = $2 OR p.sender = $2) AS "participated!",
                 (array_agg(r.child_nid ORDER BY
                     CASE WHEN r.rel_type = 'm.replace' THEN e.origin_server_ts ELSE r.pos END DESC, e.event_id DESC
-                ))[1:$4] AS "children!"
-            FROM unnest($1::bigint[]) AS n (nid)
+                ))[1:$4] AS "children!",
+                (array_agg(r.pos ORDER BY
+                    CASE WHEN r.rel_type = 'm.replace' THEN e.origin_server_ts ELSE r.pos END DESC, e.event_id DESC
+                ))[1:$4] AS "positions!"
+            FROM unnest($1::bigint[], $6::bigint[]) AS n (nid, upto)
             -- Lookups by key, never joins of whole tables.
-            JOIN LATERAL (SELECT * FROM events WHERE event_nid = n.nid OFFSET 0) AS p ON true
             JOIN LATERAL (
-                SELECT * FROM event_relations WHERE room_nid = p.room_nid AND parent_id = p.event_id OFFSET 0
+                SELECT event_nid, room_nid, event_id, sender, event_type, redacted_by FROM events
+                WHERE event_nid = n.nid AND state_key_nid IS NULL OFFSET 0
+            ) AS p ON true
+            LEFT JOIN LATERAL (
+                SELECT rel_type FROM event_relations WHERE child_nid = p.event_nid AND p.redacted_by IS NULL OFFSET 0
+            ) AS own ON true
+            JOIN LATERAL (
+                SELECT child_nid, rel_type, pos, event_type, sender FROM event_relations
+                WHERE room_nid = p.room_nid AND parent_id = p.event_id OFFSET 0
             ) AS r ON true
             JOIN LATERAL (
-                SELECT event_id, origin_server_ts FROM events
+                SELECT event_id, origin_server_ts, json FROM events
                 WHERE event_nid = r.child_nid AND redacted_by IS NULL AND flags & $5 < 1 OFFSET 0
             ) AS e ON true
-            WHERE r.rel_type IN ('m.replace', 'm.thread', 'm.reference') AND NOT r.sender = ANY ($3)
-                AND (r.rel_type <> 'm.replace' OR r.sender = p.sender AND r.event_type = p.event_type)
+            WHERE r.pos <= n.upto AND NOT r.sender = ANY ($3)
+                AND COALESCE(own.rel_type NOT IN ('m.replace', 'm.annotation'), true)
+                AND CASE r.rel_type
+                    WHEN 'm.reference' THEN true
+                    WHEN 'm.thread' THEN own.rel_type IS NULL
+                    WHEN 'm.replace' THEN p.redacted_by IS NULL AND r.sender = p.sender AND r.event_type = p.event_type
+                        AND CASE r.event_type WHEN 'm.room.encrypted' THEN true
+                            ELSE json_typeof(e.json::json #> '{content,m.new_content}') = 'object' END
+                    ELSE false
+                END
             GROUP BY p.event_nid, r.rel_type
             "#,
-            &parents,
+            &nids,
             reader.as_str(),
-            &ignored,
+            ignored,
             CHILDREN_MAX,
-            HIDDEN
+            HIDDEN,
+            &upto
         )
         .fetch_all(self.db.pool())
         .await?;
@@ -68,7 +94,12 @@ impl Relations<'_> {
             parent_nid: EventNid(row.event_nid),
             rel_type: row.rel_type.into(),
             count: row.count,
-            children: row.children.into_iter().map(EventNid).collect(),
+            children: row
+                .children
+                .into_iter()
+                .zip(row.positions)
+                .map(|(nid, pos)| (EventNid(nid), StreamPos(pos)))
+                .collect(),
             participated: row.participated,
         });
         Ok(rows.collect())

@@ -1,15 +1,10 @@
 //! Queries over `event_relations`.
 
-use std::collections::HashMap;
-
 use myelin_model::{EventNid, RoomNid, StreamPos};
-use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
+use ruma::{EventId, UserId};
 
 use super::events::HIDDEN;
 use crate::{Db, StorageError};
-
-/// How many events of one relation are named in an aggregation.
-const AGGREGATED_EVENTS_MAX: i32 = 100;
 
 /// A page of the events that relate to one.
 #[derive(Debug, Clone)]
@@ -34,19 +29,21 @@ pub struct RelationsPage<'a> {
     pub limit: usize,
 }
 
-/// What relates to an event by one kind of relation.
+/// A page of a room's threads.
 #[derive(Debug, Clone)]
-pub struct Aggregation {
-    /// The event that it relates to.
-    pub parent_id: OwnedEventId,
-    /// The kind.
-    pub rel_type: String,
-    /// How many events relate to it.
-    pub count: i64,
-    /// The newest of them first, not more than a hundred.
-    pub children: Vec<EventNid>,
-    /// Whether the reader sent one of them.
-    pub participated: bool,
+pub struct ThreadsPage<'a> {
+    /// The room's number.
+    pub room_nid: RoomNid,
+    /// The position at or before which the newest event of a thread stands.
+    pub upto: StreamPos,
+    /// The position of the last event that the reader sees.
+    pub seen_upto: StreamPos,
+    /// The user who took part in the threads. `None`: anybody.
+    pub participant: Option<&'a UserId>,
+    /// The users whose events do not count.
+    pub ignored: &'a [String],
+    /// The number of threads at most.
+    pub limit: usize,
 }
 
 /// Reads of relations.
@@ -99,86 +96,45 @@ impl Relations<'_> {
         Ok(nids.into_iter().map(EventNid).collect())
     }
 
-    /// The roots of a room's threads with the position of the newest event in each, newest first: those whose newest event
-    /// stands at or before `upto`, and if `participant` is given only those that this user took part in.
+    /// The roots of a room's threads with the position of the newest event in each, newest first.
     #[tracing::instrument(name = "db.relations.list_threads", skip_all, err)]
     pub async fn list_threads(
         &self,
-        room_nid: RoomNid,
-        upto: StreamPos,
-        participant: Option<&UserId>,
-        limit: usize,
+        page: &ThreadsPage<'_>,
     ) -> Result<Vec<(EventNid, StreamPos)>, StorageError> {
         let rows = sqlx::query!(
             r#"
-            SELECT p.event_nid, max(r.pos) AS "last!"
+            SELECT p.event_nid AS "event_nid!", max(r.pos) AS "last!"
             FROM event_relations r
-            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $5 < 1
-            JOIN events p ON p.event_id = r.parent_id AND p.room_nid = r.room_nid
-            WHERE r.room_nid = $1 AND r.rel_type = 'm.thread'
-            GROUP BY p.event_nid
-            HAVING max(r.pos) <= $2 AND ($3::text IS NULL OR bool_or(r.sender = $3) OR bool_or(p.sender = $3))
+            -- Lookups by key, never joins of whole tables.
+            JOIN LATERAL (
+                SELECT 1 FROM events WHERE event_nid = r.child_nid AND redacted_by IS NULL AND flags & $5 < 1 OFFSET 0
+            ) AS e ON true
+            JOIN LATERAL (
+                SELECT event_nid, sender, redacted_by FROM events
+                WHERE event_id = r.parent_id AND room_nid = r.room_nid OFFSET 0
+            ) AS p ON true
+            -- What relates to another event itself is no root. Redacted, it relates to nothing.
+            LEFT JOIN LATERAL (
+                SELECT child_nid FROM event_relations WHERE child_nid = p.event_nid AND p.redacted_by IS NULL OFFSET 0
+            ) AS own ON true
+            WHERE r.room_nid = $1 AND r.rel_type = 'm.thread' AND r.pos <= $7 AND NOT r.sender = ANY ($6)
+                AND own.child_nid IS NULL
+            GROUP BY p.event_nid, p.sender
+            HAVING max(r.pos) <= $2 AND ($3::text IS NULL OR bool_or(r.sender = $3) OR p.sender = $3)
             ORDER BY max(r.pos) DESC LIMIT $4
             "#,
-            room_nid.0,
-            upto.0,
-            participant.map(UserId::as_str),
-            i64::try_from(limit).unwrap_or(i64::MAX),
-            HIDDEN
+            page.room_nid.0,
+            page.upto.0,
+            page.participant.map(UserId::as_str),
+            i64::try_from(page.limit).unwrap_or(i64::MAX),
+            HIDDEN,
+            page.ignored,
+            page.seen_upto.0
         )
         .fetch_all(self.db.pool())
         .await?;
         Ok(rows.into_iter().map(|row| (EventNid(row.event_nid), StreamPos(row.last))).collect())
-    }
-
-    /// What relates to some events: edits by their senders, threads and references. One query.
-    #[tracing::instrument(name = "db.relations.aggregate", skip_all, err)]
-    pub async fn aggregate(
-        &self,
-        room_nid: RoomNid,
-        parents: &[&EventId],
-        reader: &UserId,
-        ignored: &[OwnedUserId],
-    ) -> Result<HashMap<OwnedEventId, Vec<Aggregation>>, StorageError> {
-        let parents: Vec<String> = parents.iter().map(ToString::to_string).collect();
-        let ignored: Vec<String> = ignored.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query!(
-            r#"
-            SELECT r.parent_id, r.rel_type, count(*) AS "count!", bool_or(r.sender = $3) AS "participated!",
-                (array_agg(r.child_nid ORDER BY
-                    CASE WHEN r.rel_type = 'm.replace' THEN e.origin_server_ts ELSE r.pos END DESC, e.event_id DESC
-                ))[1:$5] AS "children!"
-            FROM event_relations r
-            JOIN events e ON e.event_nid = r.child_nid AND e.redacted_by IS NULL AND e.flags & $6 < 1
-            JOIN events p ON p.event_id = r.parent_id AND p.room_nid = r.room_nid
-            WHERE r.room_nid = $1 AND r.parent_id = ANY ($2) AND r.rel_type IN ('m.replace', 'm.thread', 'm.reference')
-                AND NOT r.sender = ANY ($4)
-                AND (r.rel_type <> 'm.replace'
-                    OR r.sender = p.sender AND r.event_type = p.event_type AND p.state_key_nid IS NULL)
-            GROUP BY r.parent_id, r.rel_type
-            "#,
-            room_nid.0,
-            &parents,
-            reader.as_str(),
-            &ignored,
-            AGGREGATED_EVENTS_MAX,
-            HIDDEN
-        )
-        .fetch_all(self.db.pool())
-        .await?;
-        let mut found: HashMap<OwnedEventId, Vec<Aggregation>> = HashMap::new();
-        for row in rows {
-            let parent_id = OwnedEventId::try_from(row.parent_id)
-                .map_err(StorageError::inconsistent("event_relations.parent_id"))?;
-            found.entry(parent_id.clone()).or_default().push(Aggregation {
-                parent_id,
-                rel_type: row.rel_type,
-                count: row.count,
-                children: row.children.into_iter().map(EventNid).collect(),
-                participated: row.participated,
-            });
-        }
-        Ok(found)
     }
 
     /// Whether anything in a room relates to an event, which may be one that is not known.

@@ -2,14 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use myelin_engine::Related;
 use myelin_model::{Event, EventNid, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry, RoomHead, StorageError};
 use ruma::OwnedUserId;
 
 use super::chunk::{RoomPart, Seen};
 use crate::reader::{
-    EventForm, EventWriter, Reader, Receipts, Related, account_data::write_event,
-    new_acquaintances, sharers, write_presence, write_typing,
+    EventForm, EventWriter, Reader, Receipts, account_data::write_event, new_acquaintances,
+    sharers, write_presence, write_typing,
 };
 
 /// Events, separated by commas.
@@ -38,10 +39,16 @@ impl Written {
             .flat_map(|seen| seen.event.replaces.into_iter().chain(seen.event.redacted_by))
             .collect();
         let events = reader.sync.db().events().find_many(&nids).await?;
-        let related = Related::new();
+        let related = Related::default();
         for Seen { event, version, membership } in seen {
-            let writer =
-                EventWriter { reader, form, version: *version, events: &events, related: &related };
+            let writer = EventWriter {
+                reader,
+                form,
+                version: *version,
+                events: &events,
+                related: &related,
+                seen: None,
+            };
             writer.write(event, Some(*membership), self.item());
         }
         Ok(())

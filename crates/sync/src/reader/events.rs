@@ -1,7 +1,11 @@
 //! Events in the form that a client asked for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use myelin_engine::Related;
 use myelin_events::{
     RoomVersion,
     canonical::write_string,
@@ -11,7 +15,7 @@ use myelin_model::{Event, EventNid, Membership};
 use ruma::RoomId;
 use serde_json::{Map, Value};
 
-use super::{Reader, relations::Related};
+use super::Reader;
 
 /// The form of events that a client asked for.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +34,8 @@ pub(crate) struct EventWriter<'a> {
     pub(crate) events: &'a HashMap<EventNid, Arc<Event>>,
     /// The events that relate to those written, where they are told.
     pub(crate) related: &'a Related,
+    /// The events that the user sees, where what relates to others is told.
+    pub(crate) seen: Option<&'a HashSet<EventNid>>,
 }
 
 impl EventWriter<'_> {
@@ -38,22 +44,20 @@ impl EventWriter<'_> {
         let format = self.form.format;
         let redaction = event.redacted_by.and_then(|nid| self.events.get(&nid));
         let redaction = redaction.map(|redaction| {
-            event_json(redaction, self.version, Format::Sync, &Unsigned::default())
+            event_json(redaction, self.version, format, &self.unsigned(redaction))
         });
         let replaced = event.replaces.and_then(|nid| self.events.get(&nid));
         let before = replaced.map(|event| self.reader.older(event, self.version));
         let prev_content = before.as_ref().map(|event| content_for_clients(event, self.version));
         let relations = self.relations(event);
         let unsigned = Unsigned {
-            age: Some(self.reader.now_ms.saturating_sub(event.origin_server_ts)),
-            transaction_id: self.transaction_id(event),
             prev_content: prev_content.as_deref(),
             prev_sender: replaced.map(|event| &*event.sender),
             replaces_state: replaced.map(|event| &*event.event_id),
             redacted_because: redaction.as_deref(),
             membership,
             relations: relations.as_deref(),
-            other: &[],
+            ..self.unsigned(event)
         };
         let fields = self.form.fields;
         if fields.is_empty() {
@@ -63,12 +67,17 @@ impl EventWriter<'_> {
         }
     }
 
-    /// The transaction ID, for the device that sent the event.
-    fn transaction_id<'e>(&self, event: &'e Event) -> Option<&'e str> {
-        let transaction = event.transaction.as_ref()?;
-        let is_sender = event.sender == *self.reader.user_id
-            && self.reader.device_id == Some(&*transaction.device_id);
-        is_sender.then_some(&*transaction.txn_id)
+    /// What `unsigned` says of every event: its age, and the transaction ID for the device that sent it.
+    pub(super) fn unsigned<'e>(&self, event: &'e Event) -> Unsigned<'e> {
+        let transaction = event.transaction.as_ref().filter(|transaction| {
+            event.sender == *self.reader.user_id
+                && self.reader.device_id == Some(&*transaction.device_id)
+        });
+        Unsigned {
+            age: Some(self.reader.now_ms.saturating_sub(event.origin_server_ts)),
+            transaction_id: transaction.map(|transaction| &*transaction.txn_id),
+            ..Unsigned::default()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use myelin_engine::Related;
 use myelin_events::{RoomVersion, filter::EventFilter};
 use myelin_model::{Event, EventNid, RoomNid, StateKeyNid};
 use myelin_storage::{
@@ -13,10 +14,7 @@ use myelin_storage::{
 use ruma::{OwnedUserId, RoomId};
 
 use super::{
-    EventForm, EventWriter, Reader, RoomRead, ends,
-    relations::{self, Related},
-    stripped, summary,
-    timeline::Window,
+    EventForm, EventWriter, Reader, RoomRead, ends, relations, stripped, summary, timeline::Window,
     windows,
 };
 use crate::unread::{self, Unread};
@@ -72,7 +70,8 @@ impl Loaded {
         form: EventForm<'a>,
         version: RoomVersion,
     ) -> EventWriter<'a> {
-        EventWriter { reader, form, version, events: &self.events, related: &self.related }
+        let (events, related) = (&self.events, &self.related);
+        EventWriter { reader, form, version, events, related, seen: None }
     }
 }
 
@@ -111,7 +110,7 @@ pub(crate) async fn load(
     let mut wanted: HashSet<EventNid> = rows.iter().flatten().map(|row| row.event_nid).collect();
     want(reader, wants, rooms, &loaded, &windows, &mut wanted);
     wanted.extend(outside.iter().map(|row| row.event_nid));
-    relations::want(&loaded.related, &mut wanted);
+    wanted.extend(loaded.related.nids());
     unread::want(reader, &unread, &loaded.ends, &mut wanted);
     let wanted: Vec<EventNid> = wanted.into_iter().collect();
     loaded.events = reader.sync.db().events().find_many(&wanted).await?;

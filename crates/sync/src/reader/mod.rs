@@ -40,7 +40,6 @@ pub(crate) use self::{
     own::OwnHistory,
     presence::{new_acquaintances, present_members, write_presence},
     receipts::Receipts,
-    relations::Related,
     room::RoomRead,
     sharers::sharers,
     stripped::write_stripped_state,
@@ -93,13 +92,13 @@ impl<'a> Reader<'a> {
 
     /// An event from before what is told now, as the user sees it. Whether the user was in the room then is known for sure
     /// only since the user's last member event: who was erased is not shown in doubt.
-    fn older<'e>(&self, event: &'e Event, version: RoomVersion) -> MaybePruned<'e> {
+    fn older(&self, event: &Arc<Event>, version: RoomVersion) -> Arc<Event> {
         let row = self.joined_row(event.room_nid);
         let was_joined = row.is_some_and(|row| event.pos.is_some_and(|pos| pos >= row.pos));
         if self.is_pruned(event, was_joined) {
-            MaybePruned::Pruned(Box::new(prune(event, version)))
+            Arc::new(prune(event, version))
         } else {
-            MaybePruned::Whole(event)
+            Arc::clone(event)
         }
     }
 
@@ -129,22 +128,5 @@ impl<'a> Reader<'a> {
     /// Whether clients hear of a room at all, by the server's settings.
     pub(crate) fn tells_of(&self, room_id: &RoomId) -> bool {
         !self.sync.settings().excluded_rooms.contains(room_id)
-    }
-}
-
-/// An event, or what is left of it.
-enum MaybePruned<'e> {
-    Whole(&'e Event),
-    Pruned(Box<Event>),
-}
-
-impl std::ops::Deref for MaybePruned<'_> {
-    type Target = Event;
-
-    fn deref(&self) -> &Event {
-        match self {
-            Self::Whole(event) => event,
-            Self::Pruned(event) => event,
-        }
     }
 }

@@ -5,20 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use myelin_events::{
-    canonical::write_string,
-    client::{Format, Unsigned, write_event},
-};
-use myelin_model::{Event, EventNid, RoomNid};
-use myelin_storage::{RelatedRow, StorageError};
-use ruma::OwnedUserId;
+use myelin_engine::Related;
+use myelin_events::client::{Unsigned, write_event};
+use myelin_model::{Event, EventNid, RoomNid, StreamPos};
+use myelin_storage::StorageError;
 
 use super::{EventWriter, Reader, RoomRead, Wants, timeline::Window};
 
-/// The relations to events, by the event that they lead to.
-pub(crate) type Related = HashMap<EventNid, Vec<RelatedRow>>;
-
-/// Find what relates to the events of timelines with a gap. It takes at most one query, and none without such
+/// Find what relates to the events of timelines with a gap. It takes at most two queries, and none without such
 /// timelines.
 pub(super) async fn load(
     reader: &Reader<'_>,
@@ -26,31 +20,19 @@ pub(super) async fn load(
     rooms: &[&RoomRead],
     windows: &HashMap<RoomNid, Window>,
 ) -> Result<Related, StorageError> {
-    let mut parents: Vec<EventNid> = Vec::new();
-    for room in rooms.iter().filter(|room| wants.relations && room.is_joined()) {
+    if !wants.relations {
+        return Ok(Related::default());
+    }
+    let mut parents: Vec<(EventNid, StreamPos)> = Vec::new();
+    for room in rooms {
         let Some(window) = windows.get(&room.room_nid) else { continue };
         if room.newly_joined || window.is_longer_than(room.timeline_limit) {
-            parents.extend(window.messages());
+            parents.extend(window.messages().map(|nid| (nid, room.end)));
         }
     }
-    let mut related = Related::new();
-    if parents.is_empty() {
-        return Ok(related);
-    }
-    let ignored: Vec<OwnedUserId> = reader.personal.ignored.iter().cloned().collect();
-    let db = reader.sync.db();
-    for row in db.relations().list_related(&parents, reader.user_id, &ignored).await? {
-        related.entry(row.parent_nid).or_default().push(row);
-    }
-    Ok(related)
-}
-
-/// Collect the events to be loaded.
-pub(super) fn want(related: &Related, wanted: &mut HashSet<EventNid>) {
-    for row in related.values().flatten() {
-        let count = if &*row.rel_type == "m.reference" { row.children.len() } else { 1 };
-        wanted.extend(row.children.iter().take(count));
-    }
+    // What of it is seen shows when the timelines are there.
+    let (user_id, ignored) = (reader.user_id, &reader.personal.ignored);
+    Related::find(reader.sync.db(), &parents, user_id, ignored, |_| true).await
 }
 
 /// The events that the filter's `related_by_*` lets pass; `None` if it lets all pass. It takes at most one query.
@@ -72,59 +54,15 @@ pub(super) async fn passing(
 impl EventWriter<'_> {
     /// `m.relations` of an event, as JSON. `None` if there is nothing.
     pub(super) fn relations(&self, event: &Event) -> Option<String> {
-        let rows = self.related.get(&event.nid).filter(|_| event.redacted_by.is_none())?;
-        let mut out = String::from("{");
-        for row in rows {
-            let start = out.len();
-            if start > 1 {
-                out.push(',');
-            }
-            write_string(&mut out, &row.rel_type);
-            out.push(':');
-            if !self.write_relation(event, row, &mut out) {
-                out.truncate(start);
-            }
-        }
-        out.push('}');
-        (out.len() > 2).then_some(out)
-    }
-
-    /// Write what relates to an event in one way. `false` if there is nothing to be told of it.
-    fn write_relation(&self, event: &Event, row: &RelatedRow, out: &mut String) -> bool {
-        let newest = row.children.first().and_then(|nid| self.events.get(nid));
-        let newest = newest.filter(|event| event.redacted_by.is_none());
-        match (&*row.rel_type, newest) {
-            ("m.reference", _) => self.write_references(row, out),
-            ("m.thread", Some(latest)) => {
-                out.push_str("{\"latest_event\":");
-                self.write_child(latest, out);
-                let participated = row.participated || event.sender == *self.reader.user_id;
-                out.push_str(&format!(
-                    ",\"count\":{},\"current_user_participated\":{participated}}}",
-                    row.count
-                ));
-            }
-            ("m.replace", Some(edit)) => self.write_child(edit, out),
-            _ => return false,
-        }
-        true
-    }
-
-    fn write_child(&self, event: &Event, out: &mut String) {
-        let age = Some(self.reader.now_ms.saturating_sub(event.origin_server_ts));
-        let event = self.reader.older(event, self.version);
-        let unsigned = Unsigned { age, ..Unsigned::default() };
-        write_event(out, &event, self.version, Format::Sync, &unsigned);
-    }
-
-    fn write_references(&self, row: &RelatedRow, out: &mut String) {
-        out.push_str("{\"chunk\":[");
-        let events = row.children.iter().rev().filter_map(|nid| self.events.get(nid));
-        for (at, event) in events.enumerate() {
-            out.push_str(if at > 0 { ",{\"event_id\":" } else { "{\"event_id\":" });
-            write_string(out, event.event_id.as_str());
-            out.push('}');
-        }
-        out.push_str("]}");
+        let seen = self.seen?;
+        let see = |nid: EventNid| {
+            let event = self.events.get(&nid).filter(|_| seen.contains(&nid))?;
+            Some(self.reader.older(event, self.version))
+        };
+        let related = self.related.aggregations(event.nid, &see);
+        related.to_json(&|out, event, relations| {
+            let unsigned = Unsigned { relations, ..self.unsigned(event) };
+            write_event(out, event, self.version, self.form.format, &unsigned);
+        })
     }
 }

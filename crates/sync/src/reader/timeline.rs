@@ -116,6 +116,8 @@ pub(crate) struct Timeline {
     pub(crate) limited: bool,
     /// The events up to this position stand before the timeline.
     pub(crate) before: StreamPos,
+    /// The events of the window that the user sees, where what relates to others is told.
+    pub(crate) seen: HashSet<EventNid>,
 }
 
 /// Cut a timeline from a window.
@@ -161,7 +163,13 @@ pub(crate) fn cut(
         Some(pos) => StreamPos(pos.0 - 1),
         None => room.end,
     };
-    Timeline { events, start, limited, before }
+    let visible = window.events.iter().zip(&seen).filter(|(_, seen)| seen.visible);
+    let seen = if loaded.related.is_empty() {
+        HashSet::new()
+    } else {
+        visible.map(|(event, _)| event.nid).collect()
+    };
+    Timeline { events, start, limited, before, seen }
 }
 
 /// The user's view of one event.

@@ -117,7 +117,10 @@ fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut Strin
     if says_nothing {
         return false;
     }
-    let writer = loaded.writer(&pass.reader, form(pass), version);
+    let writer = EventWriter {
+        seen: Some(&timeline.seen).filter(|_| timeline.limited),
+        ..loaded.writer(&pass.reader, form(pass), version)
+    };
     out.push_str("{\"timeline\":{\"events\":[");
     write_timeline(&writer, &timeline, out);
     out.push_str(&format!(
