@@ -150,7 +150,13 @@ mod tests {
         room.text(&alice, "from alice").await;
         room.text(&bob, "from bob").await;
         let picture = json!({"msgtype": "m.image", "body": "picture", "url": "mxc://h/p"});
+        let gone = room.send(&bob, "m.room.message", picture.clone()).await;
+        let path = room.path(&format!("redact/{}/gone", encode(&gone)));
+        server.put(&path, Some(&bob), json!({})).await.ok();
         room.send(&bob, "m.room.message", picture).await;
+        let filter = encode(r#"{"contains_url":true}"#);
+        let page = room.get(&format!("messages?filter={filter}"), &alice).await.ok();
+        assert_eq!(page["chunk"].as_array().unwrap().len(), 1, "redaction leaves no URL");
         for (filter, expect) in [
             (json!({"senders": [bob.user_id]}), vec!["from bob", "picture"]),
             (json!({"not_senders": [bob.user_id]}), vec!["from alice"]),
