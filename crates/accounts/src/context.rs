@@ -50,8 +50,8 @@ impl Accounts {
         }
     }
 
-    /// Storage.
-    pub fn db(&self) -> &Db {
+    /// Storage. Whoever is not of this crate reads and writes accounts by its use cases.
+    pub(crate) fn db(&self) -> &Db {
         &self.inner.db
     }
 

@@ -1,7 +1,7 @@
-//! A user's devices: naming and deleting them.
+//! A user's devices: listing, naming and deleting them.
 
 use myelin_model::limits;
-use myelin_storage::StorageError;
+use myelin_storage::{StorageError, accounts::Device};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use crate::{Accounts, user_data};
@@ -20,6 +20,20 @@ pub enum SetNameError {
     TooLong,
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// The devices of a user, the oldest first.
+pub async fn list(accounts: &Accounts, user_id: &UserId) -> Result<Vec<Device>, StorageError> {
+    accounts.db().devices().list(user_id).await
+}
+
+/// Find a device of a user.
+pub async fn find(
+    accounts: &Accounts,
+    user_id: &UserId,
+    device_id: &DeviceId,
+) -> Result<Option<Device>, StorageError> {
+    accounts.db().devices().find(user_id, device_id).await
 }
 
 /// Name a device. Without a name nothing changes.

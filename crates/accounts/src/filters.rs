@@ -45,6 +45,15 @@ pub async fn add(
     Ok(filter_id)
 }
 
+/// Find a filter by its number, as JSON.
+pub async fn find(
+    accounts: &Accounts,
+    user_id: &UserId,
+    filter_id: i64,
+) -> Result<Option<String>, StorageError> {
+    accounts.db().filters().find(user_id, filter_id).await
+}
+
 /// Whether it is a filter. Keys that we do not know are no fault.
 pub fn check(filter: &Map<String, Value>) -> Result<(), String> {
     check_texts(filter, "event_fields", |_| true)?;

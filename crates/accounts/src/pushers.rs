@@ -2,7 +2,8 @@
 
 use myelin_model::Actor;
 use myelin_storage::{StorageError, accounts::Pusher};
-use serde_json::{Map, Value};
+use ruma::UserId;
+use serde_json::{Map, Value, value::RawValue};
 use url::Url;
 
 use crate::Accounts;
@@ -37,6 +38,14 @@ pub enum SetPusherError {
     TooMany,
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// The pushers of a user, as clients set them.
+pub async fn list(
+    accounts: &Accounts,
+    user_id: &UserId,
+) -> Result<Vec<Box<RawValue>>, StorageError> {
+    accounts.db().pushers().list(user_id).await
 }
 
 /// Set a pusher, or delete it if its `kind` is null.

@@ -42,6 +42,16 @@ pub enum UserDataError {
     Storage(#[from] StorageError),
 }
 
+/// Find an entry: one for all rooms, or one for a room.
+pub async fn find(
+    accounts: &Accounts,
+    user_id: &UserId,
+    room_nid: Option<RoomNid>,
+    data_type: &str,
+) -> Result<Option<Arc<RawValue>>, StorageError> {
+    accounts.db().account_data().find(user_id, room_nid, data_type).await
+}
+
 /// Set an entry, as a client asks for it. `content` is a JSON object; where clients may delete entries, an empty one deletes.
 pub async fn set(
     accounts: &Accounts,

@@ -1,6 +1,5 @@
 //! Synapse's admin API: one file per endpoint, no rules, no SQL.
 
-mod nonces;
 mod register;
 mod state;
 

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::StatusCode;
 use myelin_accounts::{
-    Accounts,
+    Accounts, nonces,
     password::{self, PASSWORD_LENGTH_CHARS_MAX},
     registration::{self, NewAccount, UsernameError, UsernameRules},
     session::{self, NewSession},
@@ -19,8 +19,6 @@ use serde_json::{Map, Value, json};
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
 
-use crate::nonces;
-
 type Answer = Result<Json<Value>, ApiError>;
 
 /// The kinds of user that are no people.
@@ -29,8 +27,7 @@ const USER_TYPES: [&str; 2] = ["support", "bot"];
 #[tracing::instrument(name = "admin.register.get_nonce", skip_all)]
 pub(crate) async fn get_nonce(State(accounts): State<Accounts>) -> Json<Value> {
     // Without a secret registration fails later, as it does in Synapse.
-    let secret = accounts.settings().registration_shared_secret.as_deref().unwrap_or_default();
-    Json(json!({ "nonce": nonces::make(secret, accounts.now_ms()) }))
+    Json(json!({ "nonce": nonces::give_out(&accounts) }))
 }
 
 #[tracing::instrument(name = "admin.register.register", skip_all)]
@@ -101,17 +98,7 @@ async fn check<'a>(
         Some(nonce) => nonce.as_str().unwrap_or_default(),
     };
     // Used up even if the rest is wrong.
-    let now_ms = accounts.now_ms();
-    let is_good = match nonces::find_expiry(secret, nonce, now_ms) {
-        Some(expires_ms) => {
-            let mut tx = accounts.db().begin().await?;
-            let is_new = tx.used_nonces().add(nonce, expires_ms, now_ms).await?;
-            tx.commit().await?;
-            is_new
-        }
-        None => false,
-    };
-    if !is_good {
+    if !nonces::use_up(accounts, nonce).await? {
         return Err(ApiError::unknown("unrecognised nonce"));
     }
     let username = read_text(body, "username", "Invalid username")?;

@@ -6,14 +6,12 @@ use axum::extract::FromRef;
 use myelin_accounts::Accounts;
 use myelin_http::RateLimits;
 use myelin_rooms::Rooms;
-use myelin_storage::Db;
 use myelin_sync::Sync;
 use serde_json::{Value, json};
 
 /// The state of the client-server API. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ClientApi {
-    pub db: Db,
     pub accounts: Accounts,
     pub rooms: Rooms,
     pub sync: Sync,
@@ -33,7 +31,6 @@ macro_rules! parts {
 }
 
 parts! {
-    db: Db,
     accounts: Accounts,
     rooms: Rooms,
     sync: Sync,

@@ -40,7 +40,6 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
 
 fn state_with(parts: &TestParts, settings: TestSettings) -> ClientApi {
     ClientApi {
-        db: parts.db.clone(),
         accounts: parts.accounts.clone(),
         rooms: Rooms::new(
             Engine::new(

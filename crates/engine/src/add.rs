@@ -38,7 +38,7 @@ impl Draft {
         }
 
         let pdu = self.build(&intent, &auth_events)?;
-        if self.head.version == 0 {
+        if self.head.newest.is_none() {
             self.head.room_id = pdu.room_id.clone();
         }
         self.check_auth(&pdu)?;
@@ -46,9 +46,8 @@ impl Draft {
         let annotation = self.check_circumstances(&pdu).await?;
         let redacted = self.check_redaction(&pdu).await?;
         let added = self.take(pdu, intent, &auth_events, redacted.as_deref()).await?;
-        if let Some(annotation) = annotation {
-            self.annotations
-                .push(QueuedAnnotation { nid: EventNid(self.head.version), annotation });
+        if let (Some(nid), Some(annotation)) = (self.head.newest, annotation) {
+            self.annotations.push(QueuedAnnotation { nid, annotation });
         }
         Ok(added)
     }
@@ -182,7 +181,7 @@ impl Draft {
         let linear = self.head.extremities.is_empty();
         self.head.extremities.push(Extremity { nid, event_id: pdu.event_id.clone() });
         self.head.depth = pdu.depth;
-        self.head.version = nid.0;
+        self.head.newest = Some(nid);
         linear
     }
 

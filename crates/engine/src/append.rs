@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use myelin_model::RoomNid;
+use myelin_model::{EventNid, RoomNid};
 use myelin_storage::{Append, AppendError, Appended, StorageError};
 use ruma::OwnedEventId;
 use tokio::sync::OwnedMutexGuard;
@@ -21,7 +21,7 @@ pub enum Refused {
 impl Draft {
     /// Append the events; returns when they are flushed and applied on this node. A draft without events must not be appended.
     pub async fn append(mut self) -> Result<Appended, Refused> {
-        let versions: Vec<i64> = self.events.iter().map(|event| event.nid.0).collect();
+        let event_nids: Vec<EventNid> = self.events.iter().map(|event| event.nid).collect();
         let last_id = self.events.last().map(|event| event.event_id.clone());
         // Taken out while the queue may keep us waiting: should the caller go away, the next draft begins from the stored head.
         let mut tip = self.tip.take();
@@ -54,7 +54,7 @@ impl Draft {
             tip.known.merge(std::mem::take(&mut self.set));
             tip.redactions.append(&mut self.redactions);
             tip.annotations.append(&mut self.annotations);
-            tip.advance(self.head, versions.into_iter());
+            tip.advance(self.head, event_nids);
         }
         let size_bytes = tip.as_ref().map(Tip::size_bytes);
         *self.tip = tip;

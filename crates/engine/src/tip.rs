@@ -40,8 +40,8 @@ pub(crate) struct QueuedAnnotation {
 pub(crate) struct Tip {
     /// The head after all that was queued.
     pub(crate) head: RoomHead,
-    /// The versions from the last one seen stored up to the head's: but for the first, the numbers of the events that are queued.
-    lineage: VecDeque<i64>,
+    /// The newest events of the heads from the last one seen stored up to this one: but for the first, the events that are queued.
+    lineage: VecDeque<Option<EventNid>>,
     /// The parts of the head's state that were looked up.
     pub(crate) known: Known,
     /// The parsed create event.
@@ -63,7 +63,7 @@ pub(crate) struct Tip {
 impl Tip {
     pub(crate) fn new(head: RoomHead, redactions_seen: u64, generation: u64) -> Self {
         Self {
-            lineage: VecDeque::from([head.version]),
+            lineage: VecDeque::from([head.newest]),
             head,
             known: Known::default(),
             create: None,
@@ -90,7 +90,7 @@ impl Tip {
         redactions_seen: u64,
         generation: impl FnOnce() -> u64,
     ) {
-        match self.lineage.iter().position(|version| *version == stored.version) {
+        match self.lineage.iter().position(|newest| *newest == stored.newest) {
             Some(at) => {
                 drop(self.lineage.drain(..at));
                 // What was appended beside events of another node stands otherwise than it was built.
@@ -99,7 +99,7 @@ impl Tip {
                 }
             }
             None => {
-                self.lineage = VecDeque::from([stored.version]);
+                self.lineage = VecDeque::from([stored.newest]);
                 self.known.retain_state(&stored.state);
                 // What this node has queued may be refused, and its redactions with it.
                 if !self.redactions.is_empty() {
@@ -111,8 +111,8 @@ impl Tip {
             }
         }
         let queued = self.lineage.iter().skip(1);
-        self.redactions.retain(|one| queued.clone().any(|version| *version == one.redaction.0));
-        self.annotations.retain(|one| queued.clone().any(|version| *version == one.nid.0));
+        self.redactions.retain(|one| queued.clone().any(|nid| *nid == Some(one.redaction)));
+        self.annotations.retain(|one| queued.clone().any(|nid| *nid == Some(one.nid)));
         if self.known.len() > KNOWN_KEYS_MAX || redactions_seen != self.redactions_seen {
             self.forget_stored();
             self.redactions_seen = redactions_seen;
@@ -126,7 +126,7 @@ impl Tip {
     /// Forget what can be read again from the database. Events that are queued cannot.
     fn forget_stored(&mut self) {
         let queued = self.lineage.iter().skip(1);
-        self.known.retain_events(|nid| queued.clone().any(|version| *version == nid.0));
+        self.known.retain_events(|nid| queued.clone().any(|queued| *queued == Some(nid)));
         self.create = None;
         self.levels = None;
     }
@@ -136,9 +136,9 @@ impl Tip {
         self.redactions.iter().any(|one| one.redacted == nid)
     }
 
-    /// Events were queued: the versions that the stored head will go through.
-    pub(crate) fn advance(&mut self, head: RoomHead, versions: impl Iterator<Item = i64>) {
-        self.lineage.extend(versions);
+    /// Events were queued, in this order: each will be the newest of the stored head for a time.
+    pub(crate) fn advance(&mut self, head: RoomHead, queued: Vec<EventNid>) {
+        self.lineage.extend(queued.into_iter().map(Some));
         self.head = head;
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use myelin_engine::Engine;
 use myelin_events::RoomVersion;
-use myelin_storage::Db;
-use ruma::{ServerName, UserId};
+use myelin_model::RoomNid;
+use myelin_storage::{Db, StorageError};
+use ruma::{RoomId, ServerName, UserId};
 use serde_json::{Map, Value};
 
 use crate::{membership::AutoJoin, rules::NamingRules};
@@ -90,14 +91,19 @@ impl Rooms {
         Self { inner: Arc::new(Inner { engine, settings }) }
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
+    /// The engine. Whoever is not of this crate reads and writes rooms by its use cases.
+    pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
     }
 
     /// The database.
-    pub fn db(&self) -> &Db {
+    pub(crate) fn db(&self) -> &Db {
         self.engine().db()
+    }
+
+    /// The number of a room. `None` if this server does not know it.
+    pub async fn find_nid(&self, room_id: &RoomId) -> Result<Option<RoomNid>, StorageError> {
+        Ok(self.db().heads().find(room_id).await?.map(|head| head.room_nid))
     }
 
     /// This server.

@@ -31,8 +31,8 @@ use crate::{
     view::{Personal, Sample, View, ViewSettings},
 };
 
-/// The number of users with a change of presence that may wait for their rooms to be read.
-const STRANGERS_MAX: usize = 1_024;
+/// The number of users who may wait for their rooms to be read: something changed of them, and they do not sync on this node.
+const COLD_USERS_MAX: usize = 1_024;
 
 /// The number of times that a user's rooms are read when the log runs ahead of the database.
 const LOAD_ATTEMPTS_MAX: usize = 5;
@@ -126,8 +126,8 @@ impl Sync {
         settings: SyncSettings,
         stop: CancellationToken,
     ) -> Self {
-        let (strangers, unknown) = mpsc::channel(STRANGERS_MAX);
-        let view = Arc::new(View::new(db.log().applied(), &settings.view, strangers));
+        let (cold_users, cold_users_to_read) = mpsc::channel(COLD_USERS_MAX);
+        let view = Arc::new(View::new(db.log().applied(), &settings.view, cold_users));
         db.log().subscribe(Arc::clone(&view) as Arc<dyn LogSubscriber>);
         db.ephemeral().subscribe(Arc::clone(&view) as Arc<dyn EphemeralSubscriber>);
         // What was applied between the look at the log and the subscription is not in the view.
@@ -148,7 +148,7 @@ impl Sync {
             stop,
         };
         let inner = Arc::new(inner);
-        tokio::spawn(meet_strangers(Arc::downgrade(&inner), unknown));
+        tokio::spawn(wake_sharers_of(Arc::downgrade(&inner), cold_users_to_read));
         Self { inner }
     }
 
@@ -323,9 +323,9 @@ async fn known_keys(db: &Db) -> Result<KnownKeys, StorageError> {
     })
 }
 
-/// Read the rooms of users whose presence changed and who do not sync on this node, to wake who shares a room with them.
-async fn meet_strangers(sync: Weak<Inner>, mut strangers: mpsc::Receiver<OwnedUserId>) {
-    while let Some(user_id) = strangers.recv().await {
+/// Read the rooms of users of whom something changed and who do not sync on this node, to wake who shares a room with them.
+async fn wake_sharers_of(sync: Weak<Inner>, mut cold_users: mpsc::Receiver<OwnedUserId>) {
+    while let Some(user_id) = cold_users.recv().await {
         let Some(inner) = sync.upgrade() else { return };
         let sync = Sync { inner };
         match sync.warm(&user_id).await {

@@ -2,7 +2,7 @@
 //! registration").
 
 use axum::{Json, extract::State};
-use myelin_accounts::Accounts;
+use myelin_accounts::{Accounts, registration_tokens};
 use myelin_http::{ApiError, RateLimits, Raw};
 use ruma::api::auth_scheme::NoAccessToken;
 use serde::Deserialize;
@@ -26,6 +26,6 @@ pub(crate) async fn handler(
         return Err(ApiError::forbidden("Registration has been disabled"));
     }
     let token = raw.query::<Query>()?.token;
-    let valid = accounts.db().registration_tokens().is_valid(&token, accounts.now_ms()).await?;
+    let valid = registration_tokens::is_valid(&accounts, &token).await?;
     Ok(Json(json!({ "valid": valid })))
 }

@@ -4,7 +4,7 @@ use myelin_http::{ApiError, RateLimits};
 use myelin_model::Actor;
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, update},
+    membership::{Action, MembershipUpdate, is_joined, update},
 };
 use ruma::OwnedEventId;
 
@@ -19,8 +19,7 @@ pub(crate) async fn change(
 ) -> Result<OwnedEventId, ApiError> {
     let room = new.room_id;
     // Who is in the room changes a profile.
-    let is_join =
-        new.action == Action::Join && !rooms.engine().is_joined_to(room, new.target).await?;
+    let is_join = new.action == Action::Join && !is_joined(rooms, room, new.target).await?;
     match new.action {
         Action::Join if is_join => {
             limits.joins_local.check_caller(actor)?;

@@ -2,8 +2,7 @@
 
 use axum::extract::State;
 use myelin_http::{ApiError, Ruma, RumaResponse};
-use myelin_model::Membership;
-use myelin_rooms::Rooms;
+use myelin_rooms::{Rooms, membership};
 use ruma::api::client::membership::joined_rooms::v3::{Request, Response};
 
 #[tracing::instrument(name = "client.membership.joined_rooms", skip_all, fields(user.id = %req.requester.user_id))]
@@ -11,7 +10,6 @@ pub(crate) async fn handler(
     State(rooms): State<Rooms>,
     req: Ruma<Request>,
 ) -> Result<RumaResponse<Response>, ApiError> {
-    let rooms =
-        rooms.db().memberships().list_room_ids(&req.requester.user_id, &[Membership::Join]).await?;
+    let rooms = membership::list_joined(&rooms, &req.requester.user_id).await?;
     Ok(RumaResponse(Response::new(rooms)))
 }

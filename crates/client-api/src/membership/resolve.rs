@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 use myelin_http::ApiError;
-use myelin_rooms::Rooms;
+use myelin_rooms::{
+    Rooms,
+    alias::find::{self, FindAliasError},
+};
 use ruma::{OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, api::error::ErrorKind};
 
 pub(super) async fn resolve(rooms: &Rooms, text: &str) -> Result<OwnedRoomId, ApiError> {
@@ -15,8 +18,8 @@ pub(super) async fn resolve(rooms: &Rooms, text: &str) -> Result<OwnedRoomId, Ap
         return Ok(room_id.to_owned());
     }
     let alias = <&RoomAliasId>::try_from(id).map_err(|_| illegal())?;
-    match rooms.db().aliases().find(alias).await? {
-        Some(found) => Ok(found.room_id),
-        None => Err(ApiError::not_found(format!("Room alias {alias} not found"))),
-    }
+    find::find(rooms, alias).await.map_err(|error| match error {
+        FindAliasError::NotFound(_) => ApiError::not_found(error.to_string()),
+        FindAliasError::Storage(error) => error.into(),
+    })
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use myelin_accounts::{
     Accounts,
-    uia::{self, UiaError, UiaProgress, UiaRequest},
+    uia::{self, CallerRequest, UiaError, UiaProgress},
 };
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_model::TokenHash;
@@ -37,17 +37,13 @@ pub(crate) async fn require_auth(
     mut params: Map<String, Value>,
     demand: &Demand<'_>,
 ) -> Result<Proved, ApiError> {
-    let caller = &raw.requester;
+    let user_id = &*raw.requester.user_id;
     let auth = take_auth(&mut params)?;
-    let timeout_ms = accounts.settings().ui_auth_session_timeout_ms;
-    if demand.may_skip && timeout_ms > 0 {
-        let validated = accounts.db().tokens().find_validated(demand.token).await?;
-        if validated.is_some_and(|ts| accounts.now_ms().saturating_sub(ts) < timeout_ms) {
-            return Ok(Proved { params, password_hash: None });
-        }
+    if demand.may_skip && uia::is_proved_lately(accounts, demand.token).await? {
+        return Ok(Proved { params, password_hash: None });
     }
     let attempts = &rate_limits.login_failed_attempts;
-    let account = caller.user_id.as_str().to_lowercase();
+    let account = user_id.as_str().to_lowercase();
     let is_attempt = auth.is_some();
     if is_attempt {
         // Counted as a failure until it is known to be none.
@@ -55,23 +51,15 @@ pub(crate) async fn require_auth(
     } else {
         attempts.would_allow(&account)?;
     }
-    let has_password = accounts.settings().password_reauth_enabled
-        && accounts
-            .db()
-            .users()
-            .find(&caller.user_id)
-            .await?
-            .is_some_and(|user| user.password_hash.is_some());
-    let flows = if has_password { vec![vec![uia::PASSWORD]] } else { vec![] };
-    let request = UiaRequest {
-        operation: &operation(raw, caller.user_id.as_str()),
-        flows: &flows,
+    let request = CallerRequest {
+        user_id,
+        token: demand.token,
+        operation: &operation(raw, user_id.as_str()),
         params,
         kept: demand.kept,
         auth,
-        user_id: Some(&caller.user_id),
     };
-    let progress = uia::authenticate(accounts, request).await;
+    let progress = uia::authenticate_caller(accounts, request).await;
     let has_failed = match &progress {
         Ok(UiaProgress::Incomplete { has_failed, .. }) => *has_failed,
         Ok(UiaProgress::Complete { .. }) | Err(_) => false,
@@ -81,11 +69,6 @@ pub(crate) async fn require_auth(
     }
     match progress.map_err(to_api_error)? {
         UiaProgress::Complete { params, stages, .. } => {
-            if timeout_ms > 0 {
-                let mut tx = accounts.db().begin().await?;
-                tx.tokens().set_validated(demand.token, accounts.now_ms()).await?;
-                tx.commit().await?;
-            }
             let hash = stages.get(uia::PASSWORD_HASH).and_then(Value::as_str);
             Ok(Proved { params, password_hash: hash.map(ToOwned::to_owned) })
         }

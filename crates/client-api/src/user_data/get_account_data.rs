@@ -2,7 +2,7 @@
 //! /_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}` (client-server API, "Client Config").
 
 use axum::{Json, extract::State};
-use myelin_accounts::{Accounts, push_rules};
+use myelin_accounts::{Accounts, push_rules, user_data};
 use myelin_http::{ApiError, Raw};
 use myelin_model::RoomNid;
 use myelin_rooms::Rooms;
@@ -33,10 +33,7 @@ pub(crate) async fn room(
 }
 
 async fn get(accounts: &Accounts, raw: &Raw, room_nid: Option<RoomNid>, data_type: &str) -> Answer {
-    let content = accounts
-        .db()
-        .account_data()
-        .find(&raw.requester.user_id, room_nid, data_type)
+    let content = user_data::find(accounts, &raw.requester.user_id, room_nid, data_type)
         .await?
         .ok_or_else(|| ApiError::not_found("Account data not found"))?;
     let content = serde_json::from_str(content.get()).map_err(ApiError::internal)?;

@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v3/user/{userId}/filter/{filterId}` (client-server API, "Filtering").
 
 use axum::{Json, extract::State};
-use myelin_accounts::Accounts;
+use myelin_accounts::{Accounts, filters};
 use myelin_http::{ApiError, Raw};
 
 use crate::Answer;
@@ -11,10 +11,7 @@ pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answe
     super::check_caller(&raw, "Cannot get filters for other users")?;
     let filter_id: i64 =
         raw.path_arg(1)?.parse().map_err(|_| ApiError::invalid_param("Invalid filter_id"))?;
-    let content = accounts
-        .db()
-        .filters()
-        .find(&raw.requester.user_id, filter_id)
+    let content = filters::find(&accounts, &raw.requester.user_id, filter_id)
         .await?
         .ok_or_else(|| ApiError::not_found("No such filter"))?;
     Ok(Json(serde_json::from_str(&content).map_err(ApiError::internal)?))

@@ -62,6 +62,5 @@ fn check_caller(raw: &Raw, message: &str) -> Result<(), ApiError> {
 async fn room_nid(rooms: &Rooms, raw: &Raw) -> Result<RoomNid, ApiError> {
     let room_id = <&RoomId>::try_from(raw.path_arg(1)?)
         .map_err(|_| ApiError::invalid_param("Invalid room ID"))?;
-    let head = rooms.db().heads().find(room_id).await?;
-    Ok(head.ok_or_else(|| ApiError::not_found("Unknown room"))?.room_nid)
+    rooms.find_nid(room_id).await?.ok_or_else(|| ApiError::not_found("Unknown room"))
 }

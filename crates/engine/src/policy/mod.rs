@@ -15,7 +15,7 @@ use crate::{Draft, EventError, Intent};
 impl Draft {
     /// What can be told before the event is built.
     pub(crate) fn check_intent(&self, intent: &Intent<'_>) -> Result<(), EventError> {
-        if intent.event_type == "m.room.create" && self.head.version != 0 {
+        if intent.event_type == "m.room.create" && self.head.newest.is_some() {
             return Err(EventError::CreatedAlready);
         }
         if let Some(redacts) = intent.redacts

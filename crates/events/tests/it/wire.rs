@@ -130,7 +130,16 @@ fn who_must_have_signed() {
     }
 }
 
-/// Change one thing of a good event; the version must then refuse it, or not.
+/// Put a value in a good event; the version must then refuse the event, or not.
+fn check_with(version: RoomVersion, path: &str, value: Value, is_refused: bool) {
+    let (parent, key) = path.rsplit_once('/').unwrap();
+    check_form(
+        version,
+        |event| event.pointer_mut(parent).unwrap()[key] = value.clone(),
+        is_refused,
+    );
+}
+
 fn check_form(version: RoomVersion, change: impl Fn(&mut Value), is_refused: bool) {
     let mut event = message(version, &SigningKey::from_seed(&[1; 32], "k"));
     change(&mut event);
@@ -139,82 +148,89 @@ fn check_form(version: RoomVersion, change: impl Fn(&mut Value), is_refused: boo
 }
 
 #[test]
-fn malformed_events_are_refused() {
-    let set = |path: &'static str, value: Value| {
-        move |event: &mut Value| {
-            let (parent, key) = path.rsplit_once('/').unwrap();
-            event.pointer_mut(parent).unwrap()[key] = value.clone();
+fn events_that_lack_something_are_refused() {
+    let keys = [
+        "type",
+        "sender",
+        "room_id",
+        "content",
+        "depth",
+        "origin_server_ts",
+        "prev_events",
+        "auth_events",
+        "hashes",
+        "signatures",
+    ];
+    for version in RoomVersion::ALL {
+        check_form(version, |_| (), false);
+        for key in keys {
+            check_form(version, |event| drop(event.as_object_mut().unwrap().remove(key)), true);
+            check_with(version, &format!("/{key}"), Value::Null, true);
+            check_with(version, &format!("/{key}"), json!(true), true);
         }
-    };
-    let remove = |key: &'static str| {
-        move |event: &mut Value| drop(event.as_object_mut().unwrap().remove(key))
-    };
+    }
+}
+
+#[test]
+fn malformed_fields_are_refused() {
+    for version in RoomVersion::ALL {
+        let strict = version.is_json_strict();
+        for (path, value, is_refused) in [
+            ("/state_key", json!(""), false),
+            ("/state_key", json!(null), true),
+            ("/state_key", json!(1), true),
+            ("/state_key", json!("x".repeat(255)), false),
+            ("/state_key", json!("x".repeat(256)), true),
+            ("/type", json!("x".repeat(256)), true),
+            ("/sender", json!("u:h"), true),
+            ("/sender", json!(format!("@{}:h", "x".repeat(253))), true),
+            ("/room_id", json!("r:h"), true),
+            ("/content", json!([]), true),
+            ("/content/body", json!("x".repeat(64_000)), false),
+            ("/content/body", json!("x".repeat(65_536)), true),
+            ("/hashes", json!({}), true),
+            ("/hashes", json!({"sha256": 1}), true),
+            ("/signatures", json!({"h": 1}), true),
+            ("/depth", json!(-1), true),
+            ("/depth", json!(9_007_199_254_740_991_i64), false),
+            ("/unsigned", json!({"age": 1, "x": "y".repeat(70_000)}), false),
+            ("/event_id", json!("$x"), version.has_chosen_event_ids()),
+            ("/content/n", json!(1.5), strict),
+            ("/content/n", json!(9_007_199_254_740_992_i64), strict),
+        ] {
+            check_with(version, path, value, is_refused);
+        }
+    }
+}
+
+#[test]
+fn references_have_the_form_of_the_version_and_are_not_too_many() {
     let many = |count: usize| {
         Value::from((0..count).map(|number| format!("${number}")).collect::<Vec<_>>())
     };
     for version in RoomVersion::ALL {
-        for key in [
-            "type",
-            "sender",
-            "room_id",
-            "content",
-            "depth",
-            "origin_server_ts",
-            "prev_events",
-            "auth_events",
-            "hashes",
-            "signatures",
-        ] {
-            check_form(version, remove(key), true);
-            check_form(version, set(format!("/{key}").leak(), Value::Null), true);
-            check_form(version, set(format!("/{key}").leak(), json!(true)), true);
-        }
-        check_form(version, |_| (), false);
-        check_form(version, set("/state_key", json!("")), false);
-        check_form(version, set("/state_key", json!(null)), true);
-        check_form(version, set("/state_key", json!(1)), true);
-        check_form(version, set("/state_key", json!("x".repeat(255))), false);
-        check_form(version, set("/state_key", json!("x".repeat(256))), true);
-        check_form(version, set("/type", json!("x".repeat(256))), true);
-        check_form(version, set("/sender", json!("u:h")), true);
-        check_form(version, set("/sender", json!(format!("@{}:h", "x".repeat(253)))), true);
-        check_form(version, set("/room_id", json!("r:h")), true);
-        check_form(version, set("/content", json!([])), true);
-        check_form(version, set("/content/body", json!("x".repeat(64_000))), false);
-        check_form(version, set("/content/body", json!("x".repeat(65_536))), true);
-        check_form(version, set("/hashes", json!({})), true);
-        check_form(version, set("/hashes", json!({"sha256": 1})), true);
-        check_form(version, set("/signatures", json!({"h": 1})), true);
-        check_form(version, set("/depth", json!(-1)), true);
-        check_form(version, set("/depth", json!(9_007_199_254_740_991_i64)), false);
-        check_form(version, set("/unsigned", json!({"age": 1, "x": "y".repeat(70_000)})), false);
-        check_form(version, set("/event_id", json!("$x")), version.has_chosen_event_ids());
-        check_form(version, set("/content/n", json!(1.5)), version.is_json_strict());
-        check_form(
-            version,
-            set("/content/n", json!(9_007_199_254_740_992_i64)),
-            version.is_json_strict(),
-        );
-
         let pairs = version.has_chosen_event_ids();
-        check_form(version, set("/prev_events", json!(["$a"])), pairs);
-        check_form(version, set("/prev_events", json!([["$a", {"sha256": "x"}]])), !pairs);
-        check_form(version, set("/prev_events", json!([1])), true);
+        check_with(version, "/prev_events", json!(["$a"]), pairs);
+        check_with(version, "/prev_events", json!([["$a", {"sha256": "x"}]]), !pairs);
+        check_with(version, "/prev_events", json!([1]), true);
         if !pairs {
-            check_form(version, set("/prev_events", many(20)), false);
-            check_form(version, set("/prev_events", many(21)), true);
-            check_form(version, set("/auth_events", many(10)), false);
-            check_form(version, set("/auth_events", many(11)), true);
+            check_with(version, "/prev_events", many(20), false);
+            check_with(version, "/prev_events", many(21), true);
+            check_with(version, "/auth_events", many(10), false);
+            check_with(version, "/auth_events", many(11), true);
         }
+    }
+}
+
+#[test]
+fn rooms_named_by_their_create_event_are_named_so_everywhere() {
+    for version in RoomVersion::ALL {
         let hashed = version.has_hashed_room_ids();
-        check_form(version, set("/type", json!("m.room.create")), hashed);
-        check_form(version, set("/room_id", json!("!r:h")), hashed);
+        check_with(version, "/type", json!("m.room.create"), hashed);
+        check_with(version, "/room_id", json!("!r:h"), hashed);
         if hashed {
-            check_form(
-                version,
-                set("/auth_events", json!(["$1KDA5dyvK2cpsQnWy7aUGYJXxqf_AuyJNnvJTSB3pS0"])),
-                true,
-            );
+            let create = json!(["$1KDA5dyvK2cpsQnWy7aUGYJXxqf_AuyJNnvJTSB3pS0"]);
+            check_with(version, "/auth_events", create, true);
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Parts {
     pub client_api: ClientApi,
     /// The state of the admin API's handlers.
     pub admin_api: AdminApi,
+    db: Db,
     leases: Leases,
     storage_stop: CancellationToken,
 }
@@ -71,8 +72,8 @@ impl Parts {
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
         let admin_api = AdminApi::new(accounts.clone(), rooms.clone());
-        let client_api = ClientApi { db, accounts, rooms, sync, rate_limits, settings };
-        Ok(Parts { client_api, admin_api, leases, storage_stop })
+        let client_api = ClientApi { accounts, rooms, sync, rate_limits, settings };
+        Ok(Parts { client_api, admin_api, db, leases, storage_stop })
     }
 
     /// Stops what runs in the background: writes what was kept in memory, and gives back what this node does for all, so that
@@ -80,7 +81,7 @@ impl Parts {
     pub async fn stop(self) {
         self.storage_stop.cancel();
         let ended = async {
-            self.client_api.db.written().await;
+            self.db.written().await;
             self.leases.ended().await;
         };
         if tokio::time::timeout(LAST_WRITES_TIMEOUT, ended).await.is_err() {

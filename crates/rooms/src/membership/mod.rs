@@ -3,6 +3,7 @@
 mod auto_join;
 mod error;
 pub mod forget;
+mod joined;
 mod leave_all;
 mod permission;
 mod profile;
@@ -13,6 +14,7 @@ mod update;
 pub use self::{
     auto_join::{AutoJoin, auto_join},
     error::MembershipError,
+    joined::{is_joined, list_joined},
     leave_all::leave_all,
     profile::{MemberProfile, update_profile},
     third_party::{ThirdPartySigned, exchange_third_party_invite},

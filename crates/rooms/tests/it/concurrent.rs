@@ -4,11 +4,10 @@ use std::{collections::HashSet, time::Duration};
 
 use myelin_events::{Pdu, RoomVersion};
 use myelin_model::{EventFlags, StreamPos, limits::PREV_EVENTS_MAX};
-use myelin_rooms::Rooms;
 use ruma::{OwnedEventId, RoomId};
 use sqlx::PgPool;
 
-use crate::fixture::{join, node, public_room, say, user};
+use crate::fixture::{Node, join, node, public_room, say, user};
 
 /// A room's events as they stand in the log.
 struct Graph {
@@ -19,8 +18,8 @@ struct Graph {
 
 /// Read a room, and check that every event follows events before it, that positions rise, and that the head is what follows from the
 /// events.
-async fn read_graph(rooms: &Rooms, room_id: &RoomId) -> Graph {
-    let db = rooms.db();
+async fn read_graph(node: &Node, room_id: &RoomId) -> Graph {
+    let db = &node.db;
     let head = db.heads().find(room_id).await.unwrap().unwrap();
     let events = db
         .events()
@@ -80,10 +79,10 @@ async fn what_many_send_through_two_nodes_is_there_once_and_in_line(pool: PgPool
     }
     assert_eq!(sent.len(), TASKS * EVENTS);
 
-    let end = nodes[0].db().log().applied().max(nodes[1].db().log().applied());
-    for rooms in &nodes {
-        assert!(rooms.db().log().wait_for(end, Duration::from_secs(10)).await);
-        let graph = read_graph(rooms, &room_id).await;
+    let end = nodes[0].db.log().applied().max(nodes[1].db.log().applied());
+    for node in &nodes {
+        assert!(node.db.log().wait_for(end, Duration::from_secs(10)).await);
+        let graph = read_graph(node, &room_id).await;
         assert!(graph.width <= PREV_EVENTS_MAX, "{}", graph.width);
         let stored: HashSet<OwnedEventId> = graph.events.into_iter().collect();
         assert!(sent.is_subset(&stored));
@@ -95,7 +94,7 @@ async fn what_many_send_through_two_nodes_is_there_once_and_in_line(pool: PgPool
     read_graph(&third, &room_id).await;
     say(&third, &alice, &room_id, "last").await;
     read_graph(&third, &room_id).await;
-    assert_eq!(third.db().heads().find(&room_id).await.unwrap().unwrap().extremities.len(), 1);
+    assert_eq!(third.db.heads().find(&room_id).await.unwrap().unwrap().extremities.len(), 1);
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

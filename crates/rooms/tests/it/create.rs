@@ -1,13 +1,13 @@
 //! Making rooms.
 
 use myelin_model::{Actor, Membership};
-use myelin_rooms::{EventError, Rooms, create::CreateRoomError};
+use myelin_rooms::{EventError, create::CreateRoomError};
 use sqlx::PgPool;
 
-use crate::fixture::{create, node, user};
+use crate::fixture::{Node, create, node, user};
 
-async fn joined_rooms(rooms: &Rooms, actor: &Actor) -> usize {
-    let memberships = rooms.db().memberships();
+async fn joined_rooms(node: &Node, actor: &Actor) -> usize {
+    let memberships = node.db.memberships();
     memberships.list_room_ids(&actor.user_id, &[Membership::Join]).await.unwrap().len()
 }
 

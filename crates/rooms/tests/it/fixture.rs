@@ -1,6 +1,6 @@
 //! Nodes, users and rooms.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use myelin_engine::Engine;
 use myelin_events::SigningKey;
@@ -16,18 +16,32 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId, server_name};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-/// A node.
-pub(crate) async fn node(pool: &PgPool) -> Rooms {
+/// A node: its rooms, and the database that they are in.
+#[derive(Clone)]
+pub(crate) struct Node {
+    rooms: Rooms,
+    pub(crate) db: Db,
+}
+
+impl Deref for Node {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.rooms
+    }
+}
+
+pub(crate) async fn node(pool: &PgPool) -> Node {
     let settings = StorageSettings::default();
     let db =
         Db::open(pool.clone(), pool.clone(), &settings, CancellationToken::new()).await.unwrap();
     let engine = Engine::new(
-        db,
+        db.clone(),
         Arc::new(SystemClock),
         server_name!("example.org").to_owned(),
         Arc::new(SigningKey::from_seed(&[7; 32], "test")),
     );
-    Rooms::new(engine, RoomSettings::default())
+    Node { rooms: Rooms::new(engine, RoomSettings::default()), db }
 }
 
 /// A user with a device. Rooms ask for no account.

@@ -17,7 +17,7 @@ use super::{
     presence::{Presence, PresenceState, PresenceTimers, Presences, Syncing},
     tasks,
     typing::TypingRooms,
-    wire::{News, Packet},
+    wire::{Packet, Update},
 };
 use crate::{
     StorageError,
@@ -68,7 +68,7 @@ pub(super) struct Inner {
     pub(super) state: Mutex<State>,
     subscribers: RwLock<Vec<Arc<dyn EphemeralSubscriber>>>,
     stamp: watch::Sender<u64>,
-    outgoing: mpsc::UnboundedSender<News>,
+    outgoing: mpsc::UnboundedSender<Update>,
     /// A deadline may have come nearer.
     pub(super) deadline_changed: Notify,
 }
@@ -187,7 +187,7 @@ impl Ephemeral {
     pub fn set_typing(&self, room_nid: RoomNid, user_id: &UserId, timeout: Option<Duration>) {
         let ms = timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(0));
         self.inner.set_typing(room_nid, user_id, ms);
-        self.inner.send(News::Typing { room_nid: room_nid.0, user_id: user_id.to_owned(), ms });
+        self.inner.send(Update::Typing { room_nid: room_nid.0, user_id: user_id.to_owned(), ms });
         self.set_active(user_id);
     }
 
@@ -362,12 +362,12 @@ impl Inner {
         if packet.node == self.node {
             return;
         }
-        for news in packet.news {
-            match news {
-                News::Typing { room_nid, user_id, ms } => {
+        for update in packet.updates {
+            match update {
+                Update::Typing { room_nid, user_id, ms } => {
                     self.set_typing(RoomNid(room_nid), &user_id, ms);
                 }
-                News::Presence { user_id, state, status_msg, active_ago_ms } => {
+                Update::Presence { user_id, state, status_msg, active_ago_ms } => {
                     let now_ms = self.clock.now_ms();
                     self.update_presence(&user_id, |record| {
                         record.state = PresenceState::parse(&state).unwrap_or_default();
@@ -387,7 +387,7 @@ impl Inner {
         state.presence.set_beat(user_id, now_ms);
         let Some(view) = state.presence.view(user_id, now_ms) else { return };
         drop(state);
-        self.send(News::Presence {
+        self.send(Update::Presence {
             user_id: user_id.to_owned(),
             state: view.state.as_str().to_owned(),
             status_msg: view.status_msg,
@@ -395,9 +395,9 @@ impl Inner {
         });
     }
 
-    fn send(&self, news: News) {
+    fn send(&self, update: Update) {
         // The task that sends is gone only when the node stops.
-        let _ = self.outgoing.send(news);
+        let _ = self.outgoing.send(update);
     }
 
     fn announce(&self, recorded: impl IntoIterator<Item = (u64, EphemeralChange)>) {

@@ -1,4 +1,4 @@
-//! Ephemeral news: who is typing, and who is there. It travels between nodes by NOTIFY, not by the log, and each node keeps
+//! Ephemeral changes: who is typing, and who is there. They travel between nodes by NOTIFY, not by the log, and each node keeps
 //! all of it in memory.
 //!
 //! Every change gets a stamp on each node: milliseconds since the epoch, pushed up so that they strictly increase. The second

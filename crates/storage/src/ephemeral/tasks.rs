@@ -22,7 +22,7 @@ const STORE_MILLIS: u64 = 5_000;
 const SEND_MILLIS: u64 = 20;
 
 /// The number of changes that one statement sends to other nodes.
-const SEND_NEWS_MAX: usize = 512;
+const SEND_UPDATES_MAX: usize = 512;
 
 /// Start the tasks. They end by `stop`, or when the hub is gone. The one that writes a last time is among `last_writes`.
 pub(super) fn start(
@@ -30,7 +30,7 @@ pub(super) fn start(
     pool: PgPool,
     last_writes: &TaskTracker,
     incoming: mpsc::UnboundedReceiver<String>,
-    to_send: mpsc::UnboundedReceiver<wire::News>,
+    to_send: mpsc::UnboundedReceiver<wire::Update>,
     stop: CancellationToken,
 ) {
     let (node, weak) = (hub.node, Arc::downgrade(hub));
@@ -58,25 +58,25 @@ async fn receive(
 async fn send(
     node: u64,
     pool: PgPool,
-    mut to_send: mpsc::UnboundedReceiver<wire::News>,
+    mut to_send: mpsc::UnboundedReceiver<wire::Update>,
     stop: CancellationToken,
 ) {
-    let mut news = Vec::new();
+    let mut updates = Vec::new();
     loop {
         let received = tokio::select! {
             () = stop.cancelled() => return,
-            received = to_send.recv_many(&mut news, SEND_NEWS_MAX) => received,
+            received = to_send.recv_many(&mut updates, SEND_UPDATES_MAX) => received,
         };
         if received == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(SEND_MILLIS)).await;
-        while news.len() < SEND_NEWS_MAX
+        while updates.len() < SEND_UPDATES_MAX
             && let Ok(more) = to_send.try_recv()
         {
-            news.push(more);
+            updates.push(more);
         }
-        let payloads = wire::payloads(node, std::mem::take(&mut news));
+        let payloads = wire::payloads(node, std::mem::take(&mut updates));
         if let Err(error) = store::notify(&pool, &payloads).await {
             // Lost: typing ends by itself, presence is told again with the next beat.
             tracing::warn!(

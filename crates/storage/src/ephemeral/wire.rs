@@ -1,4 +1,4 @@
-//! The form in which ephemeral news travels: JSON in the payload of a NOTIFY.
+//! The form in which ephemeral changes travel: JSON in the payload of a NOTIFY.
 
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,15 @@ const PAYLOAD_SIZE_BYTES_MAX: usize = 7_900;
 /// The contents of one notification.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Packet {
-    /// The node that says it, which takes up its own news at once and not from here.
+    /// The node that says it, which takes up its own changes at once and not from here.
     pub(super) node: u64,
-    pub(super) news: Vec<News>,
+    #[serde(rename = "news")]
+    pub(super) updates: Vec<Update>,
 }
 
 /// A change on one node. Times are spans, because the clocks of nodes differ.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum News {
+pub(super) enum Update {
     /// A user types for `ms` from now on; not at all if 0.
     #[serde(rename = "t")]
     Typing {
@@ -44,26 +45,26 @@ pub(super) enum News {
     },
 }
 
-/// The payloads that say `news`, each small enough. What is too large by itself is left out.
-pub(super) fn payloads(node: u64, news: Vec<News>) -> Vec<String> {
+/// The payloads that say `updates`, each small enough. What is too large by itself is left out.
+pub(super) fn payloads(node: u64, updates: Vec<Update>) -> Vec<String> {
     let mut payloads = Vec::new();
-    let mut packet = Packet { node, news: Vec::new() };
+    let mut packet = Packet { node, updates: Vec::new() };
     let mut size = 64;
-    for item in news {
-        let item_size = serde_json::to_string(&item).map_or(usize::MAX, |json| json.len() + 1);
-        if item_size > PAYLOAD_SIZE_BYTES_MAX - 64 {
+    for update in updates {
+        let update_size = serde_json::to_string(&update).map_or(usize::MAX, |json| json.len() + 1);
+        if update_size > PAYLOAD_SIZE_BYTES_MAX - 64 {
             tracing::warn!("an ephemeral change is too large to be sent to other nodes");
             continue;
         }
-        if size + item_size > PAYLOAD_SIZE_BYTES_MAX {
+        if size + update_size > PAYLOAD_SIZE_BYTES_MAX {
             payloads.extend(serde_json::to_string(&packet));
-            packet.news.clear();
+            packet.updates.clear();
             size = 64;
         }
-        size += item_size;
-        packet.news.push(item);
+        size += update_size;
+        packet.updates.push(update);
     }
-    if !packet.news.is_empty() {
+    if !packet.updates.is_empty() {
         payloads.extend(serde_json::to_string(&packet));
     }
     payloads
@@ -76,20 +77,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn much_news_takes_several_payloads() {
-        let news: Vec<News> = (0..400)
-            .map(|n| News::Typing {
+    fn many_updates_take_several_payloads() {
+        let updates: Vec<Update> = (0..400)
+            .map(|n| Update::Typing {
                 room_nid: n,
                 user_id: user_id!("@somebody:example.org").to_owned(),
                 ms: 30_000,
             })
             .collect();
-        let payloads = payloads(7, news);
+        let payloads = payloads(7, updates);
         assert!(payloads.len() > 1);
         assert!(payloads.iter().all(|payload| payload.len() <= PAYLOAD_SIZE_BYTES_MAX));
         let count: usize = payloads
             .iter()
-            .map(|payload| serde_json::from_str::<Packet>(payload).unwrap().news.len())
+            .map(|payload| serde_json::from_str::<Packet>(payload).unwrap().updates.len())
             .sum();
         assert_eq!(count, 400);
     }

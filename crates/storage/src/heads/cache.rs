@@ -48,7 +48,7 @@ struct Slots {
 
 enum Slot {
     /// Being read by some tasks. What the log brings meanwhile is kept, to be carried on by.
-    Reading { readers: usize, news: Vec<Brought> },
+    Reading { readers: usize, brought: Vec<Brought> },
     /// The head is in line with the log.
     Ready { head: Arc<RoomHead>, used: u64 },
 }
@@ -162,7 +162,7 @@ impl Heads {
                     missing.push(*nid);
                 }
                 None => {
-                    slots.by_room.insert(*nid, Slot::Reading { readers: 1, news: Vec::new() });
+                    slots.by_room.insert(*nid, Slot::Reading { readers: 1, brought: Vec::new() });
                     missing.push(*nid);
                 }
             }
@@ -173,15 +173,15 @@ impl Heads {
     /// Put a head that was read into the cache, carried on by what the log brought while it was being read.
     fn finish(&self, mut head: RoomHead) -> Arc<RoomHead> {
         let mut slots = self.slots.lock();
-        let news = match slots.by_room.get(&head.room_nid) {
-            Some(Slot::Reading { news, .. }) => news.clone(),
+        let brought = match slots.by_room.get(&head.room_nid) {
+            Some(Slot::Reading { brought, .. }) => brought.clone(),
             // Another reader was quicker, and its head is in line with the log.
             Some(Slot::Ready { head, .. }) => return Arc::clone(head),
             None => Vec::new(),
         };
         let mut clear = true;
-        for news in news {
-            clear &= match news {
+        for one in brought {
+            clear &= match one {
                 Brought::Event(pos, _) | Brought::Unclear(pos) if pos <= head.last_pos => true,
                 Brought::Event(pos, event) => head.carry_on(&event, pos),
                 Brought::Unclear(_) => false,
@@ -196,15 +196,15 @@ impl Heads {
     }
 
     /// Take up an entry that concerns a room. `carry_on` returns whether the head could follow.
-    fn follow(&self, room_nid: RoomNid, news: Brought) {
+    fn follow(&self, room_nid: RoomNid, brought: Brought) {
         let mut slots = self.slots.lock();
         let Slots { by_room, size_bytes } = &mut *slots;
         match by_room.get_mut(&room_nid) {
             None => {}
-            Some(Slot::Reading { news: kept, .. }) => kept.push(news),
+            Some(Slot::Reading { brought: kept, .. }) => kept.push(brought),
             Some(Slot::Ready { head, .. }) => {
                 *size_bytes = size_bytes.saturating_sub(size_of(head));
-                let followed = match &news {
+                let followed = match &brought {
                     Brought::Event(pos, _) | Brought::Unclear(pos) if *pos <= head.last_pos => true,
                     Brought::Event(pos, event) => Arc::make_mut(head).carry_on(event, *pos),
                     Brought::Unclear(_) => false,

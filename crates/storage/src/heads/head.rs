@@ -19,9 +19,10 @@ pub struct RoomHead {
     pub room_nid: RoomNid,
     pub room_id: OwnedRoomId,
     pub room_version: RoomVersionId,
-    /// The number of the newest event appended, zero before the first: who builds upon another version than the database's must reload.
-    /// A number is of one event on one node, so that two nodes that build upon the same head never name their heads alike.
-    pub version: i64,
+    /// The newest event appended; `None` before the first. It names the head: a writer that built upon another newest event than the
+    /// database has must reload. A number is of one event on one node, so that two nodes that build upon the same head never name
+    /// their heads alike.
+    pub newest: Option<EventNid>,
     /// The greatest depth of the extremities.
     pub depth: i64,
     pub extremities: Vec<Extremity>,
@@ -42,7 +43,7 @@ impl RoomHead {
             room_nid,
             room_id,
             room_version,
-            version: 0,
+            newest: None,
             depth: 0,
             extremities: Vec::new(),
             state: StateMap::new(),
@@ -66,7 +67,7 @@ impl RoomHead {
             self.extremities.retain(|extremity| !followed.contains(&extremity.event_id.as_str()));
         }
         self.extremities.push(Extremity { nid: event.nid, event_id: event.event_id.clone() });
-        self.version = event.nid.0;
+        self.newest = Some(event.nid);
         self.depth = self.depth.max(event.depth);
         self.notify_ordinal = event.notify_ordinal;
         self.last_pos = pos;

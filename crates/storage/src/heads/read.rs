@@ -51,7 +51,7 @@ pub(super) async fn heads(
                 .map_err(StorageError::inconsistent("rooms.room_id"))?,
             room_version: RoomVersionId::try_from(row.room_version)
                 .map_err(StorageError::inconsistent("rooms.room_version"))?,
-            version: row.version,
+            newest: (row.version != 0).then_some(EventNid(row.version)),
             depth: row.depth,
             extremities,
             state,

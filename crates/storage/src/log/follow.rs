@@ -61,7 +61,7 @@ impl std::fmt::Debug for Log {
 }
 
 impl Log {
-    /// Start to follow the log from its end. `ephemeral` takes what comes on the channel of ephemeral news.
+    /// Start to follow the log from its end. `ephemeral` takes what comes on the channel of ephemeral changes.
     pub(crate) async fn start(
         pool: PgPool,
         listen_pool: PgPool,

@@ -36,7 +36,7 @@ struct Heartbeat {
 
 /// Listen, and announce the newest position heard of. Listening has begun when this returns.
 ///
-/// The connection listens for ephemeral news too, and hands its payloads to `ephemeral`.
+/// The connection listens for ephemeral changes too, and hands its payloads to `ephemeral`.
 pub(super) async fn start(
     pool: PgPool,
     ephemeral: mpsc::UnboundedSender<String>,

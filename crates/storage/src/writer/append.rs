@@ -12,7 +12,7 @@ use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
 pub struct Append {
     /// The head that the first event was built upon.
     pub built_on: BuiltOn,
-    /// The head after the last event. Its version is the number of the last event.
+    /// The head after the last event, which is its newest.
     pub head: Arc<RoomHead>,
     /// The events, in order. `pos` is filled in, and what changes where the room has moved on; `transaction` is remembered, so that a repeated request is found.
     pub events: Vec<Event>,
@@ -36,8 +36,8 @@ pub struct Append {
 /// entitles their senders: beside what came in between, so that the room has one more forward extremity.
 #[derive(Debug, Clone)]
 pub struct BuiltOn {
-    /// Its version; 0 for a new room.
-    pub version: i64,
+    /// The newest event of the head. `None` for a new room.
+    pub newest: Option<EventNid>,
     pub extremities: Vec<EventNid>,
     /// The snapshot of its state. `None` for the empty state of a new room.
     pub state_nid: Option<StateNid>,
@@ -48,7 +48,7 @@ pub struct BuiltOn {
 impl From<&RoomHead> for BuiltOn {
     fn from(head: &RoomHead) -> Self {
         Self {
-            version: head.version,
+            newest: head.newest,
             extremities: head.extremities.iter().map(|extremity| extremity.nid).collect(),
             state_nid: head.chain.state_nid(),
             notify_ordinal: head.notify_ordinal,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use myelin_model::RoomNid;
+use myelin_model::{EventNid, RoomNid};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::{
@@ -61,11 +61,11 @@ impl Batch {
     /// The appends that do not build upon the one before them in the batch for the same room: they cannot share a row
     /// with it, and are left out.
     pub(super) fn left_out(&self) -> Vec<bool> {
-        let mut versions: HashMap<RoomNid, i64> = HashMap::new();
-        let is_left_out = |append: &Append| match versions.entry(append.head.room_nid) {
-            Entry::Occupied(version) if *version.get() != append.built_on.version => true,
+        let mut newest: HashMap<RoomNid, Option<EventNid>> = HashMap::new();
+        let is_left_out = |append: &Append| match newest.entry(append.head.room_nid) {
+            Entry::Occupied(last) if *last.get() != append.built_on.newest => true,
             entry => {
-                *entry.or_default() = append.head.version;
+                *entry.or_default() = append.head.newest;
                 false
             }
         };

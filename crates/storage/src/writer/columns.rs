@@ -151,7 +151,7 @@ fn room(append: &Append) -> RoomRow<'_> {
         nid: head.room_nid.0,
         id: head.room_id.as_str(),
         room_version: head.room_version.as_str(),
-        expected: built_on.version,
+        expected: newest(built_on.newest),
         version: 0,
         depth: 0,
         extremities: String::new(),
@@ -168,11 +168,16 @@ fn room(append: &Append) -> RoomRow<'_> {
 /// Give a row the head that an append leaves.
 fn leave(room: &mut RoomRow<'_>, append: &Append) {
     let head = &*append.head;
-    room.version = head.version;
+    room.version = newest(head.newest);
     room.depth = head.depth;
     room.extremities = array(head.extremities.iter().map(|extremity| extremity.nid));
     room.state = state(head.chain.state_nid());
     room.ordinal = head.notify_ordinal;
+}
+
+/// The number of a head's newest event in the database: 0 before a room's first event.
+pub(super) fn newest(nid: Option<EventNid>) -> i64 {
+    nid.map_or(0, |nid| nid.0)
 }
 
 /// The number of a state in the database: 0 for the empty state of a new room.

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row as _};
 use super::{
     Append,
     batch::Batch,
-    columns::{state, to_ts},
+    columns::{newest, state, to_ts},
 };
 use crate::{StorageError, migrate::functions::call_function};
 
@@ -37,7 +37,7 @@ impl<'a> Message<'a> {
             && event.membership.is_none()
             && event.replaces.is_none()
             && event.redacts.is_none();
-        (append.built_on.version != 0 && derives_nothing && is_message)
+        (append.built_on.newest.is_some() && derives_nothing && is_message)
             .then_some(Self { append, event })
     }
 
@@ -58,8 +58,8 @@ impl<'a> Message<'a> {
         let built_on_extremities: Vec<i64> = built_on.extremities.iter().map(|nid| nid.0).collect();
         let query = call_function!(append_message(
             r_nid: head.room_nid.0,
-            r_expected: built_on.version,
-            r_version: head.version,
+            r_expected: newest(built_on.newest),
+            r_version: newest(head.newest),
             r_depth: head.depth,
             r_extremities: extremities,
             r_state: state(head.chain.state_nid()),

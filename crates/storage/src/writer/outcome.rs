@@ -45,7 +45,7 @@ impl Outcome {
             }
             ranges.push(Some(start..entries.len()));
             let room_nid = append.head.room_nid;
-            if append.built_on.version == 0 || new_rooms.contains_key(&room_nid) {
+            if append.built_on.newest.is_none() || new_rooms.contains_key(&room_nid) {
                 let head = RoomHead { last_pos: pos, ..Arc::unwrap_or_clone(append.head) };
                 new_rooms.insert(room_nid, head);
             }

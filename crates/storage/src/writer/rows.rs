@@ -64,8 +64,8 @@ rows! {
         nid: i64,
         id: &'a str,
         room_version: &'a str,
-        expected: i64, // the version built upon; 0: the room is new
-        version: i64,
+        expected: i64, // the newest event built upon; 0: the room is new
+        version: i64, // the newest event now
         depth: i64,
         extremities: String, // as an array's text: arrays of arrays have rows of one length only
         state: i64,

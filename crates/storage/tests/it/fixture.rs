@@ -62,7 +62,7 @@ pub(crate) async fn next_event(db: &Db, head: &RoomHead, next: Next<'_>) -> (App
         let state_nid = db.nids().next_state().await.unwrap();
         snapshots.push(new.chain.extend(state_nid, &[(key, Some(nid))], &new.state));
     }
-    new.version = nid.0;
+    new.newest = Some(nid);
     new.depth += 1;
     new.extremities = vec![Extremity { nid, event_id: event_id.clone() }];
     new.notify_ordinal += 1;

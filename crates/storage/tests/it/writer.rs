@@ -44,7 +44,7 @@ async fn appends_built_on_each_other_go_in_one_batch(pool: PgPool) {
     }
 
     let stored = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
-    assert_eq!((stored.version, &stored.extremities), (head.version, &head.extremities));
+    assert_eq!((stored.newest, &stored.extremities), (head.newest, &head.extremities));
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -149,13 +149,13 @@ async fn messages_of_two_nodes_stand_beside_each_other_until_one_joins_them(pool
     assert_eq!(linear, [true, false, false, false]);
 
     let extremities: Vec<EventNid> =
-        [&second_head, &third_head].map(|head| EventNid(head.version)).into();
+        [&second_head, &third_head].map(|head| head.newest.unwrap()).into();
     for db in [&here, &there, &node(&pool).await] {
         assert!(db.log().wait_for(StreamPos(5), Duration::from_secs(10)).await);
         let head = db.heads().find(&room.room_id).await.unwrap().unwrap();
         let known: Vec<EventNid> = head.extremities.iter().map(|one| one.nid).collect();
         assert_eq!(known, extremities);
-        assert_eq!((head.version, head.notify_ordinal), (third_head.version, ordinal + 4));
+        assert_eq!((head.newest, head.notify_ordinal), (third_head.newest, ordinal + 4));
         assert_eq!(head.last_pos, StreamPos(5));
     }
 
@@ -249,7 +249,7 @@ async fn a_message_alone_is_stored_as_in_a_batch(pool: PgPool) {
     assert_eq!(rows, stored(&pool, &together).await);
     for head in [alone, together] {
         let stored = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
-        assert_eq!((stored.version, &stored.extremities), (head.version, &head.extremities));
+        assert_eq!((stored.newest, &stored.extremities), (head.newest, &head.extremities));
         assert_eq!(
             stored.last_pos,
             db.heads().find(&head.room_id).await.unwrap().unwrap().last_pos
@@ -272,13 +272,13 @@ async fn heads_follow_the_log_and_equal_what_is_stored(pool: PgPool) {
         assert!(there.log().wait_for(here.log().applied(), Duration::from_secs(10)).await);
         let followed = there.heads().find(&head.room_id).await.unwrap().unwrap();
         assert_eq!(
-            (followed.version, &followed.state, &followed.extremities),
-            (head.version, &head.state, &head.extremities)
+            (followed.newest, &followed.state, &followed.extremities),
+            (head.newest, &head.state, &head.extremities)
         );
         assert_eq!(followed.chain.state_nid(), head.chain.state_nid());
     }
     let read = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
-    assert_eq!((read.version, &read.state), (head.version, &head.state));
+    assert_eq!((read.newest, &read.state), (head.newest, &head.state));
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -298,11 +298,11 @@ async fn a_room_made_here_is_known_without_reading(pool: PgPool) {
 
     let known = db.heads().find_ready(room_nid).unwrap();
     let stored = node(&pool).await.heads().find(&head.room_id).await.unwrap().unwrap();
-    assert_eq!((known.version, &known.extremities), (stored.version, &stored.extremities));
+    assert_eq!((known.newest, &known.extremities), (stored.newest, &stored.extremities));
     assert_eq!((known.last_pos, known.notify_ordinal), (stored.last_pos, stored.notify_ordinal));
 
     let head = append(&db, &head, Next::default()).await;
-    assert_eq!(db.heads().find_ready(room_nid).unwrap().version, head.version);
+    assert_eq!(db.heads().find_ready(room_nid).unwrap().newest, head.newest);
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

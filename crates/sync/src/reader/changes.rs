@@ -11,7 +11,7 @@ use myelin_storage::{Change, LogEntry, MembershipRow, StorageError};
 use ruma::OwnedUserId;
 
 use super::{OwnHistory, Reader, RoomRead};
-use crate::view::{News, Sample, is_join};
+use crate::view::{Sample, UserChanges, is_join};
 
 /// The changes that concern a user after a position.
 pub(crate) struct Changes {
@@ -88,22 +88,22 @@ pub(crate) async fn since(
     since: StreamPos,
     sample: &mut Sample,
 ) -> Result<Changes, StorageError> {
-    let (news, mut histories, has_events) = match sample.news.take() {
-        Some(news) => {
-            let histories = histories(reader, &news).await?;
-            (news, histories, true)
+    let (changes, mut histories, has_events) = match sample.changes.take() {
+        Some(changes) => {
+            let histories = histories(reader, &changes).await?;
+            (changes, histories, true)
         }
         None => {
-            let (news, histories) = read(reader, since, &sample.rooms).await?;
-            (news, histories, false)
+            let (changes, histories) = read(reader, since, &sample.rooms).await?;
+            (changes, histories, false)
         }
     };
-    let rooms = news.rooms.into_iter().map(|(row, entries)| {
+    let rooms = changes.rooms.into_iter().map(|(row, entries)| {
         let own = histories.remove(&row.room_nid);
         let own = own.unwrap_or_else(|| OwnHistory::unchanged(row.membership));
         RoomChange { row, entries, has_events, own }
     });
-    Ok(Changes { rooms: rooms.collect(), own: news.own, device_lists: news.device_lists })
+    Ok(Changes { rooms: rooms.collect(), own: changes.own, device_lists: changes.device_lists })
 }
 
 /// Read from the database what happened to a user who was away for long.
@@ -111,7 +111,7 @@ async fn read(
     reader: &Reader<'_>,
     since: StreamPos,
     rows: &[MembershipRow],
-) -> Result<(News, HashMap<RoomNid, OwnHistory>), StorageError> {
+) -> Result<(UserChanges, HashMap<RoomNid, OwnHistory>), StorageError> {
     let db = reader.sync.db();
     let joined: Vec<RoomNid> =
         rows.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect();
@@ -153,18 +153,18 @@ async fn read(
         .filter(|row| row.pos > since || changed.contains(&row.room_nid) && is_join(row))
         .map(|row| (*row, by_room.remove(&row.room_nid).unwrap_or_default()))
         .collect();
-    Ok((News { own, rooms, device_lists }, chain))
+    Ok((UserChanges { own, rooms, device_lists }, chain))
 }
 
 /// The changes of the user's memberships, from the events in memory. It takes at most one query, for the memberships
 /// before them.
 async fn histories(
     reader: &Reader<'_>,
-    news: &News,
+    changes: &UserChanges,
 ) -> Result<HashMap<RoomNid, OwnHistory>, StorageError> {
     let mut histories: HashMap<RoomNid, OwnHistory> = HashMap::new();
     let mut before: HashMap<RoomNid, Option<EventNid>> = HashMap::new();
-    for entry in &news.own {
+    for entry in &changes.own {
         if let Change::Event(event) = &entry.change
             && let Some(membership) = event.membership
         {

@@ -23,7 +23,7 @@ pub(crate) use self::hot_user::Personal;
 use self::{
     hot_user::{HotUser, UserKey},
     ring::{Audience, Ring},
-    state::{State, news},
+    state::{State, changes},
 };
 
 /// The limits of what the view keeps.
@@ -47,8 +47,8 @@ impl Default for ViewSettings {
 pub(crate) struct View {
     state: Mutex<State>,
     users_max: usize,
-    /// Users whose presence changed and whose rooms are not known here.
-    strangers: mpsc::Sender<OwnedUserId>,
+    /// Users of whom something changed, and whose rooms are to be read to wake who shares one.
+    cold_users: mpsc::Sender<OwnedUserId>,
 }
 
 impl std::fmt::Debug for View {
@@ -66,14 +66,14 @@ pub(crate) struct Sample {
     /// Changes with the position of every entry after `upto` that concerns the user.
     pub(crate) wake: watch::Receiver<StreamPos>,
     /// The changes after the position asked for. `None` when that is older than what is kept here.
-    pub(crate) news: Option<News>,
-    /// All rooms; only when asked for, or when there is no `news`.
+    pub(crate) changes: Option<UserChanges>,
+    /// All rooms; only when asked for, or when there is no `changes`.
     pub(crate) rooms: Vec<MembershipRow>,
 }
 
 /// The changes that concern a user after some position.
 #[derive(Default)]
-pub(crate) struct News {
+pub(crate) struct UserChanges {
     /// The changes of the user's own data and memberships, oldest first.
     pub(crate) own: Vec<Arc<LogEntry>>,
     /// The changes in rooms that the user is joined to, or whose membership changed.
@@ -86,7 +86,7 @@ impl View {
     pub(crate) fn new(
         start: StreamPos,
         settings: &ViewSettings,
-        strangers: mpsc::Sender<OwnedUserId>,
+        cold_users: mpsc::Sender<OwnedUserId>,
     ) -> Self {
         let ring = Ring::new(start, settings.entries_max, settings.size_bytes_max);
         let state = State {
@@ -98,7 +98,7 @@ impl View {
             next_key: 0,
             uses: 0,
         };
-        Self { state: Mutex::new(state), users_max: settings.users_max, strangers }
+        Self { state: Mutex::new(state), users_max: settings.users_max, cold_users }
     }
 
     /// Know nothing of what stands before and at `start`.
@@ -168,15 +168,15 @@ impl View {
         user.used = uses;
         let wake = user.wake.subscribe();
         let upto = state.ring.last().max(least);
-        let news = since
+        let user_changes = since
             .filter(|since| *since >= state.ring.complete_after())
-            .map(|since| news(&state.ring, user, since));
-        let rooms = if all_rooms || news.is_none() {
+            .map(|since| changes(&state.ring, user, since));
+        let rooms = if all_rooms || user_changes.is_none() {
             user.rooms.values().copied().collect()
         } else {
             Vec::new()
         };
-        Some(Sample { upto, wake, news, rooms })
+        Some(Sample { upto, wake, changes: user_changes, rooms })
     }
 
     /// The changes in a room after a position. `None` when that is older than what is kept here.
@@ -251,8 +251,8 @@ impl View {
     }
 
     /// Have a user's rooms read, to wake those who share one. When the queue is full, they hear with their next answer.
-    fn meet(&self, user_id: &UserId) {
-        drop(self.strangers.try_send(user_id.to_owned()));
+    fn wake_sharers_later(&self, user_id: &UserId) {
+        drop(self.cold_users.try_send(user_id.to_owned()));
     }
 
     fn wake_room(&self, room_nid: RoomNid) {
@@ -286,7 +286,7 @@ impl LogSubscriber for View {
                 Change::StateReset { room_nid, .. } => state.forget_users_of(*room_nid),
                 Change::DeviceList { user_id } => {
                     if !state.wake_sharers(user_id, entry.pos) {
-                        self.meet(user_id);
+                        self.wake_sharers_later(user_id);
                     }
                 }
                 Change::Other { room_nid, user_id } => {
@@ -312,7 +312,7 @@ impl EphemeralSubscriber for View {
             EphemeralChange::Typing(room_nid) => self.wake_room(*room_nid),
             EphemeralChange::Presence(user_id) => {
                 if !self.wake_sharers(user_id) {
-                    self.meet(user_id);
+                    self.wake_sharers_later(user_id);
                 }
             }
         }

@@ -8,7 +8,7 @@ use ruma::{OwnedUserId, UserId};
 use tokio::sync::watch;
 
 use super::{
-    News,
+    UserChanges,
     hot_user::{HotUser, UserKey},
     ring::Ring,
 };
@@ -145,7 +145,7 @@ impl State {
 }
 
 /// The changes that concern a user after a position that is still kept.
-pub(super) fn news(ring: &Ring, user: &HotUser, since: StreamPos) -> News {
+pub(super) fn changes(ring: &Ring, user: &HotUser, since: StreamPos) -> UserChanges {
     let own = ring.user_since(user.user_id(), since);
     let changed = changed_rooms(ring, since, user.rooms.len(), |nid| user.is_joined(nid));
     let mut changed = changed.unwrap_or_else(|| {
@@ -161,7 +161,7 @@ pub(super) fn news(ring: &Ring, user: &HotUser, since: StreamPos) -> News {
     let rooms = changed
         .into_iter()
         .filter_map(|nid| Some((*user.rooms.get(&nid)?, ring.room_since(nid, since))));
-    News { rooms: rooms.collect(), own, device_lists: ring.device_lists_since(since) }
+    UserChanges { rooms: rooms.collect(), own, device_lists: ring.device_lists_since(since) }
 }
 
 /// The rooms that changed after a position and that are `wanted`; `None` if more than `looks_max` rooms changed, so that it

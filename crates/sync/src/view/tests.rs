@@ -39,7 +39,7 @@ fn news_are_those_of_the_users_rooms() {
     apply(&view, &[entry(1, 2, None), entry(2, 9, None), entry(3, 2, None)]);
     assert!(sample.wake.has_changed().unwrap());
     let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
-    let rooms = sample.news.unwrap().rooms;
+    let rooms = sample.changes.unwrap().rooms;
     assert_eq!((sample.upto, rooms.len(), rooms[0].1.len()), (StreamPos(3), 1, 2));
 
     apply(&view, &[entry(4, 9, None)]);
@@ -47,7 +47,7 @@ fn news_are_those_of_the_users_rooms() {
     apply(&view, &[entry(5, 9, Some(Membership::Join))]);
     assert!(sample.wake.has_changed().unwrap(), "joining does");
     let sample = view.sample(bob, Some(StreamPos(3)), StreamPos(0), false).unwrap();
-    let rooms = sample.news.unwrap().rooms;
+    let rooms = sample.changes.unwrap().rooms;
     assert_eq!((rooms[0].0.room_nid, rooms[0].1.len()), (RoomNid(9), 2));
     apply(&view, &[entry(6, 9, Some(Membership::Leave))]);
     assert!(sample.wake.has_changed().unwrap(), "so does leaving");
@@ -64,9 +64,10 @@ fn what_is_too_old_is_said_to_be_unknown() {
     for pos in 1..=9 {
         apply(&view, &[entry(pos, pos % 2, None)]);
     }
-    let news = |since| view.sample(bob, Some(StreamPos(since)), StreamPos(0), false).unwrap().news;
-    assert!(news(5).is_none());
-    assert_eq!(news(6).unwrap().rooms[0].1.len(), 2);
+    let changes =
+        |since| view.sample(bob, Some(StreamPos(since)), StreamPos(0), false).unwrap().changes;
+    assert!(changes(5).is_none());
+    assert_eq!(changes(6).unwrap().rooms[0].1.len(), 2);
     assert!(view.room_since(RoomNid(1), StreamPos(5)).is_none());
     assert!(!view.add_user(user_id!("@late:h"), &[], StreamPos(2)), "read again");
 }
@@ -112,7 +113,7 @@ fn of_many_changed_rooms_only_the_own_ones_are_looked_at() {
     });
     assert_eq!((changed, looked_at), (None, 3));
     let sample = view.sample(bob, Some(StreamPos(0)), StreamPos(0), false).unwrap();
-    assert_eq!(sample.news.unwrap().rooms.len(), 2);
+    assert_eq!(sample.changes.unwrap().rooms.len(), 2);
 }
 
 #[test]

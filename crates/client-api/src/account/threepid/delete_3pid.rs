@@ -2,7 +2,7 @@
 //! Information").
 
 use axum::{Json, extract::State};
-use myelin_accounts::Accounts;
+use myelin_accounts::{Accounts, threepids};
 use myelin_http::{ApiError, Raw};
 use serde_json::{Value, json};
 
@@ -18,8 +18,6 @@ pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answe
             .ok_or_else(|| ApiError::missing_param(format!("Missing param {key}")))
     };
     let (medium, address) = (text("medium")?, text("address")?);
-    let mut tx = accounts.db().begin().await?;
-    tx.threepids().delete(&raw.requester.user_id, medium, address).await?;
-    tx.commit().await?;
+    threepids::delete(&accounts, &raw.requester.user_id, medium, address).await?;
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }

@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v3/account/3pid` (client-server API, "Adding Account Administrative Contact Information").
 
 use axum::{Json, extract::State};
-use myelin_accounts::Accounts;
+use myelin_accounts::{Accounts, threepids};
 use myelin_http::Raw;
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::Answer;
 
 #[tracing::instrument(name = "client.account.get_3pids", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answer {
-    let threepids = accounts.db().threepids().list(&raw.requester.user_id).await?;
-    let threepids: Vec<Value> = threepids
+    let threepids: Vec<Value> = threepids::list(&accounts, &raw.requester.user_id)
+        .await?
         .into_iter()
         .map(|threepid| {
             json!({

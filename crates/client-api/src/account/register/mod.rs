@@ -1,36 +1,34 @@
 //! `POST /_matrix/client/v3/register` (client-server API, "Account registration").
 
+mod appservice;
+mod error;
+mod guest;
+mod user;
+
 use axum::{Json, extract::State};
 use http::StatusCode;
 use myelin_accounts::{
     Accounts,
-    password::{self, PASSWORD_LENGTH_CHARS_MAX},
-    registration::{self, NewAccount, UsernameError, UsernameRules},
     session::{self, NewSession},
-    uia::{self, UiaProgress, UiaRequest},
 };
 use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
-use myelin_model::Actor;
-use myelin_rooms::{Rooms, membership::auto_join};
+use myelin_rooms::Rooms;
 use ruma::{
-    DeviceId, OwnedUserId, UserId,
+    DeviceId, UserId,
     api::{auth_scheme::AppserviceTokenOptional, error::ErrorKind},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(super) use self::error::{check_policy, to_api_error};
+use self::{appservice::register_for_appservice, guest::register_guest, user::register_user};
 use crate::{
     Answer,
     session::{read_device_id, read_flag, shorten, started},
-    uia::{answer_incomplete, operation, take_auth, to_api_error as uia_to_api_error},
 };
 
 /// The length of a name that is looked at at all, as Synapse has it.
 const USERNAME_LENGTH_CHARS_MAX: usize = 512;
-
-/// What a session keeps of a request: what is needed when the client sends no more than its last stage.
-const KEPT: &[&str] =
-    &["username", "device_id", "initial_device_display_name", "inhibit_login", "refresh_token"];
 
 #[derive(Deserialize)]
 struct Query {
@@ -80,205 +78,6 @@ pub(crate) async fn handler(
     register_user(&accounts, &rooms, &rate_limits, &raw, username, body).await
 }
 
-async fn register_user(
-    accounts: &Accounts,
-    rooms: &Rooms,
-    rate_limits: &RateLimits,
-    raw: &Raw<AppserviceTokenOptional>,
-    username: Option<String>,
-    mut body: Map<String, Value>,
-) -> Answer {
-    let auth = take_auth(&mut body)?;
-    let new_password = read_text(&body, "password", PASSWORD_LENGTH_CHARS_MAX, "Invalid password")?
-        .map(ToOwned::to_owned);
-    if let Some(new_password) = &new_password {
-        check_policy(accounts, new_password)?;
-    }
-    let known_session = auth.as_ref().and_then(|auth| auth.get("session")).and_then(Value::as_str);
-    let known = match known_session {
-        Some(session_id) => uia::find(accounts, session_id).await?,
-        None => None,
-    };
-    let note = |name: &str| {
-        known.as_ref().and_then(|session| session.stages.get(name)).and_then(Value::as_str)
-    };
-    let registered = note(uia::REGISTERED_USER).and_then(|id| OwnedUserId::try_from(id).ok());
-    let mut password_hash = note(uia::PASSWORD_HASH).map(ToOwned::to_owned);
-    let guest_token = body.get("guest_access_token").and_then(Value::as_str).map(ToOwned::to_owned);
-    let rules = UsernameRules {
-        guest_token: guest_token.as_deref(),
-        registered: registered.as_deref(),
-        inhibit_in_use: accounts.settings().inhibit_user_in_use_error,
-    };
-    if let Some(username) = &username {
-        registration::check_username(accounts, username, &rules).await.map_err(to_api_error)?;
-    }
-
-    let flow = if accounts.settings().registration_requires_token {
-        vec![uia::REGISTRATION_TOKEN]
-    } else {
-        vec![uia::DUMMY]
-    };
-    let request = UiaRequest {
-        operation: &operation(raw, ""),
-        flows: &[flow],
-        params: body,
-        kept: KEPT,
-        auth,
-        user_id: None,
-    };
-    let address = raw.address.to_string();
-    let (session_id, params, stages) =
-        match take_step(accounts, rate_limits, &address, request).await? {
-            UiaProgress::Complete { session_id, params, stages } => (session_id, params, stages),
-            UiaProgress::Incomplete { session_id, body, .. } => {
-                if let Some(new_password) = &new_password {
-                    uia::keep_password(accounts, &session_id, new_password)
-                        .await
-                        .map_err(ApiError::internal)?;
-                }
-                return Err(answer_incomplete(body));
-            }
-        };
-    if let Some(user_id) = registered {
-        return answer(accounts, &user_id, &params).await;
-    }
-    if let Some(new_password) = &new_password {
-        password_hash =
-            Some(password::hash(accounts, new_password).await.map_err(ApiError::internal)?);
-    }
-    let password_hash =
-        password_hash.ok_or_else(|| ApiError::missing_param("Missing params: password"))?;
-    rate_limits.registration.check(&address)?;
-    // Again: the session may have begun with another name.
-    let username =
-        params.get("username").and_then(Value::as_str).map(str::to_lowercase).or(username);
-    let user_id = match &username {
-        Some(username) => Some(
-            registration::check_username(
-                accounts,
-                username,
-                &UsernameRules { inhibit_in_use: false, ..rules },
-            )
-            .await
-            .map_err(to_api_error)?,
-        ),
-        None => None,
-    };
-    let account = NewAccount {
-        user_id,
-        password_hash: Some(password_hash),
-        was_guest: guest_token.is_some(),
-        session_id: Some(&session_id),
-        registration_token: stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str),
-        ..NewAccount::default()
-    };
-    let user_id = add(accounts, rooms, account, username.as_deref()).await?;
-    answer(accounts, &user_id, &params).await
-}
-
-/// Take a step. Wrong registration tokens count as questions whether they are valid, which they are as well.
-async fn take_step(
-    accounts: &Accounts,
-    rate_limits: &RateLimits,
-    address: &str,
-    request: UiaRequest<'_>,
-) -> Result<UiaProgress, ApiError> {
-    let limit = &rate_limits.registration_token_validity;
-    let stage = request.auth.as_ref().and_then(|auth| auth.get("type")?.as_str());
-    let is_guess = stage == Some(uia::REGISTRATION_TOKEN);
-    if is_guess {
-        limit.check(address)?;
-    }
-    let progress = uia::authenticate(accounts, request).await;
-    let is_wrong = matches!(&progress, Ok(UiaProgress::Incomplete { has_failed: true, .. }));
-    if is_guess && !is_wrong {
-        limit.take_back(address);
-    }
-    progress.map_err(uia_to_api_error)
-}
-
-/// Register a user, or find whom a request of the same session has registered at the same time.
-async fn add(
-    accounts: &Accounts,
-    rooms: &Rooms,
-    account: NewAccount<'_>,
-    username: Option<&str>,
-) -> Result<OwnedUserId, ApiError> {
-    let session_id = account.session_id.unwrap_or_default();
-    match registration::register(accounts, account).await {
-        Ok(user_id) => {
-            auto_join(rooms, &user_id, false).await;
-            Ok(user_id)
-        }
-        Err(UsernameError::SessionUsed) => {
-            let session = uia::find(accounts, session_id).await?;
-            let registered = session
-                .and_then(|session| {
-                    let user_id = session.stages.get(uia::REGISTERED_USER)?.as_str()?;
-                    OwnedUserId::try_from(user_id).ok()
-                })
-                .filter(|user_id| username.is_none_or(|username| username == user_id.localpart()));
-            registered.ok_or_else(|| to_api_error(UsernameError::OtherRegistered))
-        }
-        Err(error) => Err(to_api_error(error)),
-    }
-}
-
-async fn register_guest(
-    accounts: &Accounts,
-    rooms: &Rooms,
-    rate_limits: &RateLimits,
-    address: &str,
-    body: &Map<String, Value>,
-) -> Answer {
-    if !accounts.settings().allow_guest_access {
-        return Err(ApiError::forbidden("Guest access is disabled"));
-    }
-    rate_limits.registration.check(address)?;
-    let account = NewAccount { is_guest: true, ..NewAccount::default() };
-    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
-    auto_join(rooms, &user_id, true).await;
-    let display_name = body.get("initial_device_display_name").and_then(Value::as_str);
-    // Guests do not choose their device.
-    let new = NewSession {
-        device_id: Some(<&DeviceId>::from("guest_device")),
-        display_name: display_name.map(shorten),
-        with_refresh_token: read_flag(body, "refresh_token")?,
-    };
-    let session = session::start(accounts, &user_id, &new).await?;
-    Ok(Json(Value::Object(started(&user_id, session))))
-}
-
-async fn register_for_appservice(
-    accounts: &Accounts,
-    raw: &Raw<AppserviceTokenOptional>,
-    username: Option<&str>,
-    body: &Map<String, Value>,
-) -> Answer {
-    let appservice_id = raw.requester.as_ref().and_then(Actor::appservice_id);
-    let Some(appservice_id) = appservice_id else {
-        return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
-            ApiError::unknown_token(false, "Invalid access token passed.")
-        } else {
-            ApiError::unknown(
-                "Appservice token must be provided when using a type of m.login.application_service",
-            )
-        });
-    };
-    let username =
-        username.ok_or_else(|| ApiError::unknown("Desired Username is missing or not a string"))?;
-    let user_id = registration::check_appservice_username(accounts, appservice_id, username)
-        .map_err(to_api_error)?;
-    let account = NewAccount {
-        user_id: Some(user_id),
-        appservice_id: Some(appservice_id),
-        ..NewAccount::default()
-    };
-    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
-    answer(accounts, &user_id, body).await
-}
-
 /// What a new user gets: a session, unless the client wants none.
 async fn answer(accounts: &Accounts, user_id: &UserId, params: &Map<String, Value>) -> Answer {
     if params.get("inhibit_login").and_then(Value::as_bool).unwrap_or_default() {
@@ -306,35 +105,6 @@ fn read_text<'a>(
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.chars().count() <= length_chars_max => Ok(Some(text)),
         Some(_) => Err(ApiError::unknown(message)),
-    }
-}
-
-/// Whether a new password is good enough.
-pub(crate) fn check_policy(accounts: &Accounts, new_password: &str) -> Result<(), ApiError> {
-    password::check_policy(&accounts.settings().password_policy, new_password).map_err(|weak| {
-        ApiError::with_fields(StatusCode::BAD_REQUEST, weak.errcode(), weak.to_string(), [])
-    })
-}
-
-pub(crate) fn to_api_error(error: UsernameError) -> ApiError {
-    let message = error.to_string();
-    match error {
-        UsernameError::Characters
-        | UsernameError::Empty
-        | UsernameError::Underscore
-        | UsernameError::TooLong
-        | UsernameError::Numeric => {
-            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::InvalidUsername, message)
-        }
-        UsernameError::Exclusive => {
-            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::Exclusive, message)
-        }
-        UsernameError::InUse => {
-            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::UserInUse, message)
-        }
-        UsernameError::OtherRegistered | UsernameError::SessionUsed => ApiError::unknown(message),
-        UsernameError::NotThatGuest => ApiError::forbidden(message),
-        UsernameError::Storage(error) => error.into(),
     }
 }
 

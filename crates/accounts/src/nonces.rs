@@ -4,8 +4,11 @@
 //! nonce says itself, under the shared secret, when it was given out. Those that are used up are in the database.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use myelin_storage::StorageError;
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
+
+use crate::Accounts;
 
 /// The time for which a nonce holds, in milliseconds.
 const LIFETIME_MS: u64 = 60_000;
@@ -16,8 +19,28 @@ const LENGTH_CHARS: usize = 128;
 /// The characters of a nonce before its proof.
 const BODY_LENGTH_CHARS: usize = 88;
 
-/// Give out a nonce.
-pub(crate) fn make(secret: &str, now_ms: u64) -> String {
+/// Give out a nonce. Where no secret is configured it proves nothing, and registration with it fails.
+pub fn give_out(accounts: &Accounts) -> String {
+    make(secret(accounts), accounts.now_ms())
+}
+
+/// Use up a nonce. Whether it was good: given out by a node of this server less than a minute ago, and never used before.
+pub async fn use_up(accounts: &Accounts, nonce: &str) -> Result<bool, StorageError> {
+    let now_ms = accounts.now_ms();
+    let Some(expires_ms) = find_expiry(secret(accounts), nonce, now_ms) else {
+        return Ok(false);
+    };
+    let mut tx = accounts.db().begin().await?;
+    let is_new = tx.used_nonces().add(nonce, expires_ms, now_ms).await?;
+    tx.commit().await?;
+    Ok(is_new)
+}
+
+fn secret(accounts: &Accounts) -> &str {
+    accounts.settings().registration_shared_secret.as_deref().unwrap_or_default()
+}
+
+fn make(secret: &str, now_ms: u64) -> String {
     let randomness: String = (0..9).map(|_| format!("{:08x}", rand::random::<u32>())).collect();
     let body = format!("{now_ms:016x}{randomness}");
     let proof = prove(secret, &body);
@@ -26,7 +49,7 @@ pub(crate) fn make(secret: &str, now_ms: u64) -> String {
 
 /// The time at which a nonce runs out, in milliseconds since the epoch. `None` if this server did not give it out, or
 /// if it has run out.
-pub(crate) fn find_expiry(secret: &str, nonce: &str, now_ms: u64) -> Option<u64> {
+fn find_expiry(secret: &str, nonce: &str, now_ms: u64) -> Option<u64> {
     if nonce.len() != LENGTH_CHARS || !nonce.is_ascii() {
         return None;
     }

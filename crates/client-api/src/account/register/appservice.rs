@@ -1,0 +1,42 @@
+//! Registering a user of an application service.
+
+use myelin_accounts::{
+    Accounts,
+    registration::{self, NewAccount},
+};
+use myelin_http::{ApiError, Raw};
+use myelin_model::Actor;
+use ruma::api::auth_scheme::AppserviceTokenOptional;
+use serde_json::{Map, Value};
+
+use super::{answer, to_api_error};
+use crate::Answer;
+
+pub(super) async fn register_for_appservice(
+    accounts: &Accounts,
+    raw: &Raw<AppserviceTokenOptional>,
+    username: Option<&str>,
+    body: &Map<String, Value>,
+) -> Answer {
+    let appservice_id = raw.requester.as_ref().and_then(Actor::appservice_id);
+    let Some(appservice_id) = appservice_id else {
+        return Err(if raw.parts.headers.contains_key(http::header::AUTHORIZATION) {
+            ApiError::unknown_token(false, "Invalid access token passed.")
+        } else {
+            ApiError::unknown(
+                "Appservice token must be provided when using a type of m.login.application_service",
+            )
+        });
+    };
+    let username =
+        username.ok_or_else(|| ApiError::unknown("Desired Username is missing or not a string"))?;
+    let user_id = registration::check_appservice_username(accounts, appservice_id, username)
+        .map_err(to_api_error)?;
+    let account = NewAccount {
+        user_id: Some(user_id),
+        appservice_id: Some(appservice_id),
+        ..NewAccount::default()
+    };
+    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    answer(accounts, &user_id, body).await
+}

@@ -1,0 +1,43 @@
+//! Registering a guest.
+
+use axum::Json;
+use myelin_accounts::{
+    Accounts,
+    registration::{self, NewAccount},
+    session::{self, NewSession},
+};
+use myelin_http::{ApiError, RateLimits};
+use myelin_rooms::{Rooms, membership::auto_join};
+use ruma::DeviceId;
+use serde_json::{Map, Value};
+
+use super::to_api_error;
+use crate::{
+    Answer,
+    session::{read_flag, shorten, started},
+};
+
+pub(super) async fn register_guest(
+    accounts: &Accounts,
+    rooms: &Rooms,
+    rate_limits: &RateLimits,
+    address: &str,
+    body: &Map<String, Value>,
+) -> Answer {
+    if !accounts.settings().allow_guest_access {
+        return Err(ApiError::forbidden("Guest access is disabled"));
+    }
+    rate_limits.registration.check(address)?;
+    let account = NewAccount { is_guest: true, ..NewAccount::default() };
+    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
+    auto_join(rooms, &user_id, true).await;
+    let display_name = body.get("initial_device_display_name").and_then(Value::as_str);
+    // Guests do not choose their device.
+    let new = NewSession {
+        device_id: Some(<&DeviceId>::from("guest_device")),
+        display_name: display_name.map(shorten),
+        with_refresh_token: read_flag(body, "refresh_token")?,
+    };
+    let session = session::start(accounts, &user_id, &new).await?;
+    Ok(Json(Value::Object(started(&user_id, session))))
+}
