@@ -35,6 +35,19 @@ async fn pages_are_not_framed_and_answers_not_kept(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_body_that_is_no_text_is_no_json_even_where_nobody_looks(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let alice = server.user("alice").await;
+    let request = Request::builder()
+        .method("POST")
+        .uri("/_matrix/client/v3/publicRooms")
+        .header("Authorization", format!("Bearer {}", alice.token))
+        .body(Body::from(&b"{\"ignored\":\"\xff\"}"[..]))
+        .unwrap();
+    assert_eq!(server.send(request).await.error(), (400, "M_NOT_JSON"));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn nul_characters_are_refused_where_they_are_names(pool: PgPool) {
     let server = test_server::open(pool).await;
     let alice = server.user("alice").await;
