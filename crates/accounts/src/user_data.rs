@@ -12,6 +12,9 @@ use crate::Accounts;
 /// The length of a type.
 const TYPE_LENGTH_BYTES_MAX: usize = 255;
 
+/// The size of all of a user's entries together. The first `/sync` of each client tells them all at once.
+const ALL_SIZE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The type under which tags are kept.
 pub const TAGS: &str = "m.tag";
 
@@ -32,6 +35,9 @@ pub enum UserDataError {
     /// The content is too large.
     #[error("Account data is too large: max {ACCOUNT_DATA_SIZE_BYTES_MAX} bytes")]
     TooLarge,
+    /// All entries of the user together would be too large.
+    #[error("Too much account data: max {ALL_SIZE_BYTES_MAX} bytes")]
+    TooMuch,
     /// A tag's order is not a number.
     #[error("'order' must be a number")]
     InvalidOrder,
@@ -71,9 +77,22 @@ pub async fn set(
         return Err(UserDataError::TooLarge);
     }
     let mut tx = accounts.db().begin().await?;
-    tx.account_data().set(user_id, room_nid, data_type, content.into()).await?;
+    set_bounded(&mut tx, user_id, room_nid, data_type, content.into()).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Set an entry, if the user has not stored too much.
+async fn set_bounded(
+    tx: &mut Tx,
+    user_id: &UserId,
+    room_nid: Option<RoomNid>,
+    data_type: &str,
+    content: Arc<RawValue>,
+) -> Result<(), UserDataError> {
+    let mut data = tx.account_data();
+    let is_set = data.set_within(user_id, room_nid, data_type, content, ALL_SIZE_BYTES_MAX).await?;
+    if is_set { Ok(()) } else { Err(UserDataError::TooMuch) }
 }
 
 /// Delete an entry, as a client asks for it. It need not exist.
@@ -155,7 +174,7 @@ pub async fn set_tag(
     }
     let content: Arc<RawValue> =
         RawValue::from_string(json).map_err(|_| UserDataError::TooLarge)?.into();
-    tx.account_data().set(user_id, Some(room_nid), TAGS, content).await?;
+    set_bounded(&mut tx, user_id, Some(room_nid), TAGS, content).await?;
     tx.commit().await?;
     Ok(())
 }

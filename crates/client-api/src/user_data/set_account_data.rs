@@ -50,13 +50,14 @@ pub(super) fn to_api_error(error: UserDataError) -> ApiError {
             ApiError::invalid_param(message)
         }
         UserDataError::NotDeletable => ApiError::unrecognized(),
-        UserDataError::TooLarge => ApiError::too_large(message),
+        UserDataError::TooLarge | UserDataError::TooMuch => ApiError::too_large(message),
         UserDataError::Storage(error) => error.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use myelin_testing::TestUser;
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -114,5 +115,24 @@ mod tests {
         let room =
             "/_matrix/client/v3/user/@alice:example.org/rooms/!no:example.org/account_data/x";
         assert_eq!(server.put(room, Some(&alice), json!({})).await.error(), (404, "M_NOT_FOUND"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_user_has_a_bounded_amount(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let text = "x".repeat(12 * 1024 * 1024);
+        let set = async |user: &TestUser, name: &str, text: &str| {
+            let path = format!("/_matrix/client/v3/user/{}/account_data/{name}", user.user_id);
+            server.put(&path, Some(user), json!({ "text": text })).await
+        };
+        for number in 0..5 {
+            set(&alice, &format!("n{number}"), &text).await.ok();
+        }
+        assert_eq!(set(&alice, "n5", &text).await.error(), (413, "M_TOO_LARGE"));
+        set(&alice, "n5", "short").await.ok();
+        // What takes the place of another counts instead of it.
+        set(&alice, "n4", &text).await.ok();
+        set(&bob, "n5", &text).await.ok();
     }
 }

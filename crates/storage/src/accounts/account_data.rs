@@ -155,6 +155,45 @@ impl AccountDataTx<'_> {
         Ok(())
     }
 
+    /// As [`AccountDataTx::set`], unless all entries of the user together would be larger than `size_bytes_max` then. False if they
+    /// would.
+    #[tracing::instrument(name = "db.account_data.set_within", skip_all, fields(user.id = %user_id), err)]
+    pub async fn set_within(
+        &mut self,
+        user_id: &UserId,
+        room_nid: Option<RoomNid>,
+        data_type: &str,
+        content: Arc<RawValue>,
+        size_bytes_max: usize,
+    ) -> Result<bool, StorageError> {
+        let done = sqlx::query!(
+            "INSERT INTO account_data (user_id, room_nid, data_type, content)
+             SELECT $1::text, $2::bigint, $3::text, $4::text
+             WHERE octet_length($4::text) + (
+                 SELECT coalesce(sum(octet_length(content)), 0) FROM account_data
+                 WHERE user_id = $1::text AND (room_nid, data_type) <> ($2::bigint, $3::text)
+             ) <= $5::bigint
+             ON CONFLICT (user_id, room_nid, data_type) DO UPDATE SET content = excluded.content",
+            user_id.as_str(),
+            room_nid.map_or(GLOBAL, |nid| nid.0),
+            data_type,
+            content.get(),
+            i64::try_from(size_bytes_max).unwrap_or(i64::MAX)
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.tx.publish(Change::AccountData {
+            user_id: user_id.to_owned(),
+            room_nid,
+            data_type: data_type.into(),
+            content,
+        });
+        Ok(true)
+    }
+
     /// Delete entries of some types, and announce each as `{}`: clients know no other sign. Those that do not exist are passed
     /// over.
     #[tracing::instrument(name = "db.account_data.delete", skip_all, fields(user.id = %user_id), err)]
