@@ -53,6 +53,8 @@ pub fn generate_config(wish: &Generate) -> String {
     _ = writeln!(text, "form_secret: {}", quote(&random_text(50)));
     _ = writeln!(text, "signing_key_path: {}", config(format!("{name}.signing.key")));
     text += "trusted_key_servers:\n  - server_name: \"matrix.org\"\n";
+    text += "# Myelin keeps the content of redacted events for good yet, where Synapse deletes it after 7 days.\n";
+    text += "redaction_retention_period: null\n";
     if wish.enable_metrics {
         text += "enable_metrics: true\n";
     }

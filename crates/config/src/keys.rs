@@ -67,6 +67,11 @@ pub static KEYS: LazyLock<BTreeMap<&'static str, Key>> = LazyLock::new(|| {
     keys
 });
 
+/// The keys that say where the data are, with their parents. Without them the server would begin anew on empty data, so one that
+/// is misspelt is refused.
+const LEADS_TO_DATA: [(&str, &str); 4] =
+    [("", "database"), ("", "myelin"), ("database", "args"), ("myelin", "data_directory")];
+
 /// The keys of a document as the table judges them.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
@@ -115,7 +120,12 @@ impl Walk<'_> {
         let Some(key) = find(pattern, name) else {
             let siblings = children(pattern);
             let text = unknown_text(name, siblings.iter().copied());
-            self.warn(Weight::Warn, path, node, text);
+            let near = nearest(name, siblings.iter().copied()).unwrap_or_default();
+            if LEADS_TO_DATA.contains(&(pattern, near)) {
+                self.checked.problems.push(self.problem(path, node, text));
+            } else {
+                self.warn(Weight::Warn, path, node, text);
+            }
             return;
         };
         let note =
@@ -281,6 +291,21 @@ mod tests {
         let off = "modules: []\nmatrix_authentication_service: {secret: x}\nlimit_usage_by_mau: false\n\
             account_validity: {enabled: false, period: 6w}\nldap_config: {enabled: false, uri: x}\n";
         assert_eq!(checked(off).problems, []);
+    }
+
+    #[test]
+    fn a_misspelt_key_does_not_lead_to_empty_data() {
+        for (text, key) in [
+            ("databse: {name: psycopg2}", "databse"),
+            ("Database: {name: psycopg2}", "Database"),
+            ("mylein: {data_directory: x}", "mylein"),
+            ("myelin: {data_direktory: x}", "myelin.data_direktory"),
+            ("database: {name: psycopg2, arg: {host: x}}", "database.arg"),
+        ] {
+            let keys: Vec<_> = checked(text).problems.into_iter().map(|wrong| wrong.key).collect();
+            assert_eq!(keys, [key], "{text}");
+        }
+        assert_eq!(checked("myelin: {frobnicate: x}\nfrobnicate: 1").problems, []);
     }
 
     #[test]

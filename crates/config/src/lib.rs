@@ -23,6 +23,7 @@ use sections::{
     appservices::{self, AppService},
     database::{self, Database},
     listeners::{self, Listener, Tls},
+    logging,
     media::{self, Media},
     own::{self, Own},
     password::{self, Password},
@@ -186,6 +187,9 @@ fn read_log_config_path(root: &reader::Section<'_>) -> Option<PathBuf> {
     let file = root.path("log_config")?;
     if !file.exists() {
         let text = format!("{} is not there; logs go to standard error", file.display());
+        root.warn("log_config", text);
+    }
+    for text in logging::list_left_out(&file) {
         root.warn("log_config", text);
     }
     Some(file)

@@ -1,6 +1,6 @@
 //! The address that a request comes from.
 
-use std::{convert::Infallible, net::IpAddr};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -8,8 +8,10 @@ use http::request::Parts;
 use crate::forwarded;
 
 /// The facts about a listener that its requests carry. The listener puts them into the extensions of each request.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Listener {
+    /// Its name in logs: its tag, its port or its path.
+    pub name: Option<Arc<str>>,
     /// The other end of the connection. `None` for unix sockets.
     pub peer: Option<IpAddr>,
     /// A reverse proxy stands before the listener, and its `X-Forwarded-For` is to be believed.
@@ -55,7 +57,7 @@ mod tests {
         for (x_forwarded, expected) in [(false, "10.0.0.1"), (true, "1.2.3.4")] {
             let mut request = http::Request::new(());
             let peer = Some("10.0.0.1".parse().unwrap());
-            request.extensions_mut().insert(Listener { peer, x_forwarded });
+            request.extensions_mut().insert(Listener { name: None, peer, x_forwarded });
             request.headers_mut().insert("x-forwarded-for", "1.2.3.4, 5.6.7.8".parse().unwrap());
             let (parts, ()) = request.into_parts();
             assert_eq!(ClientAddress::of(&parts).to_string(), expected);

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tracing::Instrument as _;
 
-use crate::{ApiError, ClientAddress};
+use crate::{ApiError, ClientAddress, Listener};
 
 /// The header that carries a request's id: taken over from a proxy, made here otherwise.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,10 +46,11 @@ pub(crate) async fn wrap(
     let name = find_name(&names, &request);
     let (parts, body) = request.into_parts();
     let address = ClientAddress::of(&parts);
+    let listener = parts.extensions.get::<Listener>().and_then(|listener| listener.name.as_deref());
     let id = request_id(&parts.headers);
     let span = tracing::info_span!(
         "http.request", otel.name = name, http.method = method, http.route = name, request.id = id,
-        client.address = %address, http.status = tracing::field::Empty
+        client.address = %address, listener, http.status = tracing::field::Empty
     );
     let request = Request::from_parts(parts, body);
 

@@ -94,8 +94,25 @@ impl Default for LogConfig {
 ///
 /// # Errors
 ///
-/// The file cannot be read or is not YAML. What it says and cannot be followed is left out.
+/// The file cannot be read or is not YAML. What it says and cannot be followed is left out: see [`list_left_out`].
 pub fn read_log_config(file: &std::path::Path) -> Result<LogConfig, ConfigError> {
+    read(file).map(|(config, _)| config)
+}
+
+/// What of a log config file cannot be followed, each with its line and key. Nothing if it cannot be read: that is told when it is
+/// needed.
+pub(crate) fn list_left_out(file: &std::path::Path) -> Vec<String> {
+    let left_out = read(file).map(|(_, left_out)| left_out).unwrap_or_default();
+    let text = |(line, key, text): (usize, String, &str)| {
+        format!("{}:{line}: {key}: {text}", file.display())
+    };
+    left_out.into_iter().map(text).collect()
+}
+
+/// The line, the key and the reason of each thing that cannot be followed.
+type LeftOut = Vec<(usize, String, &'static str)>;
+
+fn read(file: &std::path::Path) -> Result<(LogConfig, LeftOut), ConfigError> {
     let text = source::read_text(file)?;
     let node = yaml::parse(&text).map_err(|error| ConfigError {
         problems: vec![crate::Problem {
@@ -105,7 +122,9 @@ pub fn read_log_config(file: &std::path::Path) -> Result<LogConfig, ConfigError>
             text: format!("not valid YAML: {}", error.text),
         }],
     })?;
-    Ok(understand(&node))
+    let mut left_out = Vec::new();
+    let config = understand(&node, &mut left_out);
+    Ok((config, left_out))
 }
 
 pub(crate) fn parse_level(text: &str) -> Option<Level> {
@@ -119,12 +138,18 @@ pub(crate) fn parse_level(text: &str) -> Option<Level> {
     }
 }
 
-fn level_of(node: Option<&Node>) -> Option<Level> {
-    match &node?.get("level")?.value {
+fn level_of(node: Option<&Node>, key: &str, left_out: &mut LeftOut) -> Option<Level> {
+    let node = node?.get("level")?;
+    let level = match &node.value {
         Value::String(text) => parse_level(text),
         Value::Int(number) => parse_level(&number.to_string()),
         _ => None,
+    };
+    if level.is_none() {
+        let text = "no level that is known; allowed: DEBUG, INFO, WARNING, ERROR, CRITICAL";
+        left_out.push((node.line, format!("{key}.level"), text));
     }
+    level
 }
 
 fn text_of<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
@@ -134,12 +159,21 @@ fn text_of<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
     }
 }
 
-fn understand(node: &Node) -> LogConfig {
+fn understand(node: &Node, left_out: &mut LeftOut) -> LogConfig {
     let root = node.get("root");
     let mut levels = Vec::new();
     if let Some(Value::Map(loggers)) = node.get("loggers").map(|loggers| &loggers.value) {
         for (name, logger) in loggers {
-            levels.extend(level_of(Some(logger)).map(|level| (name.clone(), level)));
+            let key = format!("loggers.{name}");
+            let level = level_of(Some(logger), &key, left_out);
+            levels.extend(level.map(|level| (name.clone(), level)));
+            let has_handlers =
+                |node: &&Node| matches!(&node.value, Value::List(names) if !names.is_empty());
+            if let Some(handlers) = logger.get("handlers").filter(has_handlers) {
+                let text =
+                    "a logger has no handlers of its own here; its lines go to those of `root`";
+                left_out.push((handlers.line, format!("{key}.handlers"), text));
+            }
         }
     }
     let mut outputs = Vec::new();
@@ -148,7 +182,7 @@ fn understand(node: &Node) -> LogConfig {
     {
         for name in names {
             if let Value::String(name) = &name.value {
-                outputs.extend(output_of(node, name, 0));
+                outputs.extend(output_of(node, name, 0, left_out));
             }
         }
     }
@@ -156,16 +190,25 @@ fn understand(node: &Node) -> LogConfig {
     if outputs.is_empty() {
         outputs = LogConfig::default().outputs;
     }
-    LogConfig { level: level_of(root).unwrap_or(Level::Info), levels, outputs }
+    let level = level_of(root, "root", left_out).unwrap_or(Level::Info);
+    LogConfig { level, levels, outputs }
 }
 
 /// The output of a handler; one that only buffers stands for the one it buffers for.
-fn output_of(config: &Node, name: &str, depth: usize) -> Option<LogOutput> {
+fn output_of(config: &Node, name: &str, depth: usize, left_out: &mut LeftOut) -> Option<LogOutput> {
     const BUFFERS_MAX: usize = 4;
-    let handler = config.get("handlers")?.get(name)?;
+    let key = format!("handlers.{name}");
+    let Some(handler) = config.get("handlers").and_then(|handlers| handlers.get(name)) else {
+        left_out.push((config.line, key, "it is named, and it is not there"));
+        return None;
+    };
     let class = text_of(handler, "class").unwrap_or("logging.StreamHandler");
     if let Some(behind) = text_of(handler, "target") {
-        return (depth < BUFFERS_MAX).then(|| output_of(config, behind, depth + 1))?;
+        return (depth < BUFFERS_MAX).then(|| output_of(config, behind, depth + 1, left_out))?;
+    }
+    if let Some(level) = handler.get("level") {
+        let text = "a handler has no level of its own here; those of `root` and `loggers` hold";
+        left_out.push((level.line, format!("{key}.level"), text));
     }
     let format = match text_of(handler, "formatter")
         .and_then(|formatter| config.get("formatters")?.get(formatter))
@@ -179,7 +222,11 @@ fn output_of(config: &Node, name: &str, depth: usize) -> Option<LogOutput> {
             LogTarget::Stdout
         }
         None if class.ends_with("StreamHandler") => LogTarget::Stderr,
-        None => return None,
+        None => {
+            let text = "no class of handler that is known; nothing is logged there";
+            left_out.push((handler.line, format!("{key}.class"), text));
+            return None;
+        }
     };
     Some(LogOutput { target, format })
 }
@@ -215,7 +262,7 @@ mod tests {
             logging.handlers.TimedRotatingFileHandler\n    formatter: precise\n    filename: /var/log/hs.log\n    \
             backupCount: 3\n  buffer: {class: synapse.logging.handlers.PeriodicallyFlushingMemoryHandler, target: \
             file}\nloggers:\n  synapse.storage.SQL: {level: WARNING}\nroot:\n  level: DEBUG\n  handlers: [buffer]\n";
-        let config = understand(&yaml::parse(text).unwrap());
+        let config = understand(&yaml::parse(text).unwrap(), &mut vec![]);
         assert_eq!(config.level, Level::Debug);
         assert_eq!(config.levels, vec![("synapse.storage.SQL".to_owned(), Level::Warn)]);
         let target =
@@ -228,10 +275,30 @@ mod tests {
         let text = "formatters:\n  structured: {class: synapse.logging.TerseJsonFormatter}\nhandlers:\n  console: \
             {class: logging.StreamHandler, formatter: structured, stream: ext://sys.stdout}\nroot: {level: INFO, \
             handlers: [console]}\n";
-        let config = understand(&yaml::parse(text).unwrap());
+        let config = understand(&yaml::parse(text).unwrap(), &mut vec![]);
         assert_eq!(
             config.outputs,
             vec![LogOutput { target: LogTarget::Stdout, format: LogFormat::Json }]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_told() {
+        let text = "handlers:\n  syslog: {class: logging.handlers.SysLogHandler, level: ERROR}\nloggers:\n  x: {level: \
+            LOUD, handlers: [syslog]}\n  y: {level: DEBUG, handlers: []}\nroot: {handlers: [syslog, gone]}\n";
+        let mut left_out = Vec::new();
+        let config = understand(&yaml::parse(text).unwrap(), &mut left_out);
+        assert_eq!(config.outputs, LogConfig::default().outputs);
+        let told: Vec<_> = left_out.iter().map(|(line, key, _)| (*line, key.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (4, "loggers.x.level"),
+                (4, "loggers.x.handlers"),
+                (2, "handlers.syslog.level"),
+                (2, "handlers.syslog.class"),
+                (1, "handlers.gone"),
+            ]
         );
     }
 }

@@ -92,6 +92,13 @@ fn check_auto_join(root: &Section<'_>, registration: &Registration) {
                 format!("{alias:?} is no room alias; allowed: `#name:server`"),
             );
         }
+        let server = alias.split_once(':').map(|(_, server)| server);
+        if server != root.text("server_name").as_deref() {
+            let text = format!(
+                "{alias} is a room of another server, to which this one does not speak yet; nobody joins it"
+            );
+            root.warn("auto_join_rooms", text);
+        }
     }
     if registration.autocreate_auto_join_rooms
         && registration.autocreate_auto_join_room_preset != "public_chat"

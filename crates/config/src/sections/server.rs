@@ -54,6 +54,7 @@ impl Server {
             },
             _ => serde_json::Map::new(),
         };
+        tell_of_redactions(root);
         Server {
             server_name: read_server_name(root),
             public_baseurl: read_public_baseurl(root),
@@ -68,6 +69,17 @@ impl Server {
                 .unwrap_or_else(|| "Homeserver is currently blocked".to_owned()),
             experimental_features,
         }
+    }
+}
+
+/// Synapse deletes the content of redacted events after a week although nobody asks for it. Here it stays, which the admin is told
+/// until the config says that it is meant.
+fn tell_of_redactions(root: &Section<'_>) {
+    const KEY: &str = "redaction_retention_period";
+    if root.find_nullable(KEY).is_none() {
+        let text = "is not set, and not supported yet: the content of redacted events is kept in the database for good, where \
+                    Synapse deletes it after 7 days. `redaction_retention_period: null` says that this is meant";
+        root.warn(KEY, text.to_owned());
     }
 }
 

@@ -86,6 +86,8 @@ fn read_presence(root: &Section<'_>) -> Presence {
         .find("enabled")
         .is_some_and(|found| found.node.value == Value::String("untracked".to_owned()));
     let mode = if is_untracked {
+        let text = "untracked: presence is off, as there are no modules that could set it";
+        section.warn("enabled", text.to_owned());
         PresenceMode::Untracked
     } else if section.bool("enabled", old) {
         PresenceMode::Enabled

@@ -174,7 +174,9 @@ fn every_argument_of_the_database_works_or_is_told() {
     let loaded =
         load(&Sources { paths: vec![folder.path().to_owned()], ..Sources::default() }).unwrap();
     let told: Vec<_> = loaded.warnings.iter().map(|warning| warning.problem.key.as_str()).collect();
-    assert_eq!(told, ["database.args.keepalives_idle", "database.args.hots"]);
+    let expected =
+        ["redaction_retention_period", "database.args.keepalives_idle", "database.args.hots"];
+    assert_eq!(told, expected);
     let Database::Postgres(postgres) = loaded.config.database else { panic!("embedded") };
     assert_eq!(
         (postgres.host.as_deref(), postgres.port, postgres.dsn),

@@ -109,10 +109,14 @@ fn an_old_docker_config() {
             "docker_old.yaml:20: federation_rc_window_size: not supported yet: the server does not speak to others yet",
             "docker_old.yaml:23: expire_access_token: has no effect, in Synapse neither",
             "docker_old.yaml:29: enable_group_creation: has no effect, in Synapse neither",
+            "redaction_retention_period: is not set, and not supported yet: the content of redacted events is kept in the \
+             database for good, where Synapse deletes it after 7 days. `redaction_retention_period: null` says that this is \
+             meant",
             "docker_old.yaml:10: listeners[0].resources[0].names: federation is not served yet: federation is off, other \
              servers are neither heard nor spoken to",
             "docker_old.yaml:15: listeners[1].resources[0].names: openid is not served yet: OpenID tokens are issued, but \
              nobody can check them",
+            "docker_old.yaml:30: presence.enabled: untracked: presence is off, as there are no modules that could set it",
         ]
     );
 }

@@ -47,7 +47,10 @@ impl Cluster {
         let data_major = read_major(directory)?;
         let binaries = Binaries::find(settings.bin_directory.as_deref(), data_major, directory)?;
         if data_major.is_none() {
-            tracing::info!(folder = %directory.display(), version = %binaries.version, "making the embedded database");
+            tracing::warn!(
+                folder = %directory.display(), version = %binaries.version,
+                "making the embedded database, empty. If this server has data already, stop it and correct myelin.data_directory"
+            );
             let (directory, binaries) = (directory.to_owned(), binaries.clone());
             tokio::task::spawn_blocking(move || init(&directory, &binaries, owner)).await??;
         }

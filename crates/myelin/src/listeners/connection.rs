@@ -47,6 +47,8 @@ pub struct Service {
     pub router: Router,
     pub tls: Option<TlsReloader>,
     pub x_forwarded: bool,
+    /// What the listener is called in logs.
+    pub name: Arc<str>,
     /// A header that carries the request's id, set by a proxy.
     pub request_id_header: Option<HeaderName>,
 }
@@ -120,7 +122,7 @@ impl Service {
     > + Send
     + 'static {
         let router = self.router.clone();
-        let x_forwarded = self.x_forwarded;
+        let (x_forwarded, name) = (self.x_forwarded, self.name.clone());
         let request_id_header = self.request_id_header.clone();
         hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let id =
@@ -128,9 +130,8 @@ impl Service {
             if let Some(id) = id {
                 request.headers_mut().insert(REQUEST_ID, id);
             }
-            request
-                .extensions_mut()
-                .insert(myelin_http::Listener { peer: Some(peer), x_forwarded });
+            let (name, peer) = (Some(name.clone()), Some(peer));
+            request.extensions_mut().insert(myelin_http::Listener { name, peer, x_forwarded });
             router.clone().oneshot(request.map(Body::new))
         })
     }

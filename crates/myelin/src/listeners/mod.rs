@@ -35,6 +35,7 @@ pub fn serve(
                 router: router.clone(),
                 tls: tls.filter(|_| listener.tls).cloned(),
                 x_forwarded: listener.x_forwarded,
+                name: listener.name().into(),
                 request_id_header: listener
                     .request_id_header
                     .as_ref()

@@ -58,6 +58,7 @@ pub fn well_known_routes(documents: WellKnownDocuments) -> Router {
         .route("/.well-known/matrix/client", serve(documents.client))
         .route("/.well-known/matrix/server", serve(documents.server))
         .route("/.well-known/matrix/support", serve(documents.support))
+        .method_not_allowed_fallback(async || myelin_http::ApiError::method_not_allowed())
 }
 
 fn answer(document: Value) -> Response {
@@ -70,4 +71,29 @@ fn not_found() -> Response {
     );
     (axum::http::StatusCode::NOT_FOUND, [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], body)
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_error_has_a_code() {
+        for (method, path, status, errcode) in [
+            ("GET", "/.well-known/matrix/client", 404, "M_NOT_FOUND"),
+            ("PUT", "/.well-known/matrix/client", 405, "M_UNRECOGNIZED"),
+            ("PATCH", "/.well-known/matrix/server", 405, "M_UNRECOGNIZED"),
+        ] {
+            let router = well_known_routes(WellKnownDocuments::default());
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            let answer = router.oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{method} {path}");
+            let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["errcode"], errcode, "{method} {path}");
+        }
+    }
 }

@@ -60,7 +60,7 @@ async fn run(sources: Sources, loaded: Loaded, mut prepared: Prepared) -> anyhow
     let metrics = Metrics::start(&config.server.server_name)?;
     let tls = prepared.tls.take();
     let bound = bind(&config)?;
-    let pid_file = write_pid_file(&config);
+    let _pid_file = write_pid_file(&config);
 
     let stop = CancellationToken::new();
     let database = tokio::select! {
@@ -95,9 +95,6 @@ async fn run(sources: Sources, loaded: Loaded, mut prepared: Prepared) -> anyhow
     drain(graceful, Duration::from_millis(config.own.shutdown_timeout_ms)).await;
     parts.stop().await;
     database.close().await;
-    if let Some(file) = pid_file {
-        _ = std::fs::remove_file(file);
-    }
     tracing::info!("stopped");
     if let Some(traces) = traces {
         traces.stop().await;
@@ -166,13 +163,22 @@ fn bind(config: &Config) -> anyhow::Result<Vec<(Listener, Vec<Socket>)>> {
     Ok(bound)
 }
 
+/// The pid file, deleted on drop: by a start that fails, too.
+struct PidFile(PathBuf);
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Writes the pid file, in a folder that a first start may have to make. A folder that cannot be written is no reason not to
 /// start.
-fn write_pid_file(config: &Config) -> Option<PathBuf> {
+fn write_pid_file(config: &Config) -> Option<PidFile> {
     let file = config.server.pid_file.clone()?;
     let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
     match made.and_then(|()| std::fs::write(&file, format!("{}\n", std::process::id()))) {
-        Ok(()) => Some(file),
+        Ok(()) => Some(PidFile(file)),
         Err(error) => {
             tracing::warn!(file = %file.display(), %error, "pid_file cannot be written");
             None

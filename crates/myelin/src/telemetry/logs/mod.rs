@@ -60,6 +60,14 @@ pub fn start(config: &Config, traces: Option<BoxedLayer<Filtered>>) -> anyhow::R
     }
     layers.extend(traces);
     tracing_subscriber::registry().with(filter).with(layers).init();
+    for (logger, _) in &log_config.levels {
+        if targets(logger).is_empty() {
+            tracing::warn!(
+                logger,
+                "config: log_config: no part of Myelin logs under this name; its level has no effect"
+            );
+        }
+    }
     Ok(LogHandle { filter: handle, files })
 }
 
