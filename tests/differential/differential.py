@@ -18,6 +18,9 @@ import world
 # What stands in answers as chance or the clock will have it, or as a courtesy that no client relies on.
 IGNORED_KEYS = {"age", "age_ts", "soft_logout", "error", "retry_after_ms"}
 
+# After so many requests it is seen whether everything can still be read.
+LOOK_EVERY = 50
+
 
 def kind_of_key(key):
     """Keys that are IDs are as good as each other."""
@@ -84,16 +87,25 @@ class Allowed:
         return False
 
 
-def compare(number, request, worlds, pool):
-    """The differences between both answers."""
+def compare(number, request, worlds, pool, all_shapes):
+    """The differences between both answers. What answers are made of is compared only as long as both servers hold the same."""
     list(pool.map(lambda one: one.prepare(request, number), worlds))
     (their_status, their_answer), (our_status, our_answer) = pool.map(lambda one: one.answer(request), worlds)
     theirs, ours = verdict(their_status, their_answer), verdict(our_status, our_answer)
     if theirs != ours:
         yield request.route.name, request.case, theirs, ours
-    elif our_status == 200:
+    elif our_status == 200 and (all_shapes or request.case == "good"):
         for part in differing_parts(our_answer, their_answer):
             yield request.route.name, request.case, theirs, part
+
+
+def look(number, worlds, pool, recent):
+    """Reads that fail on Myelin alone, after the requests that may be why."""
+    theirs, ours = pool.map(lambda one: one.look(), worlds)
+    for failed in sorted(set(ours) - set(theirs)):
+        yield "look", f"after {number} requests", "200", failed
+    if set(ours) - set(theirs):
+        print("\n".join(f"# {request.route.name}\t{request.case}" for request in recent), flush=True)
 
 
 def main():
@@ -101,6 +113,7 @@ def main():
     parser.add_argument("--synapse", required=True, metavar="URL")
     parser.add_argument("--myelin", required=True, metavar="URL")
     parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--all", action="store_true", help="every request that there is, not some of them: some hours")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="*", help="a pattern of routes, such as '*createRoom'")
     parser.add_argument("--allowed", default=pathlib.Path(__file__).parent / "allowed.tsv")
@@ -109,11 +122,14 @@ def main():
     allowed, found, count = Allowed(options.allowed), [], 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda one: one.begin(), worlds))
-        for number, request in enumerate(cases.choose(random.Random(options.seed), options.requests)):
-            if not fnmatch.fnmatchcase(request.route.name, options.only):
-                continue
+        requests = cases.choose(random.Random(options.seed), None if options.all else options.requests)
+        requests = [request for request in requests if fnmatch.fnmatchcase(request.route.name, options.only)]
+        for number, request in enumerate(requests):
             count += 1
-            for difference in compare(number, request, worlds, pool):
+            differences = [*compare(number, request, worlds, pool, not options.all)]
+            if count % LOOK_EVERY == 0 or count == len(requests):
+                differences += look(count, worlds, pool, requests[max(0, count - LOOK_EVERY):count])
+            for difference in differences:
                 if not allowed.explains(difference):
                     found.append(difference)
                     print("\t".join(difference), flush=True)
