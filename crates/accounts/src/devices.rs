@@ -36,6 +36,12 @@ pub async fn find(
     accounts.db().devices().find(user_id, device_id).await
 }
 
+/// As much of a device's name as is kept when the device is made.
+pub fn shorten_name(display_name: &str) -> &str {
+    let end = display_name.char_indices().nth(DISPLAY_NAME_LENGTH_CHARS_MAX);
+    end.and_then(|(end, _)| display_name.get(..end)).unwrap_or(display_name)
+}
+
 /// Name a device. Without a name nothing changes.
 pub async fn set_name(
     accounts: &Accounts,

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::StatusCode;
 use myelin_accounts::{
-    Accounts, nonces,
+    Accounts, devices, nonces,
     password::{self, PASSWORD_LENGTH_CHARS_MAX},
     registration::{self, NewAccount, UsernameError, UsernameRules},
     session::{self, NewSession},
@@ -38,6 +38,7 @@ pub(crate) async fn register(
 ) -> Answer {
     let body = raw.json_object(false)?;
     let request = check(&accounts, &body).await?;
+    let device_id = read_device_id(&body)?;
     let rules = UsernameRules::default();
     let user_id = registration::check_username(&accounts, &request.username.to_lowercase(), &rules)
         .await
@@ -58,9 +59,10 @@ pub(crate) async fn register(
     if flag("inhibit_login") {
         return Ok(Json(answer));
     }
+    let display_name = body.get("initial_device_display_name").and_then(Value::as_str);
     let new = NewSession {
-        device_id: body.get("device_id").and_then(Value::as_str).map(<&DeviceId>::from),
-        display_name: body.get("initial_device_display_name").and_then(Value::as_str),
+        device_id,
+        display_name: display_name.map(devices::shorten_name),
         with_refresh_token: flag("refresh_token"),
     };
     let started = session::start(&accounts, &user_id, &new).await?;
@@ -72,6 +74,15 @@ pub(crate) async fn register(
         answer.extend(started.expires_in_ms.map(|ms| ("expires_in_ms".to_owned(), ms.into())));
     }
     Ok(Json(answer))
+}
+
+/// The device ID that the caller chose, if any.
+fn read_device_id(body: &Map<String, Value>) -> Result<Option<&DeviceId>, ApiError> {
+    let chosen = body.get("device_id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    if chosen.is_some_and(|id| !devices::is_valid_id(id)) {
+        return Err(ApiError::invalid_param("device_id is too long"));
+    }
+    Ok(chosen.map(<&DeviceId>::from))
 }
 
 /// The body of a request: the user to be registered, and the proof that the caller knows the secret.
@@ -272,5 +283,31 @@ mod tests {
         there.post(PATH, None, body("alice")).await.ok();
 
         assert_eq!(here.post(PATH, None, body("bob")).await.body["error"], "unrecognised nonce");
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn devices_are_named_as_everywhere(pool: PgPool) {
+        let server = open(pool).await;
+        let register = async |username: &str, device_id: &str, name: &str| {
+            let nonce = server.get(PATH, None).await.ok()["nonce"].as_str().unwrap().to_owned();
+            let request =
+                Request { username, password: "secret", is_admin: false, user_type: None };
+            let mac = sign("shared secret", &nonce, &request).unwrap();
+            let body = json!({
+                "nonce": nonce, "username": username, "password": "secret", "admin": false, "mac": mac,
+                "device_id": device_id, "initial_device_display_name": name
+            });
+            server.post(PATH, None, body).await
+        };
+        let too_long = register("a", &"x".repeat(513), "A").await;
+        assert_eq!(too_long.error(), (400, "M_INVALID_PARAM"));
+        let made = register("a", "", &"x".repeat(1_000)).await.ok();
+
+        let device_id = made["device_id"].as_str().unwrap();
+        assert_eq!(device_id.len(), 10, "{device_id}");
+        let user_id = made["user_id"].as_str().unwrap().try_into().unwrap();
+        let devices = server.parts.db.devices();
+        let device = devices.find(user_id, device_id.into()).await.unwrap().unwrap();
+        assert_eq!(device.display_name.unwrap().len(), 100);
     }
 }

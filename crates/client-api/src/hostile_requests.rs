@@ -91,6 +91,16 @@ async fn nul_characters_are_refused_where_they_are_names(pool: PgPool) {
         let status = answer.status.as_u16();
         assert!((400..500).contains(&status), "{path}: {status} {}", answer.text);
     }
+    // Strangers do not get as far as the database.
+    for path in ["login", "register", "refresh"] {
+        let body = json!({"refresh_token": "a\0b", "auth": {"session": "a\0b"}, "user": "a\0b"});
+        let answer = server.post(&format!("/_matrix/client/v3/{path}"), None, body).await;
+        assert_eq!(answer.body["error"], "Parameters must not contain NUL characters", "{path}");
+    }
+    let form = Body::from("token=a%00b");
+    let path = "/_matrix/client/v3/auth/m.login.registration_token/fallback/web?session=x";
+    let request = Request::builder().method("POST").uri(path).body(form).unwrap();
+    assert_eq!(server.send(request).await.body["error"], "The form has a NUL character");
     let query = "/_matrix/client/v1/register/m.login.registration_token/validity?token=a%00b";
     assert_eq!(server.get(query, None).await.error(), (400, "M_INVALID_PARAM"));
     room.send(&alice, "m.room.message", json!({"msgtype": "m.text", "body": "a\0b"})).await;

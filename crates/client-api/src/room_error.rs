@@ -22,7 +22,7 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
         EventError::Forbidden(_) => ApiError::forbidden(text),
         EventError::TooLarge(_) => ApiError::too_large(text),
         EventError::BadContent(_) => ApiError::bad_json(text),
-        EventError::CreatedAlready => ApiError::bad_json(text),
+        EventError::CreatedAlready | EventError::RedactsNothing => ApiError::bad_json(text),
         EventError::Shape(error) => shape_error(&error),
         EventError::Relation(error) => relation_error(error),
         EventError::InvalidAlias(_) | EventError::RedactsTwo => ApiError::invalid_param(text),
@@ -95,9 +95,9 @@ pub(crate) fn membership_error(error: MembershipError) -> ApiError {
         MembershipError::RemoteUser(_) => {
             ApiError::client(StatusCode::BAD_GATEWAY, ErrorKind::Unknown, text)
         }
-        MembershipError::DisplayNameTooLong | MembershipError::AvatarUrlTooLong => {
-            ApiError::bad_json(text)
-        }
+        MembershipError::DisplayNameTooLong
+        | MembershipError::AvatarUrlTooLong
+        | MembershipError::ProfileNotText(_) => ApiError::bad_json(text),
         MembershipError::Suspended(error) => error.into(),
         MembershipError::Event(error) => event_error(error),
     }

@@ -14,6 +14,9 @@ pub enum EventError {
     /// This server does not know the room.
     #[error("Unknown room")]
     UnknownRoom,
+    /// A redaction names nothing that it redacts.
+    #[error("A redaction must name an event in 'redacts'")]
+    RedactsNothing,
     /// The auth rules refuse the event.
     #[error("{0}")]
     Forbidden(#[from] AuthError),

@@ -184,7 +184,8 @@ impl From<Arc<StorageError>> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(mut self) -> Response {
-        if self.status.is_server_error() {
+        // What has no cause of ours was brought about by the request, as when it names a server that cannot be reached.
+        if self.source.is_some() {
             tracing::error!(error = &self as &dyn std::error::Error, "request failed");
         }
         let retry_after_s = match &self.kind {

@@ -128,4 +128,19 @@ mod tests {
         let refused = server.post(&room.path("join"), Some(&carol), json!({})).await;
         assert_eq!(refused.error(), (429, "M_LIMIT_EXCEEDED"));
     }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn names_and_pictures_are_text(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let path = room.path("state/m.room.member/@alice:example.org");
+        for (key, value) in [("displayname", json!(true)), ("avatar_url", json!([{}]))] {
+            let content = json!({"membership": "join", key: value});
+            let refused = server.put(&path, Some(&alice), content).await;
+            assert_eq!(refused.error(), (400, "M_BAD_JSON"), "{key}");
+        }
+        let nothing = json!({"membership": "join", "displayname": null});
+        server.put(&path, Some(&alice), nothing).await.ok();
+    }
 }

@@ -142,4 +142,18 @@ mod tests {
         }
         assert_eq!(said, 1);
     }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_redaction_names_what_it_redacts(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        for content in [json!({}), json!({"redacts": [null]}), json!({"redacts": "no event"})] {
+            let path = room.path("send/m.room.redaction/t1");
+            let refused = server.put(&path, Some(&alice), content.clone()).await;
+            assert_eq!(refused.error(), (400, "M_BAD_JSON"), "{content}");
+        }
+        let event_id = room.text(&alice, "oops").await;
+        room.send(&alice, "m.room.redaction", json!({"redacts": event_id})).await;
+    }
 }

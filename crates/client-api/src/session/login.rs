@@ -16,9 +16,6 @@ use serde_json::{Map, Value};
 
 use crate::{Answer, ClientApiSettings};
 
-/// The length of a device's name when it is made.
-const DISPLAY_NAME_LENGTH_CHARS_MAX: usize = 100;
-
 #[tracing::instrument(name = "client.session.login", skip_all)]
 pub(crate) async fn handler(
     State(accounts): State<Accounts>,
@@ -53,7 +50,7 @@ pub(crate) async fn handler(
     let display_name = submission.get("initial_device_display_name").and_then(Value::as_str);
     let new = NewSession {
         device_id: device_id.map(<&DeviceId>::from),
-        display_name: display_name.map(shorten),
+        display_name: display_name.map(devices::shorten_name),
         with_refresh_token,
     };
     let started = session::start_logged_in(&accounts, &logged_in, &new).await?;
@@ -86,11 +83,6 @@ pub(crate) fn read_device_id(body: &Map<String, Value>) -> Result<Option<&str>, 
 }
 
 /// The part of a device's name that is kept.
-pub(crate) fn shorten(display_name: &str) -> &str {
-    let end = display_name.char_indices().nth(DISPLAY_NAME_LENGTH_CHARS_MAX);
-    end.and_then(|(end, _)| display_name.get(..end)).unwrap_or(display_name)
-}
-
 async fn log_in_by_password(
     accounts: &Accounts,
     rate_limits: &RateLimits,

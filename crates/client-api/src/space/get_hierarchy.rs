@@ -36,7 +36,8 @@ pub(crate) async fn handler(
         suggested_only: query.suggested_only,
         max_depth: query.max_depth,
         limit: query.limit,
-        from: query.from,
+        // Some clients send an empty token for none.
+        from: query.from.filter(|token| !token.is_empty()),
     };
     let page =
         hierarchy(&rooms, &req.requester.user_id, &room_id, &query).await.map_err(to_api_error)?;

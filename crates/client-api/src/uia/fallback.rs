@@ -78,6 +78,9 @@ pub(crate) async fn submit(
 
 /// Read a submitted form.
 fn read_form(body: &[u8]) -> Result<Form, ApiError> {
+    if body.windows(3).any(|text| text == b"%00") {
+        return Err(ApiError::invalid_param("The form has a NUL character"));
+    }
     // A form is written like a query.
     let uri = http::Uri::builder()
         .path_and_query(format!("/?{}", String::from_utf8_lossy(body)))

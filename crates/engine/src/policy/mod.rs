@@ -18,6 +18,11 @@ impl Draft {
         if intent.event_type == "m.room.create" && self.head.newest.is_some() {
             return Err(EventError::CreatedAlready);
         }
+        // Other servers choke on a redaction of nothing.
+        let is_redaction = intent.event_type == "m.room.redaction" && intent.state_key.is_none();
+        if is_redaction && intent.redacts.is_none() {
+            return Err(EventError::RedactsNothing);
+        }
         if let Some(redacts) = intent.redacts
             && self.version.redacts_in_content()
             && redacts_of(intent.content).is_some_and(|other| other != redacts.as_str())

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use myelin_accounts::{
-    Accounts,
+    Accounts, devices,
     registration::{self, NewAccount},
     session::{self, NewSession},
 };
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::to_api_error;
 use crate::{
     Answer,
-    session::{read_flag, shorten, started},
+    session::{read_flag, started},
 };
 
 pub(super) async fn register_guest(
@@ -35,7 +35,7 @@ pub(super) async fn register_guest(
     // Guests do not choose their device.
     let new = NewSession {
         device_id: Some(<&DeviceId>::from("guest_device")),
-        display_name: display_name.map(shorten),
+        display_name: display_name.map(devices::shorten_name),
         with_refresh_token: read_flag(body, "refresh_token")?,
     };
     let session = session::start(accounts, &user_id, &new).await?;

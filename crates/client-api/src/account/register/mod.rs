@@ -8,7 +8,7 @@ mod user;
 use axum::{Json, extract::State};
 use http::StatusCode;
 use myelin_accounts::{
-    Accounts,
+    Accounts, devices,
     session::{self, NewSession},
 };
 use myelin_http::{ApiError, RateLimits, Raw, check_not_disabled};
@@ -24,7 +24,7 @@ pub(super) use self::error::{check_policy, to_api_error};
 use self::{appservice::register_for_appservice, guest::register_guest, user::register_user};
 use crate::{
     Answer,
-    session::{read_device_id, read_flag, shorten, started},
+    session::{read_device_id, read_flag, started},
 };
 
 /// The length of a name that is looked at at all, as Synapse has it.
@@ -88,7 +88,7 @@ async fn answer(accounts: &Accounts, user_id: &UserId, params: &Map<String, Valu
     let display_name = params.get("initial_device_display_name").and_then(Value::as_str);
     let new = NewSession {
         device_id: read_device_id(params)?.map(<&DeviceId>::from),
-        display_name: display_name.map(shorten),
+        display_name: display_name.map(devices::shorten_name),
         with_refresh_token: read_flag(params, "refresh_token")?,
     };
     let session = session::start(accounts, user_id, &new).await?;
