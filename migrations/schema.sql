@@ -127,6 +127,8 @@ CREATE TABLE public.events (
     event_type text NOT NULL COLLATE pg_catalog."C",
     sender text NOT NULL COLLATE pg_catalog."C",
     json text NOT NULL,
+    received_ts bigint,
+    rejection text,
     CONSTRAINT events_state_has_pos CHECK (((pos IS NOT NULL) OR ((state_before IS NULL) AND (state_after IS NULL))))
 );
 
@@ -135,6 +137,13 @@ CREATE TABLE public.filters (
     filter_id bigint NOT NULL,
     hash bytea NOT NULL,
     content text NOT NULL
+);
+
+CREATE TABLE public.late_redactions (
+    target_id text NOT NULL COLLATE pg_catalog."C",
+    redaction_nid bigint NOT NULL,
+    room_nid bigint NOT NULL,
+    is_powerful boolean NOT NULL
 );
 
 CREATE TABLE public.leases (
@@ -169,6 +178,12 @@ CREATE TABLE public.memberships (
     event_nid bigint NOT NULL,
     pos bigint NOT NULL,
     forgotten boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE public.missing_events (
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    follower_nid bigint NOT NULL,
+    room_nid bigint NOT NULL
 );
 
 CREATE TABLE public.nodes (
@@ -357,6 +372,13 @@ CREATE TABLE public.uia_sessions (
     stages text NOT NULL
 );
 
+CREATE SEQUENCE public.unstreamed_positions
+    START WITH -1
+    INCREMENT BY -1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 CREATE TABLE public.used_nonces (
     nonce text NOT NULL COLLATE pg_catalog."C",
     expires_ts bigint NOT NULL
@@ -423,6 +445,9 @@ ALTER TABLE ONLY public.filters
 ALTER TABLE ONLY public.filters
     ADD CONSTRAINT filters_user_id_hash_key UNIQUE (user_id, hash);
 
+ALTER TABLE ONLY public.late_redactions
+    ADD CONSTRAINT late_redactions_pkey PRIMARY KEY (target_id, redaction_nid);
+
 ALTER TABLE ONLY public.leases
     ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
 
@@ -437,6 +462,9 @@ ALTER TABLE ONLY public.login_tokens
 
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (user_id, room_nid);
+
+ALTER TABLE ONLY public.missing_events
+    ADD CONSTRAINT missing_events_pkey PRIMARY KEY (event_id, follower_nid);
 
 ALTER TABLE ONLY public.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (node_id);
@@ -541,6 +569,8 @@ CREATE INDEX log_room ON public.log USING btree (room_nid, pos) WHERE (room_nid 
 CREATE INDEX log_user ON public.log USING btree (user_id, pos) WHERE (user_id IS NOT NULL);
 
 CREATE INDEX memberships_room ON public.memberships USING btree (room_nid, membership);
+
+CREATE INDEX missing_events_room ON public.missing_events USING btree (room_nid);
 
 CREATE INDEX pushers_key ON public.pushers USING btree (app_id, pushkey);
 

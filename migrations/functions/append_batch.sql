@@ -6,7 +6,11 @@
 -- A room that has moved on, or one of whose transactions is known already, is left out whole, with all its rows; the others go
 -- on. Messages of two nodes for one room need not wait for each other: what was built upon an older head is appended beside what
 -- came in between, as long as the state is the one it was built upon, and so what entitles its sender. The room has then two
--- forward extremities, and the next event that knows of both joins them.
+-- forward extremities, and the next event that knows of both joins them. What has a built_state of 0 is appended to the very head that
+-- it was built upon, or not at all.
+--
+-- a_*: the events that came from other servers. Several nodes may be handed the same one: a room for which something is known of such
+-- an event that the writer does not know is left out, too. One that was kept beside the log before is taken into it.
 --
 -- Returns the position before the batch, the rooms appended to, by how much the notify ordinals of each have shifted, whether
 -- others are forward extremities beside its last event, and the receipts that moved.
@@ -15,8 +19,11 @@ CREATE FUNCTION append_batch(
     r_extremities text[], r_state bigint[], r_ordinal bigint[], r_built_on text[],
     r_built_state bigint[], r_built_ordinal bigint[],
     e_room bigint[], e_nid bigint[], e_depth bigint[], e_ts bigint[], e_state_key bigint[], e_before bigint[],
-    e_after bigint[], e_replaces bigint[], e_redacts bigint[], e_ordinal bigint[], e_flags smallint[],
+    e_after bigint[], e_replaces bigint[], e_redacts bigint[], e_redacted_by bigint[], e_ordinal bigint[], e_flags smallint[],
     e_membership smallint[], e_id text[], e_event_type text[], e_sender text[], e_json text[],
+    a_room bigint[], a_event bigint[], a_id text[], a_looked_up boolean[], a_stored boolean[], a_pos bigint[], a_ts bigint[],
+    d_room bigint[], d_redaction bigint[], d_target text[], d_powerful boolean[],
+    g_room bigint[], g_event bigint[], g_missing text[],
     s_room bigint[], s_nid bigint[], s_base bigint[], s_delta bytea[],
     m_room bigint[], m_user text[], m_membership smallint[], m_event bigint[],
     t_room bigint[], t_user text[], t_device text[], t_txn text[], t_event bigint[], t_ts bigint[],
@@ -60,6 +67,18 @@ BEGIN
         END IF;
     END IF;
 
+    IF cardinality(a_room) > 0 THEN
+        SELECT repeated || coalesce(array_agg(a.room), '{}') INTO repeated
+        FROM unnest(a_room, a_event, a_id, a_looked_up, a_stored, a_pos) AS a (room, event, id, looked_up, stored, pos)
+        LEFT JOIN LATERAL (SELECT event_nid, pos FROM events WHERE event_id = a.id OFFSET 0) AS e ON true
+        WHERE CASE WHEN a.looked_up
+            THEN a.stored <> (e.event_nid IS NOT NULL) OR e.event_nid <> a.event OR e.pos IS DISTINCT FROM a.pos
+            ELSE e.event_nid IS NOT NULL
+                OR EXISTS (SELECT FROM late_redactions WHERE target_id = a.id)
+                OR EXISTS (SELECT FROM missing_events WHERE event_id = a.id)
+            END;
+    END IF;
+
     n := cardinality(e_nid);
     WITH moved AS (
         UPDATE rooms SET version = r.version, depth = greatest(rooms.depth, r.depth),
@@ -94,15 +113,32 @@ BEGIN
         INTO appended, shifts, forked FROM made;
     END IF;
 
+    IF cardinality(a_room) > 0 THEN
+        DELETE FROM event_relations USING unnest(a_room, a_event, a_stored) AS a (room, event, stored)
+        WHERE a.stored AND a.room = ANY (appended) AND event_relations.child_nid = a.event;
+        DELETE FROM events USING unnest(a_room, a_event, a_stored) AS a (room, event, stored)
+        WHERE a.stored AND a.room = ANY (appended) AND events.event_nid = a.event;
+        DELETE FROM missing_events USING unnest(a_room, a_id) AS a (room, id)
+        WHERE a.room = ANY (appended) AND missing_events.event_id = a.id;
+        WITH applied AS (
+            DELETE FROM late_redactions USING unnest(a_room, a_event, a_id) AS a (room, event, id)
+            WHERE a.room = ANY (appended) AND late_redactions.target_id = a.id
+            RETURNING late_redactions.redaction_nid, a.event
+        )
+        UPDATE events SET redacts = applied.event FROM applied
+        WHERE events.event_nid = applied.redaction_nid
+            AND applied.redaction_nid = e_redacted_by[array_position(e_nid, applied.event)];
+    END IF;
+
     INSERT INTO events (event_nid, room_nid, pos, depth, origin_server_ts, state_key_nid, state_before, state_after,
-        replaces, redacts, notify_ordinal, flags, membership, event_id, event_type, sender, json)
+        replaces, redacts, redacted_by, notify_ordinal, flags, membership, event_id, event_type, sender, json, received_ts)
     SELECT e.nid, e.room, base + row_number() OVER (ORDER BY e.ord), e.depth, e.ts, e.state_key, e.before, e.after,
-        e.replaces, e.redacts, e.ordinal + shifts[array_position(appended, e.room)],
+        e.replaces, e.redacts, e.redacted_by, e.ordinal + shifts[array_position(appended, e.room)],
         CASE WHEN forked[array_position(appended, e.room)] THEN e.flags & ~flag_linear() ELSE e.flags END,
-        e.membership, e.id, e.type, e.sender, e.json
-    FROM unnest(e_room, e_nid, e_depth, e_ts, e_state_key, e_before, e_after, e_replaces, e_redacts, e_ordinal,
+        e.membership, e.id, e.type, e.sender, e.json, a_ts[array_position(a_event, e.nid)]
+    FROM unnest(e_room, e_nid, e_depth, e_ts, e_state_key, e_before, e_after, e_replaces, e_redacts, e_redacted_by, e_ordinal,
         e_flags, e_membership, e_id, e_event_type, e_sender, e_json) WITH ORDINALITY
-        AS e (room, nid, depth, ts, state_key, before, after, replaces, redacts, ordinal, flags, membership, id, type,
+        AS e (room, nid, depth, ts, state_key, before, after, replaces, redacts, redacted_by, ordinal, flags, membership, id, type,
               sender, json, ord)
     WHERE e.room = ANY (appended);
     GET DIAGNOSTICS n = ROW_COUNT;
@@ -119,6 +155,19 @@ BEGIN
             AND events.redacted_by IS NULL;
     END IF;
 
+    IF cardinality(d_room) > 0 THEN
+        INSERT INTO late_redactions (target_id, redaction_nid, room_nid, is_powerful)
+        SELECT d.target, d.redaction, d.room, d.powerful
+        FROM unnest(d_room, d_redaction, d_target, d_powerful) AS d (room, redaction, target, powerful)
+        WHERE d.room = ANY (appended);
+    END IF;
+
+    IF cardinality(g_room) > 0 THEN
+        INSERT INTO missing_events (event_id, follower_nid, room_nid)
+        SELECT g.missing, g.event, g.room FROM unnest(g_room, g_event, g_missing) AS g (room, event, missing)
+        WHERE g.room = ANY (appended);
+    END IF;
+
     IF cardinality(s_nid) > 0 THEN
         INSERT INTO state_snapshots (state_nid, room_nid, base_nid, delta)
         SELECT s.nid, s.room, s.base, s.delta
@@ -127,13 +176,21 @@ BEGIN
     END IF;
 
     IF cardinality(m_room) > 0 THEN
-        -- One user can come up several times in a batch; the last one stays.
+        -- One user can come up several times in a batch; the last one stays. Without an event the user has no membership any more. An
+        -- event that came before this batch is current again from here on.
+        WITH last AS (
+            SELECT DISTINCT ON (m.user_id, m.room) m.room, m.user_id, m.membership, m.event
+            FROM unnest(m_room, m_user, m_membership, m_event) WITH ORDINALITY AS m (room, user_id, membership, event, ord)
+            WHERE m.room = ANY (appended)
+            ORDER BY m.user_id, m.room, m.ord DESC
+        ), gone AS (
+            DELETE FROM memberships USING last
+            WHERE last.event IS NULL AND memberships.user_id = last.user_id AND memberships.room_nid = last.room
+        )
         INSERT INTO memberships (user_id, room_nid, membership, event_nid, pos)
-        SELECT DISTINCT ON (m.user_id, m.room) m.user_id, m.room, m.membership, m.event, coalesce(events.pos, base + n)
-        FROM unnest(m_room, m_user, m_membership, m_event) WITH ORDINALITY AS m (room, user_id, membership, event, ord)
-        JOIN events ON events.event_nid = m.event
-        WHERE m.room = ANY (appended)
-        ORDER BY m.user_id, m.room, m.ord DESC
+        SELECT last.user_id, last.room, last.membership, last.event,
+            CASE WHEN last.event = ANY (e_nid) THEN events.pos ELSE base + n END
+        FROM last JOIN events ON events.event_nid = last.event
         ON CONFLICT (user_id, room_nid) DO UPDATE SET membership = EXCLUDED.membership,
             event_nid = EXCLUDED.event_nid, pos = EXCLUDED.pos, forgotten = false;
     END IF;

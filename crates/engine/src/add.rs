@@ -4,7 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use myelin_events::{NewEvent, Pdu, auth};
 use myelin_model::{Event, EventFlags, EventNid, StateKeyNid, limits::PREV_EVENTS_MAX};
-use myelin_storage::{Extremity, StateKey, StorageError, writer::MembershipChange};
+use myelin_storage::{
+    Extremity, StateKey, StorageError,
+    writer::{LateRedaction, MembershipChange},
+};
 use ruma::{OwnedEventId, OwnedUserId};
 
 use crate::{
@@ -113,8 +116,9 @@ impl Draft {
         {
             self.memberships.push(MembershipChange { user_id, membership, event_nid: nid });
         }
-        if let Some(redacted) = redacted {
-            self.redact(nid, redacted)?;
+        match redacted {
+            Some(redacted) => self.redact(nid, redacted)?,
+            None => self.note_late_redaction(nid, &pdu),
         }
         let linear = self.follow(nid, &pdu);
         if notifies(intent.event_type, key.is_some(), pdu.content()) {
@@ -162,7 +166,11 @@ impl Draft {
     }
 
     /// From here on the state has an event as a redaction leaves it.
-    fn redact(&mut self, redaction: EventNid, redacted: &Event) -> Result<(), StorageError> {
+    pub(crate) fn redact(
+        &mut self,
+        redaction: EventNid,
+        redacted: &Event,
+    ) -> Result<(), StorageError> {
         let (Some(key), Some(state_key)) = (redacted.state_key_nid, &redacted.state_key) else {
             return Ok(());
         };
@@ -172,6 +180,19 @@ impl Draft {
             self.set.insert(&redacted.event_type, state_key, Slot::Event { key, event });
         }
         Ok(())
+    }
+
+    /// A redaction of what is not known yet counts when that comes. Nothing may come in between: it could be the very event.
+    fn note_late_redaction(&mut self, redaction: EventNid, pdu: &Pdu) {
+        if let Some(target_id) = &pdu.redacts
+            && &*pdu.event_type == "m.room.redaction"
+            && pdu.state_key.is_none()
+        {
+            let target_id = target_id.clone();
+            // Others were refused.
+            self.late_redactions.push(LateRedaction { redaction, target_id, is_powerful: true });
+            self.built_on.state_nid = None;
+        }
     }
 
     /// Make the event the newest of the head. Whether it alone is the extremity now.
@@ -185,7 +206,7 @@ impl Draft {
         linear
     }
 
-    async fn state_key_nid(
+    pub(crate) async fn state_key_nid(
         &self,
         event_type: &str,
         state_key: &str,
@@ -198,7 +219,7 @@ impl Draft {
     }
 
     /// Note the auth events of a state event, and have their places in the chain cover in memory.
-    async fn note_auth_events(
+    pub(crate) async fn note_auth_events(
         &mut self,
         nid: EventNid,
         auth_events: &[Arc<StateEvent>],

@@ -22,7 +22,9 @@ impl Draft {
     /// Append the events; returns when they are flushed and applied on this node. A draft without events must not be appended.
     pub async fn append(mut self) -> Result<Appended, Refused> {
         let event_nids: Vec<EventNid> = self.events.iter().map(|event| event.nid).collect();
-        let last_id = self.events.last().map(|event| event.event_id.clone());
+        // What came from another server may have come to another node, too, with another outcome.
+        let own = self.events.last().filter(|_| self.arrivals.is_empty());
+        let last_id = own.map(|event| event.event_id.clone());
         // Taken out while the queue may keep us waiting: should the caller go away, the next draft begins from the stored head.
         let mut tip = self.tip.take();
         let (mut places, mut links) = (Vec::new(), Vec::new());
@@ -33,13 +35,18 @@ impl Draft {
                 links.extend(covered.links);
             }
         }
+        let has_resets = !self.resets.is_empty();
         let append = Append {
             built_on: self.built_on,
             head: Arc::new(self.head.clone()),
             events: std::mem::take(&mut self.events),
             snapshots: std::mem::take(&mut self.snapshots),
             memberships: std::mem::take(&mut self.memberships),
-            resets: Vec::new(),
+            departures: std::mem::take(&mut self.departures),
+            arrivals: std::mem::take(&mut self.arrivals),
+            late_redactions: std::mem::take(&mut self.late_redactions),
+            missing: std::mem::take(&mut self.missing),
+            resets: std::mem::take(&mut self.resets),
             places,
             links,
             now_ms: self.engine.now_ms(),
@@ -51,6 +58,9 @@ impl Draft {
         };
         let generation = tip.as_ref().map_or(0, |tip| tip.generation);
         if let Some(tip) = tip.as_mut() {
+            if has_resets {
+                tip.known.retain_state(&self.head.state);
+            }
             tip.known.merge(std::mem::take(&mut self.set));
             tip.redactions.append(&mut self.redactions);
             tip.annotations.append(&mut self.annotations);

@@ -6,12 +6,12 @@ use myelin_events::{
     RoomVersion,
     auth::{AuthError, Create, PowerLevels},
 };
-use myelin_model::{Event, EventNid, Membership, RoomNid};
+use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid};
 use myelin_storage::{
     NewSnapshot, RoomHead, StateKey, StorageError,
-    writer::{BuiltOn, MembershipChange},
+    writer::{Arrival, BuiltOn, LateRedaction, MembershipChange, MissingEvent},
 };
-use ruma::{RoomId, RoomVersionId, UserId};
+use ruma::{OwnedUserId, RoomId, RoomVersionId, UserId};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
@@ -43,6 +43,16 @@ pub struct Draft {
     pub(crate) annotations: Vec<QueuedAnnotation>,
     /// The state events added with their auth events, for the chain cover.
     pub(crate) auth_events: Vec<(EventNid, Vec<EventNid>)>,
+    /// What the current state becomes beyond what the events added say.
+    pub(crate) resets: Vec<(StateKeyNid, Option<EventNid>)>,
+    /// Whose membership the current state loses.
+    pub(crate) departures: Vec<OwnedUserId>,
+    /// Those of the events added that came from other servers.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// The redactions among the events added of what is not known yet.
+    pub(crate) late_redactions: Vec<LateRedaction>,
+    /// What is missing before the events added.
+    pub(crate) missing: Vec<MissingEvent>,
     /// The room whose aliases this one takes over.
     pub(crate) heir_of: Option<RoomNid>,
 }
@@ -52,7 +62,16 @@ impl Draft {
         engine: &Engine,
         room_nid: RoomNid,
     ) -> Result<Option<Self>, StorageError> {
-        let mut tip = engine.tips().of(room_nid).lock_owned().await;
+        let tip = engine.tips().of(room_nid).lock_owned().await;
+        Self::open_locked(engine, tip, room_nid).await
+    }
+
+    /// As [`Draft::open`], with the room's lock in hand.
+    pub(crate) async fn open_locked(
+        engine: &Engine,
+        mut tip: OwnedMutexGuard<Option<Tip>>,
+        room_nid: RoomNid,
+    ) -> Result<Option<Self>, StorageError> {
         let heads = engine.db().heads();
         let stored = match heads.find_ready(room_nid) {
             Some(head) => head,
@@ -112,6 +131,11 @@ impl Draft {
             redactions: Vec::new(),
             annotations: Vec::new(),
             auth_events: Vec::new(),
+            resets: Vec::new(),
+            departures: Vec::new(),
+            arrivals: Vec::new(),
+            late_redactions: Vec::new(),
+            missing: Vec::new(),
             heir_of: None,
         }
     }

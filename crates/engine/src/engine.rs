@@ -13,7 +13,10 @@ use myelin_model::Clock;
 use myelin_storage::{Db, LogSubscriber, RoomHead, StorageError};
 use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
-use crate::{Draft, EventError, ignored::IgnoredUsers, tips::Tips, transactions::Outcomes};
+use crate::{
+    Draft, EventError, ignored::IgnoredUsers, received::Resolutions, tips::Tips,
+    transactions::Outcomes,
+};
 
 /// The room engine of a node. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +31,7 @@ struct Inner {
     server_name: OwnedServerName,
     key: Arc<SigningKey>,
     tips: Tips,
+    resolutions: Resolutions,
     outcomes: Outcomes,
     ignored_users: Arc<IgnoredUsers>,
     last_create_ms: AtomicU64,
@@ -42,11 +46,21 @@ impl Engine {
         key: Arc<SigningKey>,
     ) -> Self {
         let (tips, outcomes) = (Tips::default(), Outcomes::default());
+        let resolutions = Resolutions::default();
         let ignored_users = Arc::<IgnoredUsers>::default();
         db.log().subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
         let last_create_ms = AtomicU64::new(0);
-        let inner =
-            Inner { db, clock, server_name, key, tips, outcomes, ignored_users, last_create_ms };
+        let inner = Inner {
+            db,
+            clock,
+            server_name,
+            key,
+            tips,
+            resolutions,
+            outcomes,
+            ignored_users,
+            last_create_ms,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -120,6 +134,10 @@ impl Engine {
 
     pub(crate) fn tips(&self) -> &Tips {
         &self.inner.tips
+    }
+
+    pub(crate) fn resolutions(&self) -> &Resolutions {
+        &self.inner.resolutions
     }
 
     pub(crate) fn outcomes(&self) -> &Outcomes {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use myelin_events::{Pdu, RoomVersion, redact::redact_event};
-use myelin_model::{Event, EventNid, Membership, StateKeyNid};
+use myelin_model::{Event, EventFlags, EventNid, Membership, StateKeyNid};
 use myelin_storage::{StateMap, StorageError};
 
 /// A state event as it is now: what a redaction took away is not in it.
@@ -31,8 +31,9 @@ impl StateEvent {
         } else {
             event.json.clone()
         };
-        let pdu = Pdu::from_stored(event.event_id.clone(), json, version)
+        let mut pdu = Pdu::from_stored(event.event_id.clone(), json, version)
             .map_err(StorageError::foreign("events.json"))?;
+        pdu.rejected = event.flags.contains(EventFlags::REJECTED);
         Ok(Self { nid: event.nid, pdu, membership: event.membership })
     }
 }

@@ -6,6 +6,9 @@
 //! head with everything that this node has queued. If another node was quicker, messages are appended beside what it wrote,
 //! so that the room has one more forward extremity, which the next event follows, too. Anything else, and what would be judged
 //! by another state now, is refused with all that was built upon it, and each use case begins anew from the stored head.
+//!
+//! Events of other servers come in by [`Engine::receive`]: checked against the state before them and against the current one, and
+//! appended, or kept beside the log.
 
 mod add;
 mod append;
@@ -19,6 +22,7 @@ mod joined;
 mod known;
 mod notify;
 mod policy;
+mod received;
 mod redactions;
 mod related;
 mod state;
@@ -37,6 +41,7 @@ pub use self::{
     intent::{Added, Intent},
     known::StateEvent,
     policy::{RelationError, ShapeError},
+    received::{Missing, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict},
     related::Related,
     state::Unchanged,
     view::{RoomView, ViewError},

@@ -131,6 +131,11 @@ impl Tip {
         self.levels = None;
     }
 
+    /// Whether events are queued that are not stored yet.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.lineage.len() > 1
+    }
+
     /// Whether a redaction of the event is queued.
     pub(crate) fn is_redacted(&self, nid: EventNid) -> bool {
         self.redactions.iter().any(|one| one.redacted == nid)

@@ -2,7 +2,7 @@
 //!
 //! A room's [`version::RoomVersion`] decides the form of its events ([`pdu`], [`build`], [`canonical`], [`key`]), who may send what
 //! ([`auth`]), what a redaction leaves ([`redact`]), and which
-//! state holds after a fork ([`resolve`]). [`verify`] checks what other servers sent, [`visibility`] and [`acl`] say who
+//! state holds after a fork ([`resolve`]). [`received`] and [`verify`] check what other servers sent, [`visibility`] and [`acl`] say who
 //! may see and take part, [`filter`] which of it a client wants, [`push`] whom an event notifies, [`account_data`] what users
 //! keep about themselves, and [`client`] and [`aggregations`] write events for clients.
 
@@ -18,6 +18,7 @@ pub mod key;
 mod number;
 pub mod pdu;
 pub mod push;
+pub mod received;
 pub mod redact;
 pub mod resolve;
 pub mod sight;

@@ -100,6 +100,9 @@ impl EventFlags {
     /// Its `prev_events` were all the forward extremities, so that it alone is the forward extremity now, and the room's state after it is
     /// the event's. Nodes that follow the log can then carry their head on without reading.
     pub const LINEAR: Self = Self(8);
+    /// The room's forward extremities or its state after the event were found by looking at more than the event and the head before it.
+    /// Nodes that follow the log must read their head anew.
+    pub const RESOLVED: Self = Self(16);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

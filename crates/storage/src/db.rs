@@ -20,7 +20,7 @@ use crate::{
     nids::Nids,
     reads::Reads,
     rooms::KnownHistories,
-    state::{self, StateKeys, StateMap},
+    state::{self, SnapshotChain, StateKeys, StateMap},
 };
 
 /// The settings of storage.
@@ -209,6 +209,18 @@ impl Db {
         }
         let chains = state::read_chains(self.pool(), state_nids).await?;
         Ok(chains.into_iter().map(|(nid, (state, _))| (nid, state)).collect())
+    }
+
+    /// The whole states of many snapshots, with where they stand among the snapshots. One query, however many.
+    #[tracing::instrument(name = "db.state.list_chains", skip_all, err)]
+    pub async fn state_chains(
+        &self,
+        state_nids: &[myelin_model::StateNid],
+    ) -> Result<
+        std::collections::HashMap<myelin_model::StateNid, (StateMap, SnapshotChain)>,
+        StorageError,
+    > {
+        state::read_chains(self.pool(), state_nids).await
     }
 
     /// Waits until what was kept in memory has been written a last time after a stop: presence, and from where users called.

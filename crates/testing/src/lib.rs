@@ -1,4 +1,5 @@
-//! Support for tests: a whole server without a socket, and a clock that stands still until it is told to move.
+//! Support for tests: a whole server without a socket, a clock that stands still until it is told to move, and other servers that
+//! build and sign events.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -6,11 +7,15 @@
 )]
 
 mod clock;
+mod graph;
+mod remote;
 mod server;
 mod statements;
 
 pub use self::{
     clock::TestClock,
+    graph::{Graph, Judged, NamedState},
+    remote::{Remote, ServerKeys, server_key, sign},
     server::{TestParts, TestResponse, TestServer, TestUser},
     statements::Statements,
 };

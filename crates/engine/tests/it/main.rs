@@ -1,8 +1,17 @@
 //! Stories of the engine on a real database.
 
-#![allow(clippy::unwrap_used, reason = "a fixture that fails is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a fixture that fails is a test that fails"
+)]
 
 mod fixture;
+mod late;
+mod lies;
 mod policy;
+mod random;
+mod received;
 mod redacted;
 mod unknown;
+mod world;

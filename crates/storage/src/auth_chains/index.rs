@@ -36,6 +36,16 @@ struct Chain {
 type Reach = Vec<i32>;
 
 impl AuthChainIndex {
+    /// How many events have a place.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether no event has a place.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Whether the event has a place.
     pub fn contains(&self, event: EventNid) -> bool {
         self.places.contains_key(&event)

@@ -58,8 +58,8 @@ impl RoomHead {
     pub(super) fn carry_on(&mut self, event: &Event, pos: StreamPos) -> bool {
         if event.flags.contains(EventFlags::LINEAR) {
             self.extremities.clear();
-        } else if event.is_state() {
-            // Only its own server resolved the state.
+        } else if event.is_state() || event.flags.contains(EventFlags::RESOLVED) {
+            // Only the node that appended it has resolved the state.
             return false;
         } else {
             // A message beside others leaves the state as it is.

@@ -4,7 +4,9 @@ mod aliases;
 mod changes;
 mod directory;
 mod events;
+mod graph;
 mod history;
+mod kept_events;
 mod member_summaries;
 mod memberships;
 mod next_events;
@@ -21,7 +23,9 @@ pub use self::{
     changes::Changes,
     directory::{Directory, DirectoryList, DirectoryScope, DirectoryTx, ListedRoom},
     events::Events,
+    graph::{Graph, GraphEvent, Traces},
     history::{History, HistoryPage, Page, PageFilter},
+    kept_events::{KeptEvent, KeptEventsTx},
     member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
     memberships::{MembershipRow, Memberships, MembershipsTx},
     receipts::{ReceiptRow, Receipts},

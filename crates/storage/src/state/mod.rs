@@ -7,5 +7,5 @@ mod snapshots;
 pub(crate) use self::snapshots::{read_chains, read_map};
 pub use self::{
     keys::{StateKey, StateKeys},
-    snapshots::{NewSnapshot, SnapshotChain, StateMap},
+    snapshots::{NewSnapshot, SnapshotChain, StateMap, state_changes},
 };

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use imbl::ordmap::DiffItem;
 use myelin_model::{EventNid, StateKeyNid, StateNid};
 
 use super::packed::{self, Delta};
@@ -20,6 +21,17 @@ const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
 
 /// A room's state: which event each state key has. It is cheap to clone and to change.
 pub type StateMap = imbl::OrdMap<StateKeyNid, EventNid>;
+
+/// What leads from one state to another: what each key becomes.
+pub fn state_changes(from: &StateMap, to: &StateMap) -> Vec<(StateKeyNid, Option<EventNid>)> {
+    let change = |item| match item {
+        DiffItem::Add(key, event) | DiffItem::Update { new: (key, event), .. } => {
+            (*key, Some(*event))
+        }
+        DiffItem::Remove(key, _) => (*key, None),
+    };
+    from.diff(to).map(change).collect()
+}
 
 /// A snapshot to be written.
 #[derive(Debug, Clone)]
@@ -96,7 +108,7 @@ impl SnapshotChain {
     }
 }
 
-/// Read whole states with their chains. It takes one query, however many.
+/// Read whole states with their chains. It takes one query, however many; what several of them are based on is read once, and shared.
 ///
 /// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
 /// `OFFSET 0` keeps the lookup from becoming a join.
@@ -105,34 +117,65 @@ pub(crate) async fn read_chains(
     state_nids: &[StateNid],
 ) -> Result<HashMap<StateNid, (StateMap, SnapshotChain)>, StorageError> {
     let nids: Vec<i64> = state_nids.iter().map(|nid| nid.0).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        SnapshotRow,
         r#"
         WITH RECURSIVE chain AS (
-            SELECT s.state_nid AS wanted, 0 AS steps, s.state_nid, s.base_nid, s.delta
-            FROM state_snapshots s WHERE s.state_nid = ANY ($1)
-            UNION ALL
-            SELECT chain.wanted, chain.steps + 1, s.state_nid, s.base_nid, s.delta
+            SELECT s.state_nid, s.base_nid FROM state_snapshots s WHERE s.state_nid = ANY ($1)
+            UNION
+            SELECT s.state_nid, s.base_nid
             FROM chain
             CROSS JOIN LATERAL (
-                SELECT state_nid, base_nid, delta FROM state_snapshots WHERE state_nid = chain.base_nid OFFSET 0
+                SELECT state_nid, base_nid FROM state_snapshots WHERE state_nid = chain.base_nid OFFSET 0
             ) AS s
         )
-        SELECT wanted AS "wanted!", state_nid AS "state_nid!", base_nid, delta AS "delta!"
-        FROM chain ORDER BY wanted, steps DESC
+        SELECT chain.state_nid AS "state_nid!", chain.base_nid, s.delta AS "delta!"
+        FROM chain
+        CROSS JOIN LATERAL (SELECT delta FROM state_snapshots WHERE state_nid = chain.state_nid OFFSET 0) AS s
         "#,
         &nids,
     )
     .fetch_all(pool)
     .await?;
-    let mut states: HashMap<StateNid, (StateMap, SnapshotChain)> =
-        HashMap::with_capacity(state_nids.len());
-    for row in rows {
-        let (map, chain) = states.entry(StateNid(row.wanted)).or_default();
-        let delta = apply(&row.delta, map)?;
+    let rows: HashMap<i64, SnapshotRow> =
+        rows.into_iter().map(|row| (row.state_nid, row)).collect();
+    let mut read: HashMap<i64, (StateMap, SnapshotChain)> = HashMap::with_capacity(rows.len());
+    for nid in &nids {
+        read_chain(*nid, &rows, &mut read)?;
+    }
+    let found = state_nids.iter().filter_map(|nid| Some((*nid, read.get(&nid.0)?.clone())));
+    Ok(found.collect())
+}
+
+/// A row of `state_snapshots`.
+struct SnapshotRow {
+    state_nid: i64,
+    base_nid: Option<i64>,
+    delta: Vec<u8>,
+}
+
+/// Make a state from what it is based on, and that before.
+fn read_chain(
+    nid: i64,
+    rows: &HashMap<i64, SnapshotRow>,
+    read: &mut HashMap<i64, (StateMap, SnapshotChain)>,
+) -> Result<(), StorageError> {
+    let mut path = Vec::new();
+    let mut next = Some(nid);
+    while let Some(row) = next.filter(|nid| !read.contains_key(nid)).and_then(|nid| rows.get(&nid))
+    {
+        path.push(row);
+        next = row.base_nid;
+    }
+    for row in path.into_iter().rev() {
+        let base = row.base_nid.and_then(|base| read.get(&base).cloned());
+        let (mut map, mut chain) = base.unwrap_or_default();
+        let delta = apply(&row.delta, &mut map)?;
         let delta = if row.base_nid.is_some() { delta } else { Delta::new() };
         chain.links.push(Link { state_nid: StateNid(row.state_nid), delta: Arc::new(delta) });
+        read.insert(row.state_nid, (map, chain));
     }
-    Ok(states)
+    Ok(())
 }
 
 /// Make a packed difference's changes to a state, and give the difference.

@@ -20,6 +20,14 @@ pub struct Append {
     pub snapshots: Vec<NewSnapshot>,
     /// The memberships that the events change.
     pub memberships: Vec<MembershipChange>,
+    /// Users who have no membership any more, since the current state lost their member events.
+    pub departures: Vec<OwnedUserId>,
+    /// Those of the events that came from other servers.
+    pub arrivals: Vec<Arrival>,
+    /// Those of the events that redact what is not known yet.
+    pub late_redactions: Vec<LateRedaction>,
+    /// What events before these are not known.
+    pub missing: Vec<MissingEvent>,
     /// Changes of the current state that do not follow from the events themselves: what state resolution did.
     pub resets: Vec<(StateKeyNid, Option<EventNid>)>,
     /// The places of new state events in the chain cover of the auth graph.
@@ -39,7 +47,7 @@ pub struct BuiltOn {
     /// The newest event of the head. `None` for a new room.
     pub newest: Option<EventNid>,
     pub extremities: Vec<EventNid>,
-    /// The snapshot of its state. `None` for the empty state of a new room.
+    /// The snapshot of its state. `None` for the empty state of a new room, and for what may be appended to this very head only.
     pub state_nid: Option<StateNid>,
     /// The [`RoomHead::notify_ordinal`] of the head.
     pub notify_ordinal: i64,
@@ -54,6 +62,49 @@ impl From<&RoomHead> for BuiltOn {
             notify_ordinal: head.notify_ordinal,
         }
     }
+}
+
+/// An event that came from another server.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Its number.
+    pub event_nid: EventNid,
+    /// Its ID.
+    pub event_id: OwnedEventId,
+    /// What is known to be stored of it. `None` if nobody has looked: then it is appended only where nothing refers to its ID.
+    pub known: Option<Known>,
+}
+
+/// What was stored of an event when somebody looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// The event itself, beside the log.
+    Stored {
+        /// Where it stood. `None` for outliers.
+        pos: Option<StreamPos>,
+    },
+}
+
+/// A redaction of an event that is not known yet.
+#[derive(Debug, Clone)]
+pub struct LateRedaction {
+    /// The redaction.
+    pub redaction: EventNid,
+    /// What it redacts.
+    pub target_id: OwnedEventId,
+    /// Whether its sender had the power to redact whatever that is; else only what comes from the same server.
+    pub is_powerful: bool,
+}
+
+/// An event that another one names as the one before it, and that is not known.
+#[derive(Debug, Clone)]
+pub struct MissingEvent {
+    /// The event after it.
+    pub follower: EventNid,
+    /// What is missing.
+    pub event_id: OwnedEventId,
 }
 
 /// A user's membership changes.

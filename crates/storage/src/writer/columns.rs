@@ -5,11 +5,11 @@ use std::collections::{HashMap, hash_map::Entry};
 use myelin_model::{Event, EventNid, Membership, RoomNid, StateNid};
 
 use super::{
-    Append, NewReceipt,
+    Append, Known, NewReceipt,
     batch::{Batch, receipt_change, resets},
     rows::{
-        ChainLinkRow, ChainPlaceRow, Columns, EventRow, MembershipRow, ReceiptRow, ResetRow,
-        RoomRow, SnapshotRow, TransactionRow,
+        ArrivalRow, ChainLinkRow, ChainPlaceRow, Columns, EventRow, LateRedactionRow,
+        MembershipRow, MissingRow, ReceiptRow, ResetRow, RoomRow, SnapshotRow, TransactionRow,
     },
 };
 use crate::{StorageError, log::encode};
@@ -27,6 +27,7 @@ impl<'a> Columns<'a> {
             for event in &append.events {
                 columns.add_event(event, append.now_ms);
             }
+            columns.add_received(append);
             columns.add_derived(append)?;
         }
         for receipt in &batch.receipts {
@@ -46,6 +47,7 @@ impl<'a> Columns<'a> {
             after: event.state_after.map(|nid| nid.0),
             replaces: event.replaces.map(|nid| nid.0),
             redacts: event.redacts.map(|nid| nid.0),
+            redacted_by: event.redacted_by.map(|nid| nid.0),
             ordinal: event.notify_ordinal,
             flags: event.flags.0,
             membership: event.membership.map(Membership::to_i16),
@@ -66,6 +68,39 @@ impl<'a> Columns<'a> {
         }
     }
 
+    fn add_received(&mut self, append: &'a Append) {
+        let room = append.head.room_nid.0;
+        for arrival in &append.arrivals {
+            self.arrivals.push(ArrivalRow {
+                room,
+                event: arrival.event_nid.0,
+                id: arrival.event_id.as_str(),
+                looked_up: arrival.known.is_some(),
+                stored: matches!(arrival.known, Some(Known::Stored { .. })),
+                pos: match arrival.known {
+                    Some(Known::Stored { pos }) => pos.map(|pos| pos.0),
+                    Some(Known::Nothing) | None => None,
+                },
+                ts: to_ts(append.now_ms),
+            });
+        }
+        for late in &append.late_redactions {
+            self.late_redactions.push(LateRedactionRow {
+                room,
+                redaction: late.redaction.0,
+                target: late.target_id.as_str(),
+                powerful: late.is_powerful,
+            });
+        }
+        for gap in &append.missing {
+            self.missing.push(MissingRow {
+                room,
+                event: gap.follower.0,
+                missing: gap.event_id.as_str(),
+            });
+        }
+    }
+
     fn add_derived(&mut self, append: &'a Append) -> Result<(), StorageError> {
         let room = append.head.room_nid.0;
         for snapshot in &append.snapshots {
@@ -80,9 +115,13 @@ impl<'a> Columns<'a> {
             self.memberships.push(MembershipRow {
                 room,
                 user: change.user_id.as_str(),
-                membership: change.membership.to_i16(),
-                event: change.event_nid.0,
+                membership: Some(change.membership.to_i16()),
+                event: Some(change.event_nid.0),
             });
+        }
+        for user_id in &append.departures {
+            let user = user_id.as_str();
+            self.memberships.push(MembershipRow { room, user, membership: None, event: None });
         }
         for place in &append.places {
             self.chain_places.push(ChainPlaceRow {
@@ -173,6 +212,9 @@ fn leave(room: &mut RoomRow<'_>, append: &Append) {
     room.extremities = array(head.extremities.iter().map(|extremity| extremity.nid));
     room.state = state(head.chain.state_nid());
     room.ordinal = head.notify_ordinal;
+    if append.built_on.state_nid.is_none() {
+        room.built_state = 0;
+    }
 }
 
 /// The number of a head's newest event in the database: 0 before a room's first event.

@@ -32,7 +32,11 @@ impl<'a> Message<'a> {
             && append.memberships.is_empty()
             && append.resets.is_empty()
             && append.places.is_empty()
-            && append.links.is_empty();
+            && append.links.is_empty()
+            && append.departures.is_empty()
+            && append.arrivals.is_empty()
+            && append.late_redactions.is_empty()
+            && append.missing.is_empty();
         let is_message = !event.is_state()
             && event.membership.is_none()
             && event.replaces.is_none()

@@ -14,7 +14,8 @@ mod task;
 
 pub use self::{
     append::{
-        Append, AppendError, Appended, BuiltOn, ChainLink, ChainPlace, MembershipChange, NewReceipt,
+        Append, AppendError, Appended, Arrival, BuiltOn, ChainLink, ChainPlace, Known,
+        LateRedaction, MembershipChange, MissingEvent, NewReceipt,
     },
     task::{Queued, Writer},
 };

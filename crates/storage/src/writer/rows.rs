@@ -71,7 +71,7 @@ rows! {
         state: i64,
         ordinal: i64,
         built_on: String, // the extremities built upon, as text, too
-        built_state: i64,
+        built_state: i64, // 0: nothing may have come in between
         built_ordinal: i64,
     }
 
@@ -85,6 +85,7 @@ rows! {
         after: Option<i64>,
         replaces: Option<i64>,
         redacts: Option<i64>,
+        redacted_by: Option<i64>,
         ordinal: i64,
         flags: i16,
         membership: Option<i16>,
@@ -92,6 +93,32 @@ rows! {
         event_type: &'a str,
         sender: &'a str,
         json: &'a str,
+    }
+
+    /// An event of another server, and what the writer knows to be stored of it.
+    a arrivals: ArrivalRows of ArrivalRow<'a> {
+        room: i64,
+        event: i64,
+        id: &'a str,
+        looked_up: bool,
+        stored: bool,
+        pos: Option<i64>,
+        ts: i64,
+    }
+
+    /// A redaction whose target is not known yet.
+    d late_redactions: LateRedactionRows of LateRedactionRow<'a> {
+        room: i64,
+        redaction: i64,
+        target: &'a str,
+        powerful: bool,
+    }
+
+    /// A gap: an event that another one follows, and that is not there.
+    g missing: MissingRows of MissingRow<'a> {
+        room: i64,
+        event: i64,
+        missing: &'a str,
     }
 
     /// A snapshot of the state.
@@ -102,12 +129,12 @@ rows! {
         delta: &'a [u8],
     }
 
-    /// A membership that an event changes.
+    /// A membership that changes. Without an event the user has none any more.
     m memberships: MembershipRows of MembershipRow<'a> {
         room: i64,
         user: &'a str,
-        membership: i16,
-        event: i64,
+        membership: Option<i16>,
+        event: Option<i64>,
     }
 
     /// The transaction ID that an event was sent with.

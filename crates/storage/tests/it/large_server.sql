@@ -44,4 +44,7 @@ INSERT INTO threepids (user_id, medium, address, validated_ts, added_ts)
 SELECT '@u' || n || ':h', 'email', n || '@h', n, n FROM generate_series(1, 50000) n;
 INSERT INTO room_directory (room_nid, appservice_id, network_id) SELECT n, '', '' FROM generate_series(1, 100) n;
 INSERT INTO room_aliases (alias, room_nid, creator, created_ts) SELECT '#' || n || ':h', 1 + n % 20000, '@u1:h', n FROM generate_series(1, 20000) n;
+INSERT INTO missing_events (event_id, follower_nid, room_nid) SELECT '$m' || n, n, 1 + n % 1000 FROM generate_series(1, 50000) n;
+INSERT INTO late_redactions (target_id, redaction_nid, room_nid, is_powerful)
+SELECT '$l' || n, n, 1 + n % 1000, true FROM generate_series(1, 50000) n;
 ANALYZE;

@@ -18,7 +18,7 @@ const ROOMS: &str = "
 const LARGE_SERVER: &str = include_str!("large_server.sql");
 
 /// The tables that are never read whole.
-const LARGE: [&str; 21] = [
+const LARGE: [&str; 23] = [
     "access_tokens",
     "account_data",
     "auth_chain_links",
@@ -27,8 +27,10 @@ const LARGE: [&str; 21] = [
     "event_relations",
     "events",
     "filters",
+    "late_redactions",
     "log",
     "memberships",
+    "missing_events",
     "profiles",
     "pushers",
     "receipts",

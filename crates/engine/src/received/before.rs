@@ -1,0 +1,190 @@
+//! The state before a received event: it follows from the events before it.
+
+use std::collections::BTreeSet;
+
+use myelin_events::{Pdu, auth::AuthError};
+use myelin_model::{EventFlags, StateNid};
+use myelin_storage::{NewSnapshot, SnapshotChain, StateMap, state_changes};
+use ruma::EventId;
+
+use super::{Missing, StateAt, known_state, look_up::Found};
+use crate::{Draft, EventError, known::Known};
+
+/// The state before an event.
+pub(super) enum Before {
+    /// The room's current one.
+    Current,
+    /// Another one.
+    Other(OtherState),
+}
+
+/// A state that is not the room's current one.
+#[derive(Default)]
+pub(super) struct OtherState {
+    /// The state.
+    pub(super) state: StateMap,
+    /// Where it stands among the snapshots.
+    pub(super) chain: SnapshotChain,
+    /// Its snapshot, if that is not stored yet.
+    pub(super) snapshots: Vec<NewSnapshot>,
+    /// What of it decides on the event.
+    pub(super) known: Known,
+    /// Whether another server told a part of it: the current state does not have that yet.
+    pub(super) is_told: bool,
+}
+
+/// Why there is no state before an event.
+pub(super) enum NoState {
+    /// Something must be fetched first.
+    Missing(Missing),
+    /// The event follows one of another room.
+    OtherRoom,
+    /// The event is part of no history.
+    Outlier,
+}
+
+impl Draft {
+    /// The state before an event.
+    pub(super) async fn find_before(
+        &self,
+        pdu: &Pdu,
+        found: Option<&Found>,
+        told: &[StateAt],
+    ) -> Result<Result<Before, NoState>, EventError> {
+        let Some(found) = found else { return Ok(Ok(Before::Current)) };
+        let mut nids: BTreeSet<Option<StateNid>> = BTreeSet::new();
+        let (mut missing, mut states_told) = (Missing::default(), Vec::new());
+        for id in &pdu.prev_events {
+            let state_at = told.iter().find(|one| one.event_id == *id);
+            match (found.events.get(id), state_at) {
+                (Some(event), _) if event.room_nid != self.room_nid() => {
+                    return Ok(Err(NoState::OtherRoom));
+                }
+                (Some(event), _) if event.pos.is_some() => drop(nids.insert(event.state_after)),
+                (_, Some(state_at)) => match self.read_told(state_at).await? {
+                    Ok(state) => states_told.push(state),
+                    Err(unknown) => missing.auth_events.extend(unknown.auth_events),
+                },
+                (_, None) => missing.prev_events.push(id.clone()),
+            }
+        }
+        if missing != Missing::default() {
+            return Ok(Err(NoState::Missing(missing)));
+        }
+        let is_told = !states_told.is_empty();
+        let mut before = self.combine(nids, states_told).await?;
+        if let Before::Other(other) = &mut before {
+            other.is_told = is_told;
+        }
+        Ok(Ok(before))
+    }
+
+    /// The state that follows from stored ones and such as were told.
+    async fn combine(
+        &self,
+        nids: BTreeSet<Option<StateNid>>,
+        told: Vec<StateMap>,
+    ) -> Result<Before, EventError> {
+        let current = self.head.chain.state_nid();
+        if told.is_empty() && nids.len() == 1 && nids.contains(&current) {
+            return Ok(Before::Current);
+        }
+        if told.is_empty() && nids.iter().all(Option::is_none) {
+            return Ok(Before::Other(OtherState::default()));
+        }
+        let stored: Vec<StateNid> = nids.iter().flatten().copied().collect();
+        let chains = self.engine.db().state_chains(&stored).await?;
+        let mut bases: Vec<(StateMap, SnapshotChain)> = Vec::with_capacity(nids.len() + 1);
+        for nid in &nids {
+            bases.push(match nid {
+                Some(nid) => chains.get(nid).cloned().ok_or(EventError::NotLoaded)?,
+                None => Default::default(),
+            });
+        }
+        let mut states: Vec<StateMap> = bases.iter().map(|(state, _)| state.clone()).collect();
+        states.extend(told);
+        let state = match &*states {
+            [] => StateMap::new(),
+            [state] => state.clone(),
+            _ => self.engine.resolve(&self.head, states, None).await?,
+        };
+        if state == self.head.state {
+            return Ok(Before::Current);
+        }
+        if let Some((_, chain)) = bases.iter().find(|(base, _)| *base == state) {
+            return Ok(Before::Other(OtherState {
+                chain: chain.clone(),
+                state,
+                ..Default::default()
+            }));
+        }
+        let (base, mut chain) = bases
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| (self.head.state.clone(), self.head.chain.clone()));
+        let nid = self.engine.db().nids().next_state().await?;
+        let snapshots = vec![chain.extend(nid, &state_changes(&base, &state), &state)];
+        Ok(Before::Other(OtherState { state, chain, snapshots, ..Default::default() }))
+    }
+
+    /// A state that another server told. Only state of this room that was not rejected counts.
+    async fn read_told(&self, told: &StateAt) -> Result<Result<StateMap, Missing>, EventError> {
+        let ids: Vec<&EventId> = told.state.iter().map(|id| &**id).collect();
+        let nids = self.engine.db().events().find_nids(&ids).await?;
+        let unknown: Vec<_> =
+            told.state.iter().filter(|id| !nids.contains_key(*id)).cloned().collect();
+        if !unknown.is_empty() {
+            return Ok(Err(Missing { auth_events: unknown, ..Missing::default() }));
+        }
+        let nids: Vec<_> = nids.into_values().collect();
+        let events = self.engine.db().events().find_many(&nids).await?;
+        let counts = events.values().filter(|event| {
+            event.room_nid == self.room_nid() && !event.flags.contains(EventFlags::REJECTED)
+        });
+        Ok(Ok(counts.filter_map(|event| Some((event.state_key_nid?, event.nid))).collect()))
+    }
+
+    /// Check an event against the state before it.
+    pub(super) async fn check_before(
+        &mut self,
+        pdu: &Pdu,
+        before: &mut Before,
+    ) -> Result<Result<(), AuthError>, EventError> {
+        let Before::Other(other) = before else { return self.check_current(pdu).await };
+        let wanted = known_state::wanted(pdu);
+        other.known = known_state::load(&self.engine, self.version, &other.state, &wanted).await?;
+        known_state::check(pdu, &other.known)
+    }
+
+    /// Check an event that its own state allows against the current state. What another server told of the state before it counts
+    /// there, too: it is of events that the room does not have.
+    pub(super) async fn check_now(
+        &mut self,
+        pdu: &Pdu,
+        before: &Before,
+    ) -> Result<Result<(), AuthError>, EventError> {
+        let other = match before {
+            Before::Current => return Ok(Ok(())),
+            Before::Other(other) if !other.is_told => return self.check_current(pdu).await,
+            Before::Other(other) => other,
+        };
+        let states = vec![self.head.state.clone(), other.state.clone()];
+        let state = self.engine.resolve(&self.head, states, None).await?;
+        let wanted = known_state::wanted(pdu);
+        let known = known_state::load(&self.engine, self.version, &state, &wanted).await?;
+        known_state::check(pdu, &known)
+    }
+
+    /// Check an event against the current state.
+    async fn check_current(&mut self, pdu: &Pdu) -> Result<Result<(), AuthError>, EventError> {
+        let wanted = known_state::wanted(pdu);
+        let wanted: Vec<(&str, &str)> =
+            wanted.iter().map(|(kind, key)| (*kind, key.as_str())).collect();
+        self.load(&wanted).await?;
+        match self.check_auth(pdu) {
+            Ok(()) => Ok(Ok(())),
+            Err(EventError::Forbidden(error)) => Ok(Err(error)),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Keeping an event beside the log.
+
+use std::collections::HashMap;
+
+use myelin_model::{EventFlags, EventNid};
+use myelin_storage::{
+    KeptEvent,
+    writer::{ChainLink, ChainPlace},
+};
+
+use super::{
+    Attempt, Outcome, Verdict,
+    late::Redacting,
+    place::{Around, Arriving},
+};
+use crate::{Draft, EventError};
+
+impl Draft {
+    /// Keep an event beside the log: what failed the checks, and what is part of no history. A rejected event is without a place where
+    /// the state before it is not known.
+    pub(super) async fn keep(
+        &self,
+        arriving: Arriving<'_>,
+        around: Option<Around>,
+        verdict: Verdict,
+    ) -> Result<Attempt, EventError> {
+        let is_outlier = around.is_none();
+        let mut around = around.unwrap_or_default();
+        let (flags, rejection) = match &verdict {
+            Verdict::Rejected(rejection) => (EventFlags::REJECTED, Some(rejection.to_string())),
+            Verdict::SoftFailed => (EventFlags::SOFT_FAILED, None),
+            Verdict::Appended | Verdict::RedactedAndAppended | Verdict::Outlier => {
+                (EventFlags::NONE, None)
+            }
+        };
+        let flags = if is_outlier { flags.with(EventFlags::OUTLIER) } else { flags };
+        let takes_part = arriving.key.is_some() && rejection.is_none();
+        let (mut place, mut links) = (None, Vec::new());
+        if takes_part && !self.has_place(&arriving).await? {
+            (place, links) = self.find_place(&arriving).await?;
+        }
+        let kept = KeptEvent {
+            event: self.to_event(&arriving, &around, &Redacting::default(), flags),
+            is_outlier,
+            rejection,
+            snapshots: std::mem::take(&mut around.snapshots),
+            place,
+            links,
+            received_ts: self.engine.now_ms(),
+        };
+        let mut tx = self.engine.db().begin().await?;
+        if !tx.kept_events().add(&kept).await? {
+            return Ok(Attempt::Refused);
+        }
+        tx.commit().await?;
+        Ok(Attempt::Done(Outcome::Judged(verdict)))
+    }
+
+    /// Whether an event that was kept before stands in the chain cover already.
+    pub(super) async fn has_place(&self, arriving: &Arriving<'_>) -> Result<bool, EventError> {
+        let is_stored = arriving.found.as_ref().is_some_and(|found| found.own.is_some());
+        if !is_stored {
+            return Ok(false);
+        }
+        let places = self.engine.db().list_chain_positions(&[arriving.nid]).await?;
+        Ok(places.contains_key(&arriving.nid))
+    }
+
+    /// A place in the chain cover that no other node can be giving out at the same time: the first of a chain of the event's own.
+    async fn find_place(
+        &self,
+        arriving: &Arriving<'_>,
+    ) -> Result<(Option<ChainPlace>, Vec<ChainLink>), EventError> {
+        let nids: Vec<EventNid> = arriving.auth_events().iter().map(|event| event.nid).collect();
+        let mut targets: HashMap<EventNid, i32> = HashMap::new();
+        for position in self.engine.db().list_chain_positions(&nids).await?.into_values() {
+            let seq = targets.entry(position.chain_nid).or_insert(position.seq);
+            *seq = position.seq.max(*seq);
+        }
+        let place = ChainPlace { event_nid: arriving.nid, chain_nid: arriving.nid, seq: 1 };
+        let link = |(target_chain_nid, target_seq)| ChainLink {
+            chain_nid: arriving.nid,
+            seq: 1,
+            target_chain_nid,
+            target_seq,
+        };
+        Ok((Some(place), targets.into_iter().map(link).collect()))
+    }
+}

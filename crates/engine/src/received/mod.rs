@@ -1,0 +1,163 @@
+//! The second door: events that other servers made.
+//!
+//! What comes in has passed the checks of form, signature and hash ([`myelin_events::received`]). Here it is checked against the events
+//! that it cites, against the state before it, and against the current state, and finds its place: at the end of the log, where
+//! clients hear of it, or beside the log. The state before an event follows from the events before it, whatever came meanwhile; the
+//! current state follows from the forward extremities.
+//!
+//! Where something is missing that decides, nothing is decided: the caller is told what to fetch.
+
+mod arrive;
+mod before;
+mod grow;
+mod keep;
+mod known_state;
+mod late;
+mod look_up;
+mod place;
+mod resolve;
+mod stored_room;
+
+use myelin_events::received::Received;
+use myelin_storage::StorageError;
+use ruma::OwnedEventId;
+
+pub(crate) use self::resolve::Resolutions;
+use crate::{Attempts, Draft, Engine, EventError, Refused};
+
+/// Where a received event belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the end of the room's history: it was sent to us just now, or fills a gap before something that was.
+    New,
+    /// In no history yet: it is cited by events that are, or part of a state that another server told.
+    Outlier,
+}
+
+/// The state after an event that this server does not have, as another server tells it.
+#[derive(Debug, Clone)]
+pub struct StateAt {
+    /// The event that is missing.
+    pub event_id: OwnedEventId,
+    /// The state events after it, which must have been received as outliers at least.
+    pub state: Vec<OwnedEventId>,
+}
+
+/// What became of a received event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stands in the log.
+    Appended,
+    /// It stands in the log, redacted: its content was not what had been hashed.
+    RedactedAndAppended,
+    /// The auth rules do not allow it. It is known, takes no effect, and is shown to nobody.
+    Rejected(Rejection),
+    /// It is allowed where it stands, but not any more: kept for what may follow it, shown to nobody.
+    SoftFailed,
+    /// It is known, and part of no history.
+    Outlier,
+}
+
+/// Why an event is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// By the events that it cites.
+    #[error("by its auth events: {0}")]
+    AuthEvents(String),
+    /// By the state before it.
+    #[error("by the state before it: {0}")]
+    StateBefore(String),
+    /// It was rejected when it came before.
+    #[error("{0}")]
+    Before(String),
+}
+
+/// Events that must be known before another one can be judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Those before it. Instead of an event the state after it will do.
+    pub prev_events: Vec<OwnedEventId>,
+    /// Those that it, or the state told, cites.
+    pub auth_events: Vec<OwnedEventId>,
+}
+
+/// Why a received event was not judged.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// This server does not know the room.
+    #[error("Unknown room")]
+    UnknownRoom,
+    /// An event of another room has the same ID.
+    #[error("the event is of another room")]
+    OtherRoom,
+    /// The room could not be read or written.
+    #[error(transparent)]
+    Room(#[from] EventError),
+}
+
+impl From<StorageError> for ReceiveError {
+    fn from(error: StorageError) -> Self {
+        Self::Room(error.into())
+    }
+}
+
+/// What came of receiving an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was judged, now or before.
+    Judged(Verdict),
+    /// It cannot be judged yet, and nothing of it is stored.
+    Missing(Missing),
+}
+
+/// What one attempt came to.
+pub(crate) enum Attempt {
+    /// There is an outcome.
+    Done(Outcome),
+    /// The event is in the draft, to be appended.
+    Append(Verdict),
+    /// Another node was quicker, or what this one has queued is not flushed yet.
+    Refused,
+}
+
+impl Engine {
+    /// Take in an event of a room that this server is in. Whoever is handed the same event on another node comes to the same outcome,
+    /// and so does who is handed it again.
+    ///
+    /// `states` stand for events before it that nobody could give us.
+    pub async fn receive(
+        &self,
+        received: &Received,
+        place: Place,
+        states: &[StateAt],
+    ) -> Result<Outcome, ReceiveError> {
+        let room_nid = self.db().heads().find_nid(&received.pdu.room_id).await?;
+        let room_nid = room_nid.ok_or(ReceiveError::UnknownRoom)?;
+        let mut attempts = Attempts::default();
+        // Most events follow what is the end of the room here, and nothing need be read to place them.
+        let mut looks_up = place != Place::New || !states.is_empty();
+        loop {
+            let draft = Draft::open(self, room_nid).await?;
+            let mut draft = draft.ok_or(ReceiveError::UnknownRoom)?;
+            looks_up |= !draft.is_end(&received.pdu);
+            if looks_up && draft.has_queued() {
+                draft = draft.settle().await?;
+            }
+            let attempt = match looks_up && draft.has_queued() {
+                true => Attempt::Refused,
+                false => draft.receive(received, place, states, looks_up).await?,
+            };
+            match attempt {
+                Attempt::Done(outcome) => return Ok(outcome),
+                Attempt::Refused => drop(draft),
+                Attempt::Append(verdict) => match draft.append().await {
+                    Ok(_) => return Ok(Outcome::Judged(verdict)),
+                    Err(Refused::Failed(error)) => return Err(error.into()),
+                    Err(Refused::Conflict) => {}
+                },
+            }
+            looks_up = true;
+            attempts.again().await?;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A received event that has been judged, and what is stored of it.
+
+use std::sync::{Arc, OnceLock};
+
+use myelin_events::{auth::AuthEvent as _, received::Received};
+use myelin_model::{Event, EventFlags, EventNid, Membership, StateKeyNid};
+use myelin_storage::{NewSnapshot, SnapshotChain, StateMap, writer::Known};
+
+use super::{before::Before, late::Redacting, look_up::Found, stored_room::Unstored};
+use crate::{Draft, EventError, StateEvent};
+
+/// A received event on its way to its place.
+pub(super) struct Arriving<'a> {
+    pub(super) received: &'a Received,
+    pub(super) nid: EventNid,
+    /// The number of its state key, if it is state.
+    pub(super) key: Option<StateKeyNid>,
+    pub(super) membership: Option<Membership>,
+    /// What entitles it.
+    pub(super) cited: Vec<Arc<StateEvent>>,
+    /// What is stored that has to do with it. `None` if nobody has looked.
+    pub(super) found: Option<Found>,
+    /// The redaction that came before it.
+    pub(super) redacted_by: Option<EventNid>,
+}
+
+/// The states around an event.
+#[derive(Default)]
+pub(super) struct Around {
+    pub(super) before: SnapshotChain,
+    pub(super) after: SnapshotChain,
+    pub(super) state_before: StateMap,
+    pub(super) state_after: StateMap,
+    /// The snapshots that are not stored yet.
+    pub(super) snapshots: Vec<NewSnapshot>,
+}
+
+impl Arriving<'_> {
+    /// What is known to be stored of it.
+    pub(super) fn known(&self) -> Option<Known> {
+        let found = self.found.as_ref()?;
+        Some(match &found.own {
+            Some(own) => Known::Stored { pos: own.pos },
+            None => Known::Nothing,
+        })
+    }
+
+    /// What resolving must know of it while it is not stored. `None` if it is no state.
+    pub(super) fn to_unstored(&self) -> Option<Unstored> {
+        self.key?;
+        let auth_events = self.auth_events().iter().map(|event| event.nid).collect();
+        Some(Unstored { nid: self.nid, pdu: Arc::new(self.received.pdu.clone()), auth_events })
+    }
+
+    /// The events that it cites itself.
+    pub(super) fn auth_events(&self) -> Vec<Arc<StateEvent>> {
+        let pdu = &self.received.pdu;
+        let is_cited = |event: &&Arc<StateEvent>| pdu.auth_events.contains(&event.pdu.event_id);
+        self.cited.iter().filter(is_cited).cloned().collect()
+    }
+}
+
+impl Draft {
+    /// Give an event its numbers.
+    pub(super) async fn number<'a>(
+        &self,
+        received: &'a Received,
+        cited: Vec<Arc<StateEvent>>,
+        found: Option<Found>,
+    ) -> Result<Arriving<'a>, EventError> {
+        let pdu = &received.pdu;
+        let key = match &pdu.state_key {
+            Some(state_key) => Some(self.state_key_nid(&pdu.event_type, state_key).await?),
+            None => None,
+        };
+        let is_member = &*pdu.event_type == "m.room.member" && pdu.state_key.is_some();
+        let mut redacted_by = None;
+        if let Some(found) = &found {
+            redacted_by = self.find_redacted_by(pdu, &found.traces).await?;
+        }
+        let nid = match found.as_ref().and_then(|found| found.own.as_ref()) {
+            Some(own) => {
+                let stored = self.engine.db().events().find(own.nid).await?;
+                redacted_by = redacted_by.or(stored.and_then(|event| event.redacted_by));
+                own.nid
+            }
+            None => self.engine.db().nids().next_event().await?,
+        };
+        let membership = is_member.then(|| pdu.membership()).flatten();
+        Ok(Arriving { received, nid, key, membership, cited, found, redacted_by })
+    }
+
+    /// The states before and after an event. One that takes no effect leaves the state as it is.
+    pub(super) async fn find_around(
+        &self,
+        arriving: &Arriving<'_>,
+        before: Before,
+        takes_effect: bool,
+    ) -> Result<Around, EventError> {
+        let (state_before, chain_before, mut snapshots) = match before {
+            Before::Current => (self.head.state.clone(), self.head.chain.clone(), Vec::new()),
+            Before::Other(other) => (other.state, other.chain, other.snapshots),
+        };
+        let (mut state_after, mut after) = (state_before.clone(), chain_before.clone());
+        if let Some(key) = arriving.key.filter(|_| takes_effect) {
+            state_after.insert(key, arriving.nid);
+            let state_nid = self.engine.db().nids().next_state().await?;
+            let change = [(key, Some(arriving.nid))];
+            snapshots.push(after.extend(state_nid, &change, &state_after));
+        }
+        Ok(Around { before: chain_before, after, state_before, state_after, snapshots })
+    }
+
+    /// The event as it is stored.
+    pub(super) fn to_event(
+        &self,
+        arriving: &Arriving<'_>,
+        around: &Around,
+        redacting: &Redacting,
+        flags: EventFlags,
+    ) -> Event {
+        let pdu = &arriving.received.pdu;
+        Event {
+            nid: arriving.nid,
+            room_nid: self.head.room_nid,
+            room_id: self.head.room_id.clone(),
+            pos: None,
+            event_id: pdu.event_id.clone(),
+            event_type: pdu.event_type.clone(),
+            state_key: pdu.state_key.clone(),
+            state_key_nid: arriving.key,
+            sender: pdu.sender.clone(),
+            origin_server_ts: pdu.origin_server_ts,
+            depth: pdu.depth,
+            membership: arriving.membership,
+            state_before: around.before.state_nid(),
+            state_after: around.after.state_nid(),
+            replaces: arriving.key.and_then(|key| around.state_before.get(&key).copied()),
+            redacts: redacting.target.as_ref().map(|target| target.nid),
+            redacted_by: arriving.redacted_by,
+            flags,
+            notify_ordinal: self.head.notify_ordinal,
+            transaction: None,
+            json: pdu.json().into(),
+            client_json: OnceLock::new(),
+        }
+    }
+}

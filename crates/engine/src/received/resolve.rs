@@ -1,0 +1,134 @@
+//! State resolution over stored rooms, off the async threads.
+
+use std::sync::Arc;
+
+use myelin_events::{RoomVersion, resolve::Conflict};
+use myelin_model::{EventNid, RoomNid, StateKeyNid};
+use myelin_storage::{AuthChainIndex, RoomHead, StateMap, StorageError};
+use quick_cache::{Weighter, sync::Cache};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+use super::stored_room::{StoredRoom, Unstored};
+use crate::{Engine, EventError};
+
+/// How many resolutions run at once on a node. Each may take the memory of a few states of its room.
+const RESOLUTIONS_MAX: usize = 4;
+
+/// How much memory the chain covers of rooms may take on a node, in bytes.
+const CHAINS_SIZE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What a place of a chain cover takes, with its links, in bytes.
+const PLACE_SIZE_BYTES: u64 = 128;
+
+/// How many rooms' chain covers are expected to be in memory.
+const CHAINS_EXPECTED: usize = 64;
+
+/// What resolutions share.
+pub(crate) struct Resolutions {
+    running: Semaphore,
+    /// The chain covers of rooms whose state was resolved lately. One that lacks an event is read anew.
+    chains: Cache<RoomNid, Arc<AuthChainIndex>, ByPlaces>,
+}
+
+#[derive(Clone)]
+struct ByPlaces;
+
+impl Weighter<RoomNid, Arc<AuthChainIndex>> for ByPlaces {
+    fn weight(&self, _: &RoomNid, index: &Arc<AuthChainIndex>) -> u64 {
+        (index.len() as u64).saturating_mul(PLACE_SIZE_BYTES).max(1)
+    }
+}
+
+impl Default for Resolutions {
+    fn default() -> Self {
+        Self {
+            running: Semaphore::new(RESOLUTIONS_MAX),
+            chains: Cache::with_weighter(CHAINS_EXPECTED, CHAINS_SIZE_BYTES_MAX, ByPlaces),
+        }
+    }
+}
+
+impl std::fmt::Debug for Resolutions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolutions").field("chains", &self.chains.len()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// The one state that follows from several of a room. All their events must be stored but for one.
+    pub(super) async fn resolve(
+        &self,
+        head: &RoomHead,
+        states: Vec<StateMap>,
+        unstored: Option<Unstored>,
+    ) -> Result<StateMap, EventError> {
+        let version = self.version_of(head)?;
+        let create = self.db().state_keys().find("m.room.create", "").await?;
+        let create = create.and_then(|key| head.state.get(&key).copied());
+        // Nobody closes it.
+        let _running = self.resolutions().running.acquire().await.map_err(stopping)?;
+        let (engine, room_nid, runtime) = (self.clone(), head.room_nid, Handle::current());
+        let resolve = move || {
+            let conflict = Conflict::split(version, &states);
+            if conflict.is_empty() {
+                return Ok(conflict.unconflicted);
+            }
+            let unstored = unstored.as_ref();
+            let difference =
+                engine.auth_difference(room_nid, version, &conflict, unstored, &runtime)?;
+            let mut room = StoredRoom::new(engine.db(), &runtime, version, create);
+            if let Some(unstored) = unstored {
+                room = room.with(unstored);
+            }
+            let state = conflict.resolve(version, &room, difference);
+            match room.into_failure() {
+                Some(error) => Err(error),
+                None => Ok(state),
+            }
+        };
+        let resolved = tokio::task::spawn_blocking(resolve).await.map_err(stopping)?;
+        Ok(resolved?)
+    }
+
+    /// The events in the auth chains of some states, not of all. Blocks.
+    fn auth_difference(
+        &self,
+        room_nid: RoomNid,
+        version: RoomVersion,
+        conflict: &Conflict<StateKeyNid, EventNid>,
+        unstored: Option<&Unstored>,
+        runtime: &Handle,
+    ) -> Result<Vec<EventNid>, StorageError> {
+        if version.state_resolution().is_none() {
+            return Ok(Vec::new());
+        }
+        let common: Vec<EventNid> = conflict.unconflicted.values().copied().collect();
+        // An event that has no place yet reaches what it cites, and takes part in any case.
+        let cited = |nid: &EventNid| unstored.filter(|unstored| unstored.nid == *nid);
+        let own = |nids: &Vec<EventNid>| -> Vec<EventNid> {
+            let reach = |nid| match cited(nid) {
+                Some(unstored) => unstored.auth_events.to_vec(),
+                None => vec![*nid],
+            };
+            nids.iter().flat_map(reach).collect()
+        };
+        let own: Vec<Vec<EventNid>> = conflict.conflicted_by_state.iter().map(own).collect();
+        let mut asked = own.iter().flatten().chain(&common);
+        let chains = &self.resolutions().chains;
+        let known = chains.get(&room_nid);
+        let index = match known.filter(|index| asked.all(|nid| index.contains(*nid))) {
+            Some(index) => index,
+            None => {
+                let index = Arc::new(runtime.block_on(self.db().auth_chains(room_nid))?);
+                chains.insert(room_nid, Arc::clone(&index));
+                index
+            }
+        };
+        Ok(index.difference(&common, &own).into_iter().collect())
+    }
+}
+
+/// The runtime goes away, and what it was to do with it.
+fn stopping<E>(_: E) -> EventError {
+    StorageError::Stopping.into()
+}

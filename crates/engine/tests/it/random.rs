@@ -1,0 +1,130 @@
+//! Random graphs, handed over in random order, twice, and to whichever node: every node comes to what the slow model says.
+//!
+//! A few in each run; `RANDOM_GRAPHS=1000` makes it a thousand, `RANDOM_GRAPHS_FROM` begins with another one.
+
+use myelin_events::{Pdu, RoomVersion};
+use myelin_testing::{Graph, Remote};
+use ruma::OwnedEventId;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::world::{BOB, CAROL, DAVE, World, judged};
+
+/// How many graphs there are, unless it is said.
+const GRAPHS: u64 = 12;
+
+/// How many events of other servers a graph has.
+const EVENTS: usize = 30;
+
+const USERS: [&str; 3] = [BOB, CAROL, DAVE];
+
+/// Numbers that look random and are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn whatever_the_order_every_node_comes_to_the_same(pool: PgPool) {
+    let mut world = World::new(&pool, RoomVersion::V1, 2).await;
+    let from = number("RANDOM_GRAPHS_FROM", 0);
+    for seed in from..from + number("RANDOM_GRAPHS", GRAPHS) {
+        let version = RoomVersion::ALL[usize::try_from(seed).unwrap() % RoomVersion::ALL.len()];
+        world = World::on(std::mem::take(&mut world.nodes), version).await;
+        let mut numbers = Numbers(seed);
+        let events = grow(&world, &mut numbers);
+        hand_over(&mut world, events, &mut numbers, seed).await;
+        world.check().await;
+    }
+}
+
+/// What other servers make of the room on their own.
+fn grow(world: &World, numbers: &mut Numbers) -> Vec<Pdu> {
+    let mut theirs = World::copy(&world.graph);
+    let first = theirs.events().len() - 1;
+    for _ in 0..EVENTS {
+        let recent = theirs.events().len() - first;
+        let prev_events = (0..1 + numbers.below(2)).map(|_| {
+            let back = numbers.below(recent.min(5));
+            theirs.events()[theirs.events().len() - 1 - back].event_id.clone()
+        });
+        let mut prev_events: Vec<OwnedEventId> = prev_events.collect();
+        prev_events.dedup();
+        let pdu = step(numbers, &theirs, &prev_events).build(&theirs, &world.room_id);
+        theirs.take(&pdu).unwrap();
+    }
+    theirs.events()[first + 1..].iter().map(|pdu| Pdu::clone(pdu)).collect()
+}
+
+/// Something that somebody does, allowed or not.
+fn step<'a>(numbers: &mut Numbers, theirs: &Graph, prev_events: &[OwnedEventId]) -> Remote<'a> {
+    let (sender, target) = (*numbers.one_of(&USERS), *numbers.one_of(&USERS));
+    let state = |kind, content| Remote::state(sender, kind, "", content, prev_events);
+    let remote = match numbers.below(10) {
+        0 | 1 => state("m.room.topic", json!({"topic": numbers.below(100).to_string()})),
+        2 => state("m.room.name", json!({"name": numbers.below(100).to_string()})),
+        3 | 4 => Remote::member(sender, sender, "join", prev_events),
+        5 => {
+            let membership = *numbers.one_of(&["ban", "leave", "invite", "leave"]);
+            Remote::member(sender, target, membership, prev_events)
+        }
+        6 => state("m.room.power_levels", levels(numbers, theirs, prev_events)),
+        7 => {
+            let rule = *numbers.one_of(&["public", "public", "invite"]);
+            state("m.room.join_rules", json!({"join_rule": rule}))
+        }
+        8 => {
+            let target = numbers.one_of(theirs.events()).event_id.clone();
+            Remote::redaction(sender, &target, prev_events)
+        }
+        _ => Remote::message(sender, &numbers.below(1_000_000).to_string(), prev_events),
+    };
+    remote.at(1_700_000_000_000 + numbers.below(50) as u64)
+}
+
+fn levels(numbers: &mut Numbers, theirs: &Graph, prev_events: &[OwnedEventId]) -> Value {
+    let state = theirs.state_after(prev_events);
+    let current = state.get(&("m.room.power_levels".to_owned(), String::new()));
+    let current = current.and_then(|id| theirs.get(id));
+    let mut levels: Value = current.map_or(json!({}), |pdu| pdu.content_as().unwrap());
+    levels["users"][*numbers.one_of(&USERS)] = json!(numbers.one_of(&[0, 25, 50]));
+    levels
+}
+
+/// Hand all of it over in random order, again where something was missing, and now and then twice or to both nodes at once.
+async fn hand_over(world: &mut World, mut events: Vec<Pdu>, numbers: &mut Numbers, seed: u64) {
+    let twice: Vec<Pdu> = events.iter().filter(|_| numbers.below(4) == 0).cloned().collect();
+    events.extend(twice);
+    while !events.is_empty() {
+        let pdu = events.swap_remove(numbers.below(events.len()));
+        let nr = numbers.below(world.nodes.len());
+        let outcomes = match numbers.below(4) {
+            0 => {
+                let both = tokio::join!(world.hand(0, &pdu), world.hand(1, &pdu));
+                vec![both.0, both.1]
+            }
+            _ => vec![world.hand(nr, &pdu).await],
+        };
+        let expected = world.graph.take(&pdu);
+        for outcome in &outcomes {
+            let what = pdu.json();
+            assert_eq!(judged(outcome), expected, "graph {seed}: {outcome:?}: {what}");
+        }
+        if expected.is_none() {
+            events.push(pdu);
+        }
+    }
+}

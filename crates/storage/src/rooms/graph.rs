@@ -1,0 +1,125 @@
+//! What is known of a room's event graph: which events are there, how they stand, and which are missing.
+//!
+//! Read past the cache: what is kept beside the log comes to every node without an entry there.
+
+use std::collections::HashMap;
+
+use myelin_model::{EventFlags, EventNid, RoomNid, StateNid, StreamPos};
+use ruma::{EventId, OwnedEventId};
+
+use crate::{Db, StorageError};
+
+/// How many events that are missing from a room are listed.
+const MISSING_EVENTS_MAX: i64 = 1_000;
+
+/// An event in the graph.
+#[derive(Debug, Clone)]
+pub struct GraphEvent {
+    /// Its number.
+    pub nid: EventNid,
+    /// Its room.
+    pub room_nid: RoomNid,
+    /// Where it stands. `None` for outliers.
+    pub pos: Option<StreamPos>,
+    /// What the checks said of it.
+    pub flags: EventFlags,
+    /// The state after it. `None` where it is not known.
+    pub state_after: Option<StateNid>,
+    /// Why it was rejected.
+    pub rejection: Option<Box<str>>,
+}
+
+/// What refers to an event that is not part of the history.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// Events of the history follow it.
+    pub is_followed: bool,
+    /// Redactions of it, with whether their senders had the power to redact whatever it is, in the order in which they came.
+    pub redactions: Vec<(EventNid, bool)>,
+}
+
+/// Reads of the event graph.
+#[derive(Debug, Clone, Copy)]
+pub struct Graph<'db> {
+    db: &'db Db,
+}
+
+impl Db {
+    /// The event graph.
+    pub fn graph(&self) -> Graph<'_> {
+        Graph { db: self }
+    }
+}
+
+impl Graph<'_> {
+    /// Those of the events that are there. One query.
+    #[tracing::instrument(name = "db.graph.find", skip_all, err)]
+    pub async fn find_many(
+        &self,
+        event_ids: &[&EventId],
+    ) -> Result<HashMap<OwnedEventId, GraphEvent>, StorageError> {
+        let ids: Vec<String> = event_ids.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query!(
+            "SELECT event_id, event_nid, room_nid, pos, flags, state_after, rejection FROM events WHERE event_id = ANY ($1)",
+            &ids
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let event_id = OwnedEventId::try_from(row.event_id)
+                    .map_err(StorageError::inconsistent("events.event_id"))?;
+                let event = GraphEvent {
+                    nid: EventNid(row.event_nid),
+                    room_nid: RoomNid(row.room_nid),
+                    pos: row.pos.map(StreamPos),
+                    flags: EventFlags(row.flags),
+                    state_after: row.state_after.map(StateNid),
+                    rejection: row.rejection.map(Into::into),
+                };
+                Ok((event_id, event))
+            })
+            .collect()
+    }
+
+    /// What refers to an event. One query.
+    #[tracing::instrument(name = "db.graph.find_traces", skip_all, err)]
+    pub async fn find_traces(&self, event_id: &EventId) -> Result<Traces, StorageError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT redaction_nid AS "redaction_nid?", is_powerful AS "is_powerful?" FROM late_redactions WHERE target_id = $1
+            UNION ALL
+            SELECT NULL, NULL WHERE EXISTS (SELECT FROM missing_events WHERE event_id = $1)
+            ORDER BY 1
+            "#,
+            event_id.as_str()
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let mut traces = Traces::default();
+        for row in rows {
+            match row.redaction_nid.zip(row.is_powerful) {
+                Some((nid, is_powerful)) => traces.redactions.push((EventNid(nid), is_powerful)),
+                None => traces.is_followed = true,
+            }
+        }
+        Ok(traces)
+    }
+
+    /// The events that are missing from a room's history though others follow them: its backward extremities. At most a thousand.
+    #[tracing::instrument(name = "db.graph.list_missing", skip_all, fields(room.nid = %room_nid), err)]
+    pub async fn list_missing(&self, room_nid: RoomNid) -> Result<Vec<OwnedEventId>, StorageError> {
+        let ids = sqlx::query_scalar!(
+            "SELECT DISTINCT event_id FROM missing_events WHERE room_nid = $1 ORDER BY event_id LIMIT $2",
+            room_nid.0,
+            MISSING_EVENTS_MAX
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let id = |id| {
+            OwnedEventId::try_from(id)
+                .map_err(StorageError::inconsistent("missing_events.event_id"))
+        };
+        ids.into_iter().map(id).collect()
+    }
+}

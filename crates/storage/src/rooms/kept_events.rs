@@ -1,0 +1,171 @@
+//! Events that are kept beside the log, where no client and no other node hears of them: outliers, and what failed the checks on
+//! receipt.
+
+use myelin_model::{Event, EventNid, Membership, RoomNid};
+use ruma::OwnedEventId;
+
+use crate::{
+    NewSnapshot, StorageError, Tx,
+    writer::{ChainLink, ChainPlace},
+};
+
+/// An event to be kept, with what is derived from it.
+#[derive(Debug)]
+pub struct KeptEvent {
+    /// The event. Its position is given out here, unless it is an outlier.
+    pub event: Event,
+    /// Whether it has no place in the history.
+    pub is_outlier: bool,
+    /// Why it was rejected.
+    pub rejection: Option<String>,
+    /// The snapshots that it refers to and that are not stored yet.
+    pub snapshots: Vec<NewSnapshot>,
+    /// Where it stands in the chain cover. `None` for what takes part in no state, and where it has a place already.
+    pub place: Option<ChainPlace>,
+    /// The links from there.
+    pub links: Vec<ChainLink>,
+    /// When it was received, in milliseconds since the epoch.
+    pub received_ts: u64,
+}
+
+/// Writes of events beside the log.
+#[derive(Debug)]
+pub struct KeptEventsTx<'tx> {
+    tx: &'tx mut Tx,
+}
+
+impl Tx {
+    /// Events beside the log.
+    pub fn kept_events(&mut self) -> KeptEventsTx<'_> {
+        KeptEventsTx { tx: self }
+    }
+}
+
+impl KeptEventsTx<'_> {
+    /// Keep an event, in the place of an outlier of its number if there is one. `false`, with nothing written, if another node was
+    /// quicker to take it. Takes the lock of the log: commit at once.
+    #[tracing::instrument(name = "db.kept_events.add", skip_all, fields(event.id = %kept.event.event_id), err)]
+    pub async fn add(&mut self, kept: &KeptEvent) -> Result<bool, StorageError> {
+        self.tx.lock_log().await?;
+        let event = &kept.event;
+        sqlx::query!("DELETE FROM events WHERE event_nid = $1 AND pos IS NULL", event.nid.0)
+            .execute(&mut *self.tx.inner)
+            .await?;
+        if !self.insert(kept).await? {
+            return Ok(false);
+        }
+        self.add_snapshots(event.room_nid, &kept.snapshots).await?;
+        if let Some(place) = &kept.place {
+            self.add_place(event.room_nid, place, &kept.links).await?;
+        }
+        if !kept.is_outlier {
+            self.settle(event.nid, &event.event_id, event.redacted_by).await?;
+        }
+        Ok(true)
+    }
+
+    async fn insert(&mut self, kept: &KeptEvent) -> Result<bool, StorageError> {
+        let event = &kept.event;
+        let to_ts = |ms| i64::try_from(ms).unwrap_or(i64::MAX);
+        let inserted = sqlx::query!(
+            "INSERT INTO events (event_nid, room_nid, pos, depth, origin_server_ts, state_key_nid, state_before, state_after,
+                replaces, redacts, redacted_by, notify_ordinal, flags, membership, event_id, event_type, sender, json,
+                received_ts, rejection)
+             VALUES ($1, $2, CASE WHEN $3 THEN NULL ELSE nextval('unstreamed_positions') END, $4, $5, $6, $7, $8, $9, $10, $11,
+                $12, $13, $14, $15, $16, $17, $18, $19, $20)
+             ON CONFLICT (event_id) DO NOTHING",
+            event.nid.0,
+            event.room_nid.0,
+            kept.is_outlier,
+            event.depth,
+            to_ts(event.origin_server_ts),
+            event.state_key_nid.map(|nid| nid.0),
+            event.state_before.map(|nid| nid.0),
+            event.state_after.map(|nid| nid.0),
+            event.replaces.map(|nid| nid.0),
+            event.redacts.map(|nid| nid.0),
+            event.redacted_by.map(|nid| nid.0),
+            event.notify_ordinal,
+            event.flags.0,
+            event.membership.map(Membership::to_i16),
+            event.event_id.as_str(),
+            &*event.event_type,
+            event.sender.as_str(),
+            &*event.json,
+            to_ts(kept.received_ts),
+            kept.rejection
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(inserted.rows_affected() == 1)
+    }
+
+    async fn add_snapshots(
+        &mut self,
+        room_nid: RoomNid,
+        snapshots: &[NewSnapshot],
+    ) -> Result<(), StorageError> {
+        for snapshot in snapshots {
+            sqlx::query!(
+                "INSERT INTO state_snapshots (state_nid, room_nid, base_nid, delta) VALUES ($1, $2, $3, $4)",
+                snapshot.state_nid.0,
+                room_nid.0,
+                snapshot.base_nid.map(|nid| nid.0),
+                snapshot.delta
+            )
+            .execute(&mut *self.tx.inner)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn add_place(
+        &mut self,
+        room_nid: RoomNid,
+        place: &ChainPlace,
+        links: &[ChainLink],
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "INSERT INTO auth_chains (event_nid, room_nid, chain_nid, seq) VALUES ($1, $2, $3, $4)",
+            place.event_nid.0,
+            room_nid.0,
+            place.chain_nid.0,
+            place.seq
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        let (target_chains, target_seqs): (Vec<i64>, Vec<i32>) =
+            links.iter().map(|link| (link.target_chain_nid.0, link.target_seq)).unzip();
+        sqlx::query!(
+            "INSERT INTO auth_chain_links (chain_nid, seq, target_chain_nid, target_seq)
+             SELECT $1, $2, * FROM unnest($3::bigint[], $4::integer[])",
+            place.chain_nid.0,
+            place.seq,
+            &target_chains,
+            &target_seqs
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// The event is there: it is not missing any more, and redactions wait for it no longer.
+    async fn settle(
+        &mut self,
+        nid: EventNid,
+        event_id: &OwnedEventId,
+        redacted_by: Option<EventNid>,
+    ) -> Result<(), StorageError> {
+        sqlx::query!(
+            "WITH gone AS (DELETE FROM missing_events WHERE event_id = $1),
+                late AS (DELETE FROM late_redactions WHERE target_id = $1)
+             UPDATE events SET redacts = $2 WHERE event_nid = $3",
+            event_id.as_str(),
+            nid.0,
+            redacted_by.map(|nid| nid.0)
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(())
+    }
+}
