@@ -15,7 +15,7 @@ const APP_ID_LENGTH_CHARS_MAX: usize = 64;
 /// The size of a pusher.
 const PUSHER_SIZE_BYTES_MAX: usize = 65_536;
 
-/// How many pushers a user has: each is a request to another server for every event that notifies.
+/// The number of pushers that a user has at most. Each is a request to another server for every event that notifies.
 const PUSHERS_MAX: i64 = 100;
 
 /// The path of every push gateway.

@@ -156,7 +156,7 @@ impl Draft {
         Ok(added)
     }
 
-    /// Have the state say what a new event says, in a snapshot of its own.
+    /// Set a key of the state to a new event, in a snapshot of its own.
     async fn extend_state(&mut self, key: StateKeyNid, nid: EventNid) -> Result<(), StorageError> {
         self.head.state.insert(key, nid);
         let state_nid = self.engine.db().nids().next_state().await?;
@@ -165,7 +165,7 @@ impl Draft {
         Ok(())
     }
 
-    /// From here on the state has an event as a redaction leaves it.
+    /// Redact an event of the state: from here on the draft has it as the redaction leaves it.
     pub(crate) fn redact(
         &mut self,
         redaction: EventNid,

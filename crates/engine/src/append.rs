@@ -9,12 +9,12 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::{Draft, Engine, EventError, tip::Tip};
 
-/// Why a draft was not appended.
+/// The reason why a draft was not appended.
 #[derive(Debug)]
 pub enum Refused {
     /// Another node was quicker, or a transaction is taken: begin anew.
     Conflict,
-    /// The database failed.
+    /// The append failed, and would fail again.
     Failed(EventError),
 }
 

@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use crate::EventError;
 
-/// How often a use case begins anew because another node was quicker.
+/// The number of times that a use case begins anew because another node was quicker.
 const ATTEMPTS_MAX: u32 = 200;
 
 /// The longest pause before an attempt. Pauses are random, so that two nodes do not keep step.

@@ -25,10 +25,10 @@ use crate::{
 /// Dropped without being appended, nothing has happened.
 pub struct Draft {
     pub(crate) engine: Engine,
-    /// There as long as the draft is.
+    /// The room's tip, locked as long as the draft is there.
     pub(crate) tip: OwnedMutexGuard<Option<Tip>>,
     pub(crate) version: RoomVersion,
-    /// What the first event is built upon.
+    /// The state of the room that the first event is built upon.
     pub(crate) built_on: BuiltOn,
     /// The head after the events added.
     pub(crate) head: RoomHead,
@@ -43,15 +43,15 @@ pub struct Draft {
     pub(crate) annotations: Vec<QueuedAnnotation>,
     /// The state events added with their auth events, for the chain cover.
     pub(crate) auth_events: Vec<(EventNid, Vec<EventNid>)>,
-    /// What the current state becomes beyond what the events added say.
+    /// The changes of the current state beyond what the events added say.
     pub(crate) resets: Vec<(StateKeyNid, Option<EventNid>)>,
-    /// Whose membership the current state loses.
+    /// The users whose member events the current state loses.
     pub(crate) departures: Vec<OwnedUserId>,
-    /// Those of the events added that came from other servers.
+    /// The events among those added that came from other servers.
     pub(crate) arrivals: Vec<Arrival>,
     /// The redactions among the events added of what is not known yet.
     pub(crate) late_redactions: Vec<LateRedaction>,
-    /// What is missing before the events added.
+    /// The events that are missing before those added.
     pub(crate) missing: Vec<MissingEvent>,
     /// The room whose aliases this one takes over.
     pub(crate) heir_of: Option<RoomNid>,
@@ -193,7 +193,7 @@ impl Draft {
         self.levels(&create)
     }
 
-    /// Have parts of the state in memory. At most two queries, none if they are there.
+    /// Bring parts of the state into memory. It takes at most two queries, none if they are there.
     pub async fn load(&mut self, keys: &[(&str, &str)]) -> Result<(), EventError> {
         let tip = self.tip.as_mut().ok_or(EventError::NotLoaded)?;
         let missing: Vec<StateKey> = keys
@@ -226,7 +226,8 @@ impl Draft {
         Ok(())
     }
 
-    /// What the state has of a key that [`Draft::load`] has made sure of. Fails where it has not: what is not known decides nothing.
+    /// The event that the state has for a key which [`Draft::load`] has made sure of. Fails where it has not: what is
+    /// not known decides nothing.
     pub(crate) fn loaded(
         &self,
         event_type: &str,

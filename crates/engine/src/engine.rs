@@ -18,7 +18,7 @@ use crate::{
     transactions::Outcomes,
 };
 
-/// The room engine of a node. Cheap to clone.
+/// The room engine of a node. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -100,7 +100,8 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::find_draft`], for rooms that must be there: fails with [`EventError::UnknownRoom`].
+    /// Find a draft as [`Engine::find_draft`] does, for a room that must be there. Fails with
+    /// [`EventError::UnknownRoom`].
     pub async fn get_draft(&self, room_id: &RoomId) -> Result<Draft, EventError> {
         self.find_draft(room_id).await?.ok_or(EventError::UnknownRoom)
     }
@@ -120,7 +121,7 @@ impl Engine {
         last.map_or(now, |last| now.max(last.saturating_add(1)))
     }
 
-    /// Whom a user ignores. At most one query, none while the list is in memory.
+    /// The users whom a user ignores. It takes at most one query, none while the list is in memory.
     pub(crate) async fn ignored_users(
         &self,
         user_id: &UserId,

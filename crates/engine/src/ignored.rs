@@ -1,4 +1,4 @@
-//! Whom users ignore (client-server API, "Ignoring users"), in memory.
+//! The lists of the users whom users ignore (client-server API, "Ignoring users"), in memory.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,7 @@ use myelin_storage::{Change, Db, LogEntry, LogSubscriber, StorageError};
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId};
 
-/// How many users' lists are remembered.
+/// The number of users whose lists are remembered.
 const LISTS_MAX: usize = 50_000;
 
 /// The lists that were read, kept true by the log.
@@ -21,7 +21,7 @@ pub(crate) struct IgnoredUsers {
     lists: Cache<OwnedUserId, Arc<HashSet<OwnedUserId>>>,
     /// Counts changes: what was read from the database before one may be stale.
     changes: AtomicU64,
-    /// Most users ignore nobody.
+    /// The empty list, shared by most users.
     nobody: Arc<HashSet<OwnedUserId>>,
 }
 
@@ -74,7 +74,7 @@ impl LogSubscriber for IgnoredUsers {
 }
 
 impl IgnoredUsers {
-    /// Whom a user ignores. At most one query, none while the list is in memory.
+    /// The users whom a user ignores. It takes at most one query, none while the list is in memory.
     pub(crate) async fn get(
         &self,
         db: &Db,

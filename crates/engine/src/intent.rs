@@ -1,4 +1,4 @@
-//! What a use case wants to send.
+//! The event that a use case wants to send.
 
 use myelin_model::Transaction;
 use ruma::{EventId, OwnedEventId, UserId};
@@ -6,19 +6,18 @@ use ruma::{EventId, OwnedEventId, UserId};
 /// An event before it is built.
 #[derive(Debug, Clone)]
 pub struct Intent<'a> {
-    /// Who sends it: a user of this server.
+    /// The user of this server who sends it.
     pub sender: &'a UserId,
-    /// The type.
     pub event_type: &'a str,
     /// The state key of a state event.
     pub state_key: Option<&'a str>,
     /// The content as JSON, in any spelling.
     pub content: &'a str,
-    /// What a redaction redacts.
+    /// The event that a redaction redacts.
     pub redacts: Option<&'a EventId>,
-    /// The client's transaction.
+    /// The transaction that the client sends it with. The same transaction again makes no second event.
     pub transaction: Option<Transaction>,
-    /// When it was sent, in milliseconds since the Unix epoch, where that is not now.
+    /// The time at which it was sent, in milliseconds since the Unix epoch. `None`: now.
     pub origin_server_ts: Option<u64>,
 }
 
@@ -50,6 +49,5 @@ impl<'a> Intent<'a> {
 /// An event that stands in a draft.
 #[derive(Debug, Clone)]
 pub struct Added {
-    /// Its ID.
     pub event_id: OwnedEventId,
 }

@@ -7,7 +7,7 @@ use ruma::{RoomId, UserId};
 use crate::Engine;
 
 impl Engine {
-    /// Whether a user is in the room. At most two queries, none if the room is warm.
+    /// Whether a user is in the room. It takes at most two queries, none if the room is warm.
     pub async fn is_joined(&self, head: &RoomHead, user_id: &UserId) -> Result<bool, StorageError> {
         let Some(key) = self.db().state_keys().find("m.room.member", user_id.as_str()).await?
         else {

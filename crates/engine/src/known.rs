@@ -1,4 +1,4 @@
-//! What is known of a room's state in memory: the events that decisions ask for, parsed.
+//! The known part of a room's state in memory: the events that decisions ask for, parsed.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,9 +9,8 @@ use myelin_storage::{StateMap, StorageError};
 /// A state event as it is now: what a redaction took away is not in it.
 #[derive(Debug)]
 pub struct StateEvent {
-    /// Its number.
     pub nid: EventNid,
-    /// The event.
+    /// The event in the format of its room version, redacted if it is.
     pub pdu: Pdu,
     /// The membership of a member event.
     pub membership: Option<Membership>,
@@ -38,12 +37,13 @@ impl StateEvent {
     }
 }
 
-/// What a parsed event takes besides its text, and what an entry of [`Known`] takes besides its event, in bytes.
+/// The memory that a parsed event takes besides its text, and that an entry of [`Known`] takes besides its event, in
+/// bytes.
 const STATE_EVENT_SIZE_BYTES: usize = 1_200;
 const SLOT_SIZE_BYTES: usize = 300;
 
-/// What is known of one key of a state. A key without a slot is not known, which is another thing than that the state has
-/// no such event.
+/// The knowledge of one key of a state. A key without a slot is not known, which is another thing than that the state
+/// has no such event.
 #[derive(Debug, Clone)]
 pub(crate) enum Slot {
     /// The state has no such event.
@@ -55,7 +55,6 @@ pub(crate) enum Slot {
     Event {
         /// The number of the state key.
         key: StateKeyNid,
-        /// The event.
         event: Arc<StateEvent>,
     },
 }
@@ -93,7 +92,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// What is known of a key. `None`: nothing.
+    /// The knowledge of a key. `None`: nothing is known of it.
     pub(crate) fn find(&self, event_type: &str, state_key: &str) -> Option<&Slot> {
         self.types.get(event_type)?.get(state_key)
     }

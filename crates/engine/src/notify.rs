@@ -1,4 +1,4 @@
-//! Which events notify under the default push rules, whoever reads them.
+//! The events that notify under the default push rules, whoever reads them.
 
 use std::borrow::Cow;
 

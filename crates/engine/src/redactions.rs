@@ -1,4 +1,4 @@
-//! What a redaction of a local user may redact.
+//! The events that a redaction of a local user may redact.
 
 use std::sync::Arc;
 

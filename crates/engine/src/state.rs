@@ -8,11 +8,11 @@ use crate::{Draft, EventError, Intent};
 /// Whether state is set already.
 #[derive(Debug)]
 pub enum Unchanged {
-    /// It is not.
+    /// It is not set.
     No,
-    /// It is, by this event.
+    /// It is set, by this event.
     Stored(OwnedEventId),
-    /// It will be, when what this node has queued is stored.
+    /// It will be set, when what this node has queued is stored.
     Queued,
 }
 

@@ -11,18 +11,17 @@ use crate::{
     policy::Annotation,
 };
 
-/// How many state keys a tip keeps what it knows of.
+/// The number of state keys of which a tip keeps its knowledge.
 const KNOWN_KEYS_MAX: usize = 1_024;
 
-/// What a tip takes besides the parsed events, in bytes.
+/// The memory that a tip takes besides the parsed events, in bytes.
 const TIP_SIZE_BYTES: usize = 4_096;
 
 /// A redaction of a state event that this node has queued.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueuedRedaction {
-    /// The redaction.
     pub(crate) redaction: EventNid,
-    /// What it redacts.
+    /// The event that it redacts.
     pub(crate) redacted: EventNid,
 }
 
@@ -31,7 +30,7 @@ pub(crate) struct QueuedRedaction {
 pub(crate) struct QueuedAnnotation {
     /// The event.
     pub(crate) nid: EventNid,
-    /// What it says.
+    /// The relation that it makes.
     pub(crate) annotation: Annotation,
 }
 
@@ -52,9 +51,9 @@ pub(crate) struct Tip {
     pub(crate) redactions: Vec<QueuedRedaction>,
     /// The annotations that are queued: the database does not tell of them yet.
     pub(crate) annotations: Vec<QueuedAnnotation>,
-    /// How many redactions the log had brought when the oldest of what is known was read.
+    /// The number of redactions that the log had brought when the oldest part of the knowledge was read.
     redactions_seen: u64,
-    /// Where state events stand in the chain cover.
+    /// The places of state events in the chain cover.
     pub(crate) chains: ChainCover,
     /// Tells tips apart: what was built upon one that is gone must not throw away its successor.
     pub(crate) generation: u64,

@@ -14,11 +14,11 @@ use tokio::sync::Mutex;
 
 use crate::tip::Tip;
 
-/// How much memory the tips of rooms may take on a node, in bytes. A tip holds parsed events; one that is gone is made again
-/// from the head and the events, which are mostly in memory.
+/// The memory that the tips of rooms may take on a node, in bytes. A tip holds parsed events; one that is gone is made
+/// again from the head and the events, which are mostly in memory.
 const TIPS_SIZE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What the tip of a small room weighs, in bytes.
+/// The memory that the tip of a small room takes, in bytes.
 const TIP_SIZE_BYTES_EXPECTED: u64 = 16_384;
 
 /// A room's lock on this node, and its tip. Without a tip the stored head counts.
@@ -27,7 +27,7 @@ pub(crate) type RoomLock = Arc<Mutex<Option<Tip>>>;
 #[derive(Clone)]
 struct Room {
     lock: RoomLock,
-    /// What its tip weighed when it was weighed last.
+    /// The memory that its tip took when it was weighed last.
     size_bytes: u64,
 }
 

@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 
 use crate::{Attempts, Draft, Engine, EventError, Intent, Refused};
 
-/// How many transactions are remembered in memory. Older ones are found in the database.
+/// The number of transactions that are remembered in memory. Older ones are found in the database.
 const TRANSACTIONS_MAX: usize = 20_000;
 
-/// What a transaction ID holds for: a device and a path.
+/// The scope of a transaction ID: a device and a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TransactionKey {
     user_id: OwnedUserId,
@@ -22,10 +22,11 @@ struct TransactionKey {
     txn_id: Box<str>,
 }
 
-/// What a transaction became. Locked while it is being sent, so that the same request, made again meanwhile, waits for it.
+/// The event that a transaction became. It is locked while it is being sent, so that the same request, made again
+/// meanwhile, waits for it.
 type Outcome = Arc<Mutex<Option<OwnedEventId>>>;
 
-/// What transactions became.
+/// The events that transactions became.
 pub(crate) struct Outcomes {
     cache: Cache<TransactionKey, Outcome>,
 }
@@ -79,7 +80,7 @@ impl Engine {
         Ok(event_id)
     }
 
-    /// As [`Engine::send`], but for what is in memory of transactions: what is in the database counts.
+    /// Send as [`Engine::send`] does, but without a look at the transactions in memory: the database's count.
     async fn send_untracked(
         &self,
         room_nid: RoomNid,

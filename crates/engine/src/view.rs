@@ -9,23 +9,22 @@ use ruma::{EventId, RoomId, UserId};
 
 use crate::Engine;
 
-/// Why a room is not shown to a user.
+/// The reason why a room is not shown to a user.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// The user is not in the room, was not, and the room is not open to everybody. Rooms that do not exist look the same.
     #[error("You aren't a member of the room.")]
     NotInRoom,
-    /// The database failed.
     #[error("could not read the room")]
     Storage(#[from] StorageError),
 }
 
-/// How a user comes to see a room.
+/// The way in which a user comes to see a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// Is in the room.
+    /// The user is in the room.
     Member,
-    /// Was in the room, and has not forgotten it: sees it as of the event that ended it.
+    /// The user was in the room, and has not forgotten it: it is shown as of the event that ended it.
     Departed(StreamPos),
     /// The room is world-readable.
     Peeking,
@@ -36,9 +35,8 @@ enum Access {
 pub struct RoomView {
     /// The room as it stands.
     pub head: Arc<RoomHead>,
-    /// Its version.
     pub version: RoomVersion,
-    /// Which events the user may see.
+    /// The user's view of events.
     pub sight: Sight,
     access: Access,
 }
@@ -84,7 +82,7 @@ impl RoomView {
         ))
     }
 
-    /// An event of the room, if the user may see it. At most one query, none if it is in memory.
+    /// An event of the room, if the user may see it. It takes at most one query, none if it is in memory.
     pub async fn find_event(
         &self,
         engine: &Engine,
@@ -109,8 +107,8 @@ impl RoomView {
         }
     }
 
-    /// The room's state as the user may know it: the current one, or the one that held when the user left. At most two
-    /// queries, none for members.
+    /// The room's state as the user may know it: the current one, or the one that held when the user left. It takes at
+    /// most two queries, none for members.
     pub async fn state(&self, engine: &Engine) -> Result<StateMap, StorageError> {
         match self.access {
             Access::Departed(upto) => engine.state_at(&self.head, upto).await,
@@ -120,7 +118,8 @@ impl RoomView {
 }
 
 impl Engine {
-    /// The state of a room after its last event at or before a position. No query if that is the current state, else two.
+    /// The state of a room after its last event at or before a position. It takes no query if that is the current
+    /// state, else two.
     pub async fn state_at(
         &self,
         head: &RoomHead,

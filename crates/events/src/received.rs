@@ -19,7 +19,7 @@ pub struct Received {
     pub is_redacted: bool,
 }
 
-/// Why an event of another server is dropped, as if it had never come.
+/// The reason why an event of another server is dropped, as if it had never come.
 #[derive(Debug, thiserror::Error)]
 pub enum Dropped {
     /// It is no event of the room version.

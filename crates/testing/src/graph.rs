@@ -20,7 +20,7 @@ type State = OrdMap<u32, u32>;
 /// A state by names.
 pub type NamedState = BTreeMap<(String, String), OwnedEventId>;
 
-/// What a server makes of an event.
+/// The verdict of a server on an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judged {
     /// It is part of the history.

@@ -13,24 +13,22 @@ use serde_json::{Value, json};
 
 use crate::{Graph, NamedState};
 
-/// What another server sends.
+/// An event that another server sends.
 #[derive(Debug, Clone)]
 pub struct Remote<'a> {
-    /// Who: their server signs.
+    /// The sender, whose server signs.
     pub sender: &'a str,
-    /// The type.
     pub event_type: &'a str,
     /// The state key, for state.
     pub state_key: Option<&'a str>,
-    /// The content.
     pub content: Value,
-    /// What it redacts.
+    /// The event that it redacts.
     pub redacts: Option<OwnedEventId>,
     /// The events before it.
     pub prev_events: Vec<OwnedEventId>,
     /// The events that it cites. `None`: what the state before it has.
     pub auth_events: Option<Vec<OwnedEventId>>,
-    /// When, in milliseconds since the Unix epoch.
+    /// The time of sending, in milliseconds since the Unix epoch.
     pub origin_server_ts: u64,
 }
 
@@ -92,7 +90,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// With other events cited than those that entitle it.
+    /// Cite other events than those that entitle it.
     #[must_use]
     pub fn citing(self, auth_events: &[OwnedEventId]) -> Self {
         Self { auth_events: Some(auth_events.to_vec()), ..self }

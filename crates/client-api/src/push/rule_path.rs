@@ -1,4 +1,4 @@
-//! What the path after `/pushrules/` names. As in Synapse, the last slash tells a list from what is in it, and a path that names
+//! The path after `/pushrules/`. As in Synapse, the last slash tells a list from what is in it, and a path that names
 //! nothing that there could be is answered with 400.
 
 use http::StatusCode;
@@ -6,14 +6,14 @@ use myelin_accounts::push_rules::RuleName;
 use myelin_http::{ApiError, Raw};
 use ruma::api::error::ErrorKind;
 
-/// What is asked for.
+/// The part of the rules that a path names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked<'p> {
     /// All rules, by scope.
     All,
-    /// Those of the only scope, `global`, by kind.
+    /// The rules of the only scope, `global`, by kind.
     Global,
-    /// Those of a kind.
+    /// The rules of a kind.
     Kind(&'p str),
     /// One rule.
     Rule(RuleName<'p>),
@@ -26,7 +26,7 @@ fn path(raw: &Raw) -> &str {
     raw.path.first().map_or("", String::as_str)
 }
 
-/// What a request to read asks for.
+/// The part of the rules that a request reads.
 pub(super) fn asked(raw: &Raw) -> Result<Asked<'_>, ApiError> {
     parse(path(raw)).ok_or_else(unrecognized)
 }
@@ -96,8 +96,8 @@ mod tests {
 
     const UNRECOGNIZED: &str = "400 M_UNRECOGNIZED";
 
-    /// What Synapse 1.163.2 answers, asked in this order. Where it says `M_UNKNOWN` of a value, the code here says what is wrong. It
-    /// deletes a rule by the path of an attribute, too, which is refused here.
+    /// The answers of Synapse 1.163.2, asked in this order. Where it says `M_UNKNOWN` of a value, the code here says
+    /// what is wrong. It deletes a rule by the path of an attribute, too, which is refused here.
     const ANSWERS: [(&str, &str); 49] = [
         ("GET ", "404 M_UNRECOGNIZED"),
         ("GET /", "200 "),

@@ -1,5 +1,5 @@
-//! What is bundled with events, sentence by sentence of the specification ("Aggregations of child events", "Validity of replacement
-//! events", "Server-side aggregation of …"), on every endpoint that bundles.
+//! The relations that are bundled with events, sentence by sentence of the specification ("Aggregations of child
+//! events", "Validity of replacement events", "Server-side aggregation of …"), on every endpoint that bundles.
 
 use myelin_testing::{TestServer, TestUser};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     test_server,
 };
 
-/// What every endpoint bundles with an event: they all agree.
+/// The relations that every endpoint bundles with an event: they all agree.
 async fn bundled(room: &TestRoom<'_>, user: &TestUser, event_id: &str) -> Value {
     let find = |events: &Value| {
         let mut events = events.as_array().unwrap().iter();

@@ -99,8 +99,8 @@ pub fn read_log_config(file: &std::path::Path) -> Result<LogConfig, ConfigError>
     read(file).map(|(config, _)| config)
 }
 
-/// What of a log config file cannot be followed, each with its line and key. Nothing if it cannot be read: that is told when it is
-/// needed.
+/// The settings of a log config file that cannot be followed, each with its line and key. There are none if the file
+/// cannot be read: that is told when it is needed.
 pub(crate) fn list_left_out(file: &std::path::Path) -> Vec<String> {
     let left_out = read(file).map(|(_, left_out)| left_out).unwrap_or_default();
     let text = |(line, key, text): (usize, String, &str)| {

@@ -1,4 +1,4 @@
-//! What an `m.room.canonical_alias` event may name: aliases of the room.
+//! The aliases that an `m.room.canonical_alias` event may name: those of the room.
 
 use std::collections::BTreeSet;
 

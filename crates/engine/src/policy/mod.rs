@@ -1,5 +1,6 @@
-//! What this server asks of an event besides the auth rules, whatever way it comes in. Other servers may send what they like as long as
-//! the auth rules allow it; what is refused here would be of no use to anybody, or do harm.
+//! The policy of this server: what it asks of an event besides the auth rules, whatever way it comes in. Other servers
+//! may send what they like as long as the auth rules allow it; what is refused here would be of no use to anybody, or
+//! do harm.
 
 mod canonical_alias;
 mod relation;
@@ -13,7 +14,7 @@ pub use self::{relation::RelationError, shape::ShapeError};
 use crate::{Draft, EventError, Intent};
 
 impl Draft {
-    /// What can be told before the event is built.
+    /// Check the policy as far as it can be told before the event is built.
     pub(crate) fn check_intent(&self, intent: &Intent<'_>) -> Result<(), EventError> {
         if intent.event_type == "m.room.create" && self.head.newest.is_some() {
             return Err(EventError::CreatedAlready);
@@ -32,7 +33,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What the event itself tells.
+    /// Check the policy as far as the event itself tells it.
     pub(crate) fn check_shape(&self, pdu: &Pdu) -> Result<(), EventError> {
         shape::check(pdu)?;
         if &*pdu.event_type == "m.room.server_acl"
@@ -43,7 +44,8 @@ impl Draft {
         Ok(())
     }
 
-    /// What depends on the room, its aliases and its events: the annotation, if it is one. Reads nothing for most messages.
+    /// Check the policy as far as it depends on the room, its aliases and its events. Gives the annotation, if the
+    /// event is one. Reads nothing for most messages.
     pub(crate) async fn check_circumstances(
         &mut self,
         pdu: &Pdu,
@@ -63,7 +65,7 @@ impl Draft {
     }
 }
 
-/// What a content names as the event to redact, as JSON or as the text that it is.
+/// The `redacts` of a content: the text, or another value as JSON. `None` if there is none.
 fn redacts_of(content: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Content {

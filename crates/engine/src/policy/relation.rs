@@ -1,4 +1,4 @@
-//! What an event may say of another one (client-server API, "Forming relationships between events").
+//! The relations that an event may have to another one (client-server API, "Forming relationships between events").
 
 use myelin_events::{Pdu, client::content_for_clients};
 use ruma::{EventId, OwnedEventId, OwnedUserId};
@@ -10,7 +10,7 @@ use crate::{Draft, EventError};
 /// The length of the key of an annotation, in characters (as Synapse has it).
 const ANNOTATION_KEY_CHARS_MAX: usize = 500;
 
-/// Why a relation is refused.
+/// The reason why a relation is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RelationError {
     /// This server does not know the event that is related to.
@@ -19,10 +19,10 @@ pub enum RelationError {
     /// The event that is related to is in another room.
     #[error("Relations must be in the same room")]
     OtherRoom,
-    /// An annotation says nothing.
+    /// An annotation has no key, and so says nothing.
     #[error("Missing aggregation key")]
     NoKey,
-    /// An annotation says too much.
+    /// An annotation has a key longer than 500 characters.
     #[error("Aggregation key is too long")]
     KeyTooLong,
     /// The sender said the same of the event before.
@@ -33,7 +33,7 @@ pub enum RelationError {
     ThreadOnRelation,
 }
 
-/// What somebody says of an event by an annotation. It is said once.
+/// An annotation of an event by a user. Each is made once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Annotation {
     sender: OwnedUserId,
@@ -67,7 +67,8 @@ impl Relation {
 }
 
 impl Draft {
-    /// Check what the event says of another: the annotation, if it is one. At most one query if the other is in memory.
+    /// Check what the event says of another: the annotation, if it is one. It takes at most one query if the other is
+    /// in memory.
     pub(super) async fn check_relation(&self, pdu: &Pdu) -> Result<Option<Annotation>, EventError> {
         let Some(relation) = Relation::find(pdu.content()) else { return Ok(None) };
         // No event has the character in its ID, and the database takes no such text.

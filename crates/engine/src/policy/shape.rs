@@ -1,15 +1,15 @@
-//! What the contents of well-known types must look like, as Synapse asks it of its own users' events.
+//! The form that the contents of well-known types must have, as Synapse asks it of its own users' events.
 
 use myelin_events::Pdu;
 use serde_json::{Map, Value};
 
-/// Why a content is refused.
+/// The reason why a content is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// The content lacks something.
+    /// The content lacks this field.
     #[error("'{0}' not in content")]
     Missing(&'static str),
-    /// Something in the content must be text.
+    /// This field of the content must be text.
     #[error("'{0}' must be a string")]
     NotText(&'static str),
     /// Events of this type are state.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Draft, EventError, StateEvent, known::Slot, notify::notifies};
 
-/// How long what this node has queued for a room may take to be flushed before others are let in between.
+/// The time that what this node has queued for a room may take to be flushed, before others are let in between.
 const SETTLE_MILLIS_MAX: u64 = 500;
 
 impl Draft {

@@ -21,19 +21,18 @@ pub(super) enum Before {
 /// A state that is not the room's current one.
 #[derive(Default)]
 pub(super) struct OtherState {
-    /// The state.
     pub(super) state: StateMap,
-    /// Where it stands among the snapshots.
+    /// The place of it among the snapshots.
     pub(super) chain: SnapshotChain,
     /// Its snapshot, if that is not stored yet.
     pub(super) snapshots: Vec<NewSnapshot>,
-    /// What of it decides on the event.
+    /// The part of it that decides on the event.
     pub(super) known: Known,
     /// Whether another server told a part of it: the current state does not have that yet.
     pub(super) is_told: bool,
 }
 
-/// Why there is no state before an event.
+/// The reason why there is no state before an event.
 pub(super) enum NoState {
     /// Something must be fetched first.
     Missing(Missing),

@@ -1,4 +1,5 @@
-//! What becomes of a room by an event that is added to its history: its forward extremities, and the state that follows from them.
+//! The growth of a room by an event that is added to its history: its forward extremities, and the state that follows
+//! from them.
 
 use std::collections::{BTreeSet, HashMap};
 

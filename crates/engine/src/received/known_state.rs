@@ -33,7 +33,7 @@ pub(super) fn wanted(pdu: &Pdu) -> Vec<(&'static str, String)> {
     wanted
 }
 
-/// What a state has of some keys. At most two queries.
+/// The part of a state that belongs to some keys. It takes at most two queries.
 pub(super) async fn load(
     engine: &Engine,
     version: RoomVersion,
@@ -89,7 +89,8 @@ pub(super) fn levels(
     Ok(Some(PowerLevels::new(Arc::new(create), content)))
 }
 
-/// State events by number, parsed, redacted where they were redacted. Those that are not there are missing. At most one query.
+/// State events by number, parsed, redacted where they were redacted. Those that are not there are missing. It takes at
+/// most one query.
 pub(super) async fn read_events(
     engine: &Engine,
     version: RoomVersion,

@@ -9,17 +9,17 @@ use myelin_storage::{Traces, writer::LateRedaction};
 use super::{before::Before, known_state};
 use crate::{Draft, EventError};
 
-/// What a redaction does.
+/// The effect of a redaction.
 #[derive(Default)]
 pub(super) struct Redacting {
-    /// What it redacts.
+    /// The event that it redacts.
     pub(super) target: Option<Arc<Event>>,
-    /// What it will redact, when that comes.
+    /// The event that it will redact when that comes.
     pub(super) late: Option<LateRedaction>,
 }
 
 impl Draft {
-    /// What an allowed event redacts, if it is a redaction, by the power levels before it.
+    /// Find the event that an allowed event redacts, if it is a redaction, by the power levels before it.
     pub(super) async fn find_redacting(
         &mut self,
         nid: EventNid,

@@ -1,4 +1,4 @@
-//! What is stored that has to do with a received event.
+//! The stored events that have to do with a received one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,17 +13,17 @@ use ruma::{EventId, OwnedEventId};
 use super::{Missing, Place, Rejection, Verdict, known_state};
 use crate::{Draft, EventError, StateEvent};
 
-/// How many hidden events are passed on the way from an event to those that it follows.
+/// The number of hidden events that are passed on the way from an event to those that it follows.
 const HIDDEN_PASSED_MAX: usize = 1_000;
 
-/// What is stored that has to do with an event.
+/// The stored events that have to do with another one.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// The event itself.
     pub(super) own: Option<GraphEvent>,
     /// The events before it, and the forward extremities.
     pub(super) events: HashMap<OwnedEventId, GraphEvent>,
-    /// What refers to it.
+    /// The references to it from events that came before.
     pub(super) traces: Traces,
     /// The events that it follows: those before it, and where they are hidden, those before these.
     pub(super) followed: HashSet<OwnedEventId>,
@@ -37,7 +37,7 @@ impl Draft {
             && extremities.iter().all(|one| pdu.prev_events.contains(&one.event_id))
     }
 
-    /// Find what is stored that has to do with an event. Two queries, more where it follows hidden events.
+    /// Find what is stored that has to do with an event. It takes two queries, more where it follows hidden events.
     pub(super) async fn look_up(&self, pdu: &Pdu) -> Result<Found, EventError> {
         let graph = self.engine.db().graph();
         let extremities = self.head.extremities.iter().map(|one| &*one.event_id);
@@ -139,7 +139,7 @@ impl Found {
     }
 }
 
-/// What was made of an event when it came before. `None` if it is to be judged now: an outlier that finds its place.
+/// The verdict on an event when it came before. `None` if it is to be judged now: an outlier that finds its place.
 pub(super) fn verdict_of(own: &GraphEvent, place: Place) -> Option<Verdict> {
     if own.pos.is_none() && place != Place::Outlier {
         return None;

@@ -25,7 +25,7 @@ use ruma::OwnedEventId;
 pub(crate) use self::resolve::Resolutions;
 use crate::{Attempts, Draft, Engine, EventError, Refused};
 
-/// Where a received event belongs.
+/// The place where a received event belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// At the end of the room's history: it was sent to us just now, or fills a gap before something that was.
@@ -43,7 +43,7 @@ pub struct StateAt {
     pub state: Vec<OwnedEventId>,
 }
 
-/// What became of a received event.
+/// The verdict on a received event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It stands in the log.
@@ -58,13 +58,13 @@ pub enum Verdict {
     Outlier,
 }
 
-/// Why an event is rejected.
+/// The reason why an event is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// By the events that it cites.
+    /// The events that it cites do not allow it.
     #[error("by its auth events: {0}")]
     AuthEvents(String),
-    /// By the state before it.
+    /// The state before it does not allow it.
     #[error("by the state before it: {0}")]
     StateBefore(String),
     /// It was rejected when it came before.
@@ -75,13 +75,13 @@ pub enum Rejection {
 /// Events that must be known before another one can be judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// Those before it. Instead of an event the state after it will do.
+    /// The events before it. Instead of an event the state after it will do.
     pub prev_events: Vec<OwnedEventId>,
-    /// Those that it, or the state told, cites.
+    /// The events that it, or the state told, cites.
     pub auth_events: Vec<OwnedEventId>,
 }
 
-/// Why a received event was not judged.
+/// The reason why a received event was not judged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// This server does not know the room.
@@ -101,7 +101,7 @@ impl From<StorageError> for ReceiveError {
     }
 }
 
-/// What came of receiving an event.
+/// The outcome of receiving an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It was judged, now or before.
@@ -110,7 +110,7 @@ pub enum Outcome {
     Missing(Missing),
 }
 
-/// What one attempt came to.
+/// The end of one attempt.
 pub(crate) enum Attempt {
     /// There is an outcome.
     Done(Outcome),

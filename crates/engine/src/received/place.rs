@@ -16,9 +16,9 @@ pub(super) struct Arriving<'a> {
     /// The number of its state key, if it is state.
     pub(super) key: Option<StateKeyNid>,
     pub(super) membership: Option<Membership>,
-    /// What entitles it.
+    /// The events that entitle it.
     pub(super) cited: Vec<Arc<StateEvent>>,
-    /// What is stored that has to do with it. `None` if nobody has looked.
+    /// The stored events that have to do with it. `None` if nobody has looked.
     pub(super) found: Option<Found>,
     /// The redaction that came before it.
     pub(super) redacted_by: Option<EventNid>,
@@ -36,7 +36,7 @@ pub(super) struct Around {
 }
 
 impl Arriving<'_> {
-    /// What is known to be stored of it.
+    /// The form in which it is known to be stored. `None` if nobody has looked.
     pub(super) fn known(&self) -> Option<Known> {
         let found = self.found.as_ref()?;
         Some(match &found.own {
@@ -45,7 +45,7 @@ impl Arriving<'_> {
         })
     }
 
-    /// What resolving must know of it while it is not stored. `None` if it is no state.
+    /// The part of it that resolving must know while it is not stored. `None` if it is no state.
     pub(super) fn to_unstored(&self) -> Option<Unstored> {
         self.key?;
         let auth_events = self.auth_events().iter().map(|event| event.nid).collect();

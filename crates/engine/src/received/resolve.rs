@@ -11,19 +11,19 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use super::stored_room::{StoredRoom, Unstored};
 use crate::{Engine, EventError};
 
-/// How many resolutions run at once on a node. Each may take the memory of a few states of its room.
+/// The number of resolutions that run at once on a node. Each may take the memory of a few states of its room.
 const RESOLUTIONS_MAX: usize = 4;
 
-/// How much memory the chain covers of rooms may take on a node, in bytes.
+/// The memory that the chain covers of rooms may take on a node, in bytes.
 const CHAINS_SIZE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// What a place of a chain cover takes, with its links, in bytes.
+/// The memory that a place of a chain cover takes, with its links, in bytes.
 const PLACE_SIZE_BYTES: u64 = 128;
 
-/// How many rooms' chain covers are expected to be in memory.
+/// The number of rooms whose chain covers are expected to be in memory.
 const CHAINS_EXPECTED: usize = 64;
 
-/// What resolutions share.
+/// The limit and the memory that all resolutions of a node share.
 pub(crate) struct Resolutions {
     running: Semaphore,
     /// The chain covers of rooms whose state was resolved lately. One that lacks an event is read anew.

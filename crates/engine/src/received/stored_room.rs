@@ -69,7 +69,7 @@ impl<'a> StoredRoom<'a> {
         self
     }
 
-    /// What went wrong while the room was read: what was resolved meanwhile says nothing.
+    /// The error that came up while the room was read. With one, what was resolved meanwhile says nothing.
     pub(super) fn into_failure(self) -> Option<StorageError> {
         self.failure.into_inner()
     }

@@ -1,4 +1,4 @@
-//! What other servers should not send: dropped, redacted or rejected, and the room stays what it was.
+//! Events that other servers should not send: dropped, redacted or rejected, and the room stays what it was.
 
 use myelin_engine::{Outcome, Place, Rejection, Verdict};
 use myelin_events::{Pdu, RoomVersion, received::Dropped};
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use crate::world::{BOB, CAROL, DAVE, World};
 
-/// What becomes of a message of Bob's in which something was changed.
+/// A change to a message of Bob's, and what becomes of the message.
 struct Lie {
     name: &'static str,
     change: fn(&mut Value),

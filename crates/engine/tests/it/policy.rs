@@ -1,4 +1,4 @@
-//! What this server asks of its own users' events.
+//! The policy of this server for its own users' events.
 
 use myelin_engine::{EventError, Intent, RelationError, ShapeError};
 use myelin_events::RoomVersion;

@@ -10,10 +10,10 @@ use sqlx::PgPool;
 
 use crate::world::{BOB, CAROL, DAVE, World, judged};
 
-/// How many graphs there are, unless it is said.
+/// The number of graphs, unless it is said.
 const GRAPHS: u64 = 12;
 
-/// How many events of other servers a graph has.
+/// The number of events of other servers in a graph.
 const EVENTS: usize = 30;
 
 const USERS: [&str; 3] = [BOB, CAROL, DAVE];
@@ -51,7 +51,7 @@ async fn whatever_the_order_every_node_comes_to_the_same(pool: PgPool) {
     }
 }
 
-/// What other servers make of the room on their own.
+/// Let other servers go on with the room on their own.
 fn grow(world: &World, numbers: &mut Numbers) -> Vec<Pdu> {
     let mut theirs = World::copy(&world.graph);
     let first = theirs.events().len() - 1;

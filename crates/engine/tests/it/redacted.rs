@@ -1,4 +1,4 @@
-//! What was redacted is redacted wherever the engine decides.
+//! A redacted event is redacted wherever the engine decides.
 
 use myelin_engine::{EventError, Intent, Unchanged};
 use myelin_events::{RoomVersion, SigningKey, canonical::to_canonical};

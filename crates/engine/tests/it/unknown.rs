@@ -1,4 +1,4 @@
-//! What is not in memory is not absent.
+//! State that is not in memory is not taken for absent.
 
 use std::time::Duration;
 

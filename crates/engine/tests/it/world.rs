@@ -123,7 +123,7 @@ impl World {
         Event::clone(&event)
     }
 
-    /// On every node the room is what the model says.
+    /// Check that the room is on every node what the model says.
     pub(crate) async fn check(&self) {
         let (state, extremities) = (self.graph.state(), self.graph.extremities());
         for engine in &self.nodes {
@@ -166,7 +166,7 @@ impl World {
         members.filter_map(membership).collect()
     }
 
-    /// What of the current state a node has.
+    /// The event that the current state has for a key on a node.
     pub(crate) async fn state_of(&self, nr: usize, kind: &str, key: &str) -> Option<OwnedEventId> {
         let head = head(&self.nodes[nr], &self.room_id).await;
         name(&self.nodes[nr], &head).await.remove(&(kind.to_owned(), key.to_owned()))
@@ -201,7 +201,7 @@ async fn found(engine: &Engine, version: RoomVersion) -> (Graph, OwnedRoomId) {
     (graph, room_id)
 }
 
-/// What the model calls an outcome.
+/// The outcome as the model has it. `None` where the event is in no history.
 pub(crate) fn judged(outcome: &Outcome) -> Option<Judged> {
     match outcome {
         Outcome::Judged(Verdict::Appended | Verdict::RedactedAndAppended) => Some(Judged::Accepted),

@@ -47,7 +47,7 @@ pub struct Service {
     pub router: Router,
     pub tls: Option<TlsReloader>,
     pub x_forwarded: bool,
-    /// What the listener is called in logs.
+    /// The name of the listener in logs.
     pub name: Arc<str>,
     /// A header that carries the request's id, set by a proxy.
     pub request_id_header: Option<HeaderName>,

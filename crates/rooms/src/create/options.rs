@@ -138,7 +138,7 @@ impl Options {
         Ok(options)
     }
 
-    /// How many users are invited, in whatever way.
+    /// The number of users who are invited, in whatever way.
     pub fn invites(&self) -> usize {
         self.invited().count()
     }

@@ -8,7 +8,6 @@ use serde::Deserialize;
 /// The events of a room that a client wants, and their form. Unknown keys are passed over.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct HistoryFilter {
-    /// The events.
     #[serde(flatten)]
     pub events: EventFilter,
     #[serde(default)]

@@ -11,13 +11,12 @@ use crate::Rooms;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub StreamPos);
 
-/// Why a token names no place.
+/// The reason why a token names no place.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// It is none of ours.
     #[error("Invalid pagination token")]
     Invalid,
-    /// The database failed.
     #[error("could not read the log")]
     Storage(#[from] StorageError),
 }

@@ -25,7 +25,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// What `unsigned` says of every event.
+    /// The part of `unsigned` that every event has.
     fn unsigned<'e>(&self, event: &'e Event) -> Unsigned<'e> {
         let transaction = event.transaction.as_ref().filter(|transaction| {
             event.sender == self.user_id && Some(&*transaction.device_id) == self.device_id

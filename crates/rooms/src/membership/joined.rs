@@ -1,4 +1,4 @@
-//! Who is joined to what.
+//! The rooms that users are joined to.
 
 use myelin_model::Membership;
 use myelin_storage::StorageError;

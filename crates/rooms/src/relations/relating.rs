@@ -30,7 +30,7 @@ pub struct RelatingQuery {
     pub forward: bool,
     /// The number of events at most. At least one is given, and at most `PAGE_EVENTS_MAX`.
     pub limit: u64,
-    /// Events that relate to the event through others are wanted too, up to [`DEPTH_MAX`] relations away.
+    /// Events that relate to the event through others are wanted too, up to `DEPTH_MAX` relations away.
     pub recurse: bool,
 }
 

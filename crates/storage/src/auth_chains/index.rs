@@ -36,7 +36,7 @@ struct Chain {
 type Reach = Vec<i32>;
 
 impl AuthChainIndex {
-    /// How many events have a place.
+    /// The number of events that have a place.
     pub fn len(&self) -> usize {
         self.places.len()
     }

@@ -1,6 +1,6 @@
-//! What is known of a room's event graph: which events are there, how they stand, and which are missing.
+//! The event graph of a room: the events that are there, how they stand, and those that are missing.
 //!
-//! Read past the cache: what is kept beside the log comes to every node without an entry there.
+//! It is read past the cache: what is kept beside the log comes to every node without an entry there.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use ruma::{EventId, OwnedEventId};
 
 use crate::{Db, StorageError};
 
-/// How many events that are missing from a room are listed.
+/// The number of missing events of a room that are listed.
 const MISSING_EVENTS_MAX: i64 = 1_000;
 
 /// An event in the graph.
@@ -17,19 +17,18 @@ const MISSING_EVENTS_MAX: i64 = 1_000;
 pub struct GraphEvent {
     /// Its number.
     pub nid: EventNid,
-    /// Its room.
     pub room_nid: RoomNid,
-    /// Where it stands. `None` for outliers.
+    /// The place of the event in the log, or beside it. `None` for outliers.
     pub pos: Option<StreamPos>,
-    /// What the checks said of it.
+    /// The outcome of the checks on it.
     pub flags: EventFlags,
     /// The state after it. `None` where it is not known.
     pub state_after: Option<StateNid>,
-    /// Why it was rejected.
+    /// The reason why it was rejected. `None` if it was not.
     pub rejection: Option<Box<str>>,
 }
 
-/// What refers to an event that is not part of the history.
+/// The references to an event that is not part of the history.
 #[derive(Debug, Clone, Default)]
 pub struct Traces {
     /// Events of the history follow it.
@@ -52,7 +51,7 @@ impl Db {
 }
 
 impl Graph<'_> {
-    /// Those of the events that are there. One query.
+    /// The events among these that are there. It takes one query.
     #[tracing::instrument(name = "db.graph.find", skip_all, err)]
     pub async fn find_many(
         &self,
@@ -82,7 +81,7 @@ impl Graph<'_> {
             .collect()
     }
 
-    /// What refers to an event. One query.
+    /// The references to an event. It takes one query.
     #[tracing::instrument(name = "db.graph.find_traces", skip_all, err)]
     pub async fn find_traces(&self, event_id: &EventId) -> Result<Traces, StorageError> {
         let rows = sqlx::query!(

@@ -16,15 +16,15 @@ pub struct KeptEvent {
     pub event: Event,
     /// Whether it has no place in the history.
     pub is_outlier: bool,
-    /// Why it was rejected.
+    /// The reason why it was rejected. `None` if it was not.
     pub rejection: Option<String>,
     /// The snapshots that it refers to and that are not stored yet.
     pub snapshots: Vec<NewSnapshot>,
-    /// Where it stands in the chain cover. `None` for what takes part in no state, and where it has a place already.
+    /// The place of it in the chain cover. `None` for what takes part in no state, and where it has a place already.
     pub place: Option<ChainPlace>,
     /// The links from there.
     pub links: Vec<ChainLink>,
-    /// When it was received, in milliseconds since the epoch.
+    /// The time of receiving it, in milliseconds since the epoch.
     pub received_ts: u64,
 }
 

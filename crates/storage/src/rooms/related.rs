@@ -105,8 +105,8 @@ impl Relations<'_> {
         Ok(rows.collect())
     }
 
-    /// Those of the events that some event relates to which was not redacted: by one of the types if they are given, and sent by
-    /// one of the senders if they are given. One query.
+    /// The events among these that some event relates to which was not redacted: by one of the types if they are given,
+    /// and sent by one of the senders if they are given. It takes one query.
     pub async fn find_related_by(
         &self,
         parents: &[EventNid],

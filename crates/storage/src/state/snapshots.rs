@@ -22,7 +22,8 @@ const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
 /// A room's state: which event each state key has. It is cheap to clone and to change.
 pub type StateMap = imbl::OrdMap<StateKeyNid, EventNid>;
 
-/// What leads from one state to another: what each key becomes.
+/// The changes that lead from one state to another: the new event of each key that differs. `None`: the key has none
+/// any more.
 pub fn state_changes(from: &StateMap, to: &StateMap) -> Vec<(StateKeyNid, Option<EventNid>)> {
     let change = |item| match item {
         DiffItem::Add(key, event) | DiffItem::Update { new: (key, event), .. } => {

@@ -22,11 +22,11 @@ pub struct Append {
     pub memberships: Vec<MembershipChange>,
     /// Users who have no membership any more, since the current state lost their member events.
     pub departures: Vec<OwnedUserId>,
-    /// Those of the events that came from other servers.
+    /// The events among these that came from other servers.
     pub arrivals: Vec<Arrival>,
-    /// Those of the events that redact what is not known yet.
+    /// The redactions among the events of what is not known yet.
     pub late_redactions: Vec<LateRedaction>,
-    /// What events before these are not known.
+    /// The events before these that are not known.
     pub missing: Vec<MissingEvent>,
     /// Changes of the current state that do not follow from the events themselves: what state resolution did.
     pub resets: Vec<(StateKeyNid, Option<EventNid>)>,
@@ -69,20 +69,19 @@ impl From<&RoomHead> for BuiltOn {
 pub struct Arrival {
     /// Its number.
     pub event_nid: EventNid,
-    /// Its ID.
     pub event_id: OwnedEventId,
-    /// What is known to be stored of it. `None` if nobody has looked: then it is appended only where nothing refers to its ID.
+    /// The form in which it is known to be stored. `None` if nobody has looked: then it is appended only where nothing
+    /// refers to its ID.
     pub known: Option<Known>,
 }
 
-/// What was stored of an event when somebody looked.
+/// The form in which an event was stored when somebody looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// Nothing.
     Nothing,
     /// The event itself, beside the log.
     Stored {
-        /// Where it stood. `None` for outliers.
+        /// The place where it stood. `None` for outliers.
         pos: Option<StreamPos>,
     },
 }
@@ -90,9 +89,8 @@ pub enum Known {
 /// A redaction of an event that is not known yet.
 #[derive(Debug, Clone)]
 pub struct LateRedaction {
-    /// The redaction.
     pub redaction: EventNid,
-    /// What it redacts.
+    /// The event that it redacts.
     pub target_id: OwnedEventId,
     /// Whether its sender had the power to redact whatever that is; else only what comes from the same server.
     pub is_powerful: bool,
@@ -103,7 +101,7 @@ pub struct LateRedaction {
 pub struct MissingEvent {
     /// The event after it.
     pub follower: EventNid,
-    /// What is missing.
+    /// The event that is missing.
     pub event_id: OwnedEventId,
 }
 

@@ -67,7 +67,7 @@ impl EventWriter<'_> {
         }
     }
 
-    /// What `unsigned` says of every event: its age, and the transaction ID for the device that sent it.
+    /// The part of `unsigned` that every event has: its age, and the transaction ID for the device that sent it.
     pub(super) fn unsigned<'e>(&self, event: &'e Event) -> Unsigned<'e> {
         let transaction = event.transaction.as_ref().filter(|transaction| {
             event.sender == *self.reader.user_id

@@ -1,4 +1,4 @@
-//! Why nobody is registered, as clients are told.
+//! The reason why nobody is registered, as clients are told.
 
 use http::StatusCode;
 use myelin_accounts::{Accounts, password, registration::UsernameError};

@@ -78,7 +78,7 @@ pub(crate) async fn handler(
     register_user(&accounts, &rooms, &rate_limits, &raw, username, body).await
 }
 
-/// What a new user gets: a session, unless the client wants none.
+/// The answer to a new user: a session, unless the client wants none.
 async fn answer(accounts: &Accounts, user_id: &UserId, params: &Map<String, Value>) -> Answer {
     if params.get("inhibit_login").and_then(Value::as_bool).unwrap_or_default() {
         return Ok(Json(serde_json::json!({

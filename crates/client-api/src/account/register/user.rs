@@ -17,11 +17,11 @@ use crate::{
     uia::{answer_incomplete, operation, take_auth, to_api_error as uia_to_api_error},
 };
 
-/// What a session keeps of a request: what is needed when the client sends no more than its last stage.
+/// The part of a request that a session keeps: it is needed when the client sends no more than its last stage.
 const KEPT: &[&str] =
     &["username", "device_id", "initial_device_display_name", "inhibit_login", "refresh_token"];
 
-/// What the session that a request goes on with has noted.
+/// The notes in the session that a request goes on with.
 #[derive(Default)]
 struct Notes {
     /// The user that the session has registered already.
