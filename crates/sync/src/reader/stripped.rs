@@ -1,17 +1,18 @@
 //! Rooms that the user is invited to or knocks at: a little of their state.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use myelin_events::{
     RoomVersion,
     client::{Format, Unsigned, write_event, write_stripped},
 };
-use myelin_model::{Event, EventNid, StateKeyNid};
-use myelin_storage::{MembershipRow, RoomHead, StateKey, StorageError};
+use myelin_model::{Event, EventNid, StateKeyNid, StateNid};
+use myelin_storage::{MembershipRow, StateKey, StateMap, StorageError};
 
 use super::{Loaded, Reader};
 
-/// Get the events that describe the rooms. It takes no query without such rooms, else at most two for all of them.
+/// Get the events that describe the rooms as they were when the user was invited or began to knock: what came later is not for
+/// those who are not in. No query without such rooms, else at most three for all of them.
 pub(super) async fn load(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -24,26 +25,50 @@ pub(super) async fn load(
     let keys: Vec<StateKey> =
         senders.map(|event| StateKey::new("m.room.member", event.sender.as_str())).collect();
     let keys = reader.sync.db().state_keys().find_many(&keys).await?;
+    let states = load_states(reader, rows, loaded).await?;
     let mut wanted: Vec<EventNid> = Vec::new();
     for row in rows {
-        let Some(head) = loaded.heads.get(&row.room_nid) else { continue };
-        let describing = describing(reader, head).await?;
+        let Some(own) = loaded.events.get(&row.event_nid) else { continue };
+        let Some(state) = own.state_after.and_then(|nid| states.get(&nid)) else { continue };
+        let describing = describing(reader, state).await?;
         wanted.extend(&describing);
         loaded.describing.insert(row.room_nid, describing);
-        if let Some(event) = loaded.events.get(&row.event_nid) {
-            let key = keys.get(&StateKey::new("m.room.member", event.sender.as_str()));
-            let inviter = key.and_then(|key| head.state.get(key)).copied();
-            wanted.extend(inviter);
-            loaded.inviters.extend(inviter.map(|nid| (row.room_nid, nid)));
-        }
+        let key = keys.get(&StateKey::new("m.room.member", own.sender.as_str()));
+        let inviter = key.and_then(|key| state.get(key)).copied();
+        wanted.extend(inviter);
+        loaded.inviters.extend(inviter.map(|nid| (row.room_nid, nid)));
     }
     loaded.events.extend(reader.sync.db().events().find_many(&wanted).await?);
     Ok(())
 }
 
-/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. It takes
-/// no query unless it adds a type with all its state keys, of which the room has some that are not in memory.
-async fn describing(reader: &Reader<'_>, head: &RoomHead) -> Result<Vec<EventNid>, StorageError> {
+/// The states after the user's own member events. No query for rooms whose state is still the same, else one for all others.
+async fn load_states(
+    reader: &Reader<'_>,
+    rows: &[MembershipRow],
+    loaded: &Loaded,
+) -> Result<HashMap<StateNid, StateMap>, StorageError> {
+    let mut states = HashMap::new();
+    let mut missing = Vec::new();
+    for row in rows {
+        let own = loaded.events.get(&row.event_nid);
+        let Some(state_nid) = own.and_then(|own| own.state_after) else { continue };
+        match loaded.heads.get(&row.room_nid) {
+            Some(head) if head.chain.state_nid() == Some(state_nid) => {
+                states.insert(state_nid, head.state.clone());
+            }
+            Some(_) | None => missing.push(state_nid),
+        }
+    }
+    if !missing.is_empty() {
+        states.extend(reader.sync.db().states(&missing).await?);
+    }
+    Ok(states)
+}
+
+/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. No query
+/// unless it adds a type with all its state keys, of which the room has some that are not in memory.
+async fn describing(reader: &Reader<'_>, state: &StateMap) -> Result<Vec<EventNid>, StorageError> {
     let (keys, settings) = (&reader.keys, &reader.sync.settings().prejoin_state);
     let mut wanted = vec![keys.create];
     if !settings.without_usual {
@@ -68,14 +93,14 @@ async fn describing(reader: &Reader<'_>, head: &RoomHead) -> Result<Vec<EventNid
         .map(|(event_type, _)| event_type.as_str())
         .collect();
     if !whole.is_empty() {
-        let all: Vec<StateKeyNid> = head.state.keys().copied().collect();
+        let all: Vec<StateKeyNid> = state.keys().copied().collect();
         let all = reader.sync.db().state_keys().list(&all).await?;
         let fits = all.into_iter().filter(|(_, key)| whole.contains(&&*key.event_type));
         wanted.extend(fits.map(|(nid, _)| nid));
     }
     let mut seen = HashSet::new();
     wanted.retain(|key| seen.insert(*key));
-    Ok(wanted.into_iter().filter_map(|key| head.state.get(&key).copied()).collect())
+    Ok(wanted.into_iter().filter_map(|key| state.get(&key).copied()).collect())
 }
 
 /// Write the events of a room that the user is invited to or knocks at, separated by commas. `own` is the own member event.

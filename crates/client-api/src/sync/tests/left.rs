@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{Story, keys, said, token};
+use super::{Story, keys, said, sync_at, token};
+use crate::test_server;
 
 fn left<'v>(answer: &'v Value, room: &str) -> &'v Value {
     &answer["rooms"]["leave"][room]
@@ -103,6 +104,43 @@ async fn an_invite_shows_a_little_of_the_room(pool: PgPool) {
     assert_eq!(said(&part["timeline"]), ["m.room.member"], "{answer}");
     assert_eq!(keys(&part["state"]), vec![], "nothing of a room that one was never in");
     assert!(answer["rooms"].get("invite").is_none());
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_invite_or_a_knock_shows_the_room_as_it_was_then(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let carol = story.server.user("carol").await;
+    let knocking = json!([{"type": "m.room.join_rules", "content": {"join_rule": "knock"}}]);
+    let options = json!({"name": "then", "topic": "then", "initial_state": knocking});
+    let room = story.create(alice, options).await;
+    let topic = story.set(alice, &room, "m.room.topic", json!({"topic": "a slip"})).await;
+    story.act(alice, &room, "invite", json!({"user_id": bob.user_id})).await;
+    let knock = format!("/_matrix/client/v3/knock/{room}");
+    story.server.post(&knock, Some(&carol), json!({})).await.ok();
+    story.set(alice, &room, "m.room.name", json!({"name": "later"})).await;
+    let avatar = json!({"url": "mxc://example.org/later"});
+    story.set(alice, &room, "m.room.avatar", avatar).await;
+    let name = "/_matrix/client/v3/profile/@alice:example.org/displayname";
+    story.server.put(name, Some(alice), json!({"displayname": "later"})).await.ok();
+    let path = format!("/_matrix/client/v3/rooms/{room}/redact/{topic}/1");
+    story.server.put(&path, Some(alice), json!({})).await.ok();
+
+    // Another node has seen none of it.
+    for server in [&story.server, &test_server::open(pool).await] {
+        for (user, kind) in [(bob, "invite"), (&carol, "knock")] {
+            let answer = sync_at(server, user, &[]).await;
+            assert!(!answer.text.contains("later"), "{}", answer.text);
+            assert!(!answer.text.contains("a slip"), "what is redacted is not told");
+            let state = &answer.body["rooms"][kind][&room][format!("{kind}_state")];
+            let events = state["events"].as_array().unwrap();
+            let name = events.iter().find(|event| event["type"] == "m.room.name").unwrap();
+            assert_eq!(name["content"]["name"], "then");
+        }
+        let path = "/_matrix/client/v3/initialSync";
+        let answer = server.get(path, Some(bob)).await;
+        assert!(!answer.text.contains("later"), "{}", answer.text);
+    }
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
