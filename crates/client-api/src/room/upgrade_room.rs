@@ -129,6 +129,29 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn creators_keep_their_power_where_creators_have_none_of_their_own(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let body = json!({"room_version": "12",
+            "creation_content": {"additional_creators": [bob.user_id]}});
+        let room = TestRoom::create(&server, &alice, body).await;
+
+        let body = json!({"new_version": "11"});
+        let answer = server.post(&room.path("upgrade"), Some(&alice), body).await.ok();
+
+        let id = answer["replacement_room"].as_str().unwrap().to_owned();
+        let new = TestRoom { server: &server, id };
+        let levels = new.get("state/m.room.power_levels", &alice).await.ok();
+        // The old room asked for 150 to replace it, which was nothing to its creators.
+        assert_eq!(levels["users"], json!({&alice.user_id: 150, &bob.user_id: 150}));
+        new.set_state(&alice, "m.room.tombstone", json!({"replacement_room": "!x:example.org"}))
+            .await;
+        new.invite(&alice, &bob).await;
+        new.join(&bob).await;
+        new.set_state(&bob, "m.room.power_levels", levels).await;
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn an_upgrade_by_hand_counts_where_the_rooms_name_each_other(pool: PgPool) {
         let server = test_server::open(pool).await;
         let (alice, carol) = (server.user("alice").await, server.user("carol").await);

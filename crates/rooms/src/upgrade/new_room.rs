@@ -75,13 +75,15 @@ pub(super) async fn add_state(
 
     let mut levels =
         power_levels::fix(content_of(&old.find_state("m.room.power_levels", "").await?));
-    let mut raised = levels.clone();
     let privileges_creators = plan.version.auth_rules().explicitly_privilege_room_creators;
     if privileges_creators {
         let creators = plan.additional_creators.iter().map(|user_id| &**user_id);
         power_levels::without_users(&mut levels, creators.chain([sender]));
-        raised.clone_from(&levels);
+    } else if old.version().auth_rules().explicitly_privilege_room_creators {
+        let old_levels = old.power_levels().await?;
+        power_levels::name_creators(&mut levels, old_levels.create().creators());
     }
+    let mut raised = levels.clone();
     let is_raised = !privileges_creators && power_levels::raise(&mut raised, sender);
     add(new, sender, "m.room.power_levels", "", &Value::Object(raised).to_string()).await?;
 

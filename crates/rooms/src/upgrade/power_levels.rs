@@ -3,6 +3,9 @@
 use ruma::UserId;
 use serde_json::{Map, Value};
 
+/// The least level of who was a creator: what who makes a room has where creators have no power of their own.
+const CREATOR_LEVEL_MIN: i64 = 100;
+
 /// Levels that are written as strings, as old versions allow, as integers.
 pub(super) fn fix(content: Map<String, Value>) -> Map<String, Value> {
     let fixed = content.into_iter().filter_map(|(key, value)| {
@@ -60,6 +63,24 @@ pub(super) fn without_users<'u>(
     }
 }
 
+/// Name users who stood above all levels as creators: they get the highest level that there is, so that nothing that they could do
+/// is beyond them.
+pub(super) fn name_creators<'u>(
+    content: &mut Map<String, Value>,
+    creators: impl Iterator<Item = &'u UserId>,
+) {
+    let levels = |value: &Value| match value {
+        Value::Object(levels) => levels.values().filter_map(Value::as_i64).max(),
+        level => level.as_i64(),
+    };
+    let highest = content.values().filter_map(levels).max().unwrap_or_default();
+    let level = highest.max(CREATOR_LEVEL_MIN);
+    let users = content.entry("users").or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(users) = users {
+        users.extend(creators.map(|user_id| (user_id.to_string(), level.into())));
+    }
+}
+
 /// Give a user the level that all state can be sent with, if it has less. Whether it had less.
 pub(super) fn raise(content: &mut Map<String, Value>, user_id: &UserId) -> bool {
     let level = |key: &str, default| content.get(key).and_then(Value::as_i64).unwrap_or(default);
@@ -103,6 +124,18 @@ mod tests {
         let quiet = restrict(object(json!({"users_default": 60}))).unwrap();
         assert_eq!(quiet, object(json!({"users_default": 60, "invite": 61, "events_default": 61})));
         assert_eq!(restrict(quiet), None);
+    }
+
+    #[test]
+    fn creators_get_a_level_that_nothing_is_beyond() {
+        let creators = || [user_id!("@a:h"), user_id!("@c:h")].into_iter();
+        let mut levels =
+            object(json!({"users": {"@b:h": 50}, "events": {"m.room.tombstone": 150}}));
+        name_creators(&mut levels, creators());
+        assert_eq!(levels["users"], json!({"@a:h": 150, "@b:h": 50, "@c:h": 150}));
+        let mut levels = object(json!({"ban": 50}));
+        name_creators(&mut levels, creators());
+        assert_eq!(levels["users"], json!({"@a:h": 100, "@c:h": 100}));
     }
 
     #[test]
