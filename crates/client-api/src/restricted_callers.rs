@@ -225,6 +225,18 @@ async fn the_suspended_leave_and_take_back_what_they_sent(pool: PgPool) {
     let member = |user: &TestUser| format!("state/m.room.member/{}", user.user_id);
     assert_eq!(put(&member(&alice), json!({"membership": "join"})).await.error(), refused);
     assert_eq!(put(&member(&bob), json!({"membership": "leave"})).await.error(), refused);
+    for action in ["kick", "ban", "unban"] {
+        let body = json!({"user_id": bob.user_id});
+        let answer = server.post(&room.path(action), Some(&alice), body).await;
+        assert_eq!(answer.error(), refused, "{action}");
+    }
+    let aliases = "/_matrix/client/v3/directory/room/%23x:example.org";
+    let answer = server.put(aliases, Some(&alice), json!({"room_id": room.id})).await;
+    assert_eq!(answer.error(), refused);
+    assert_eq!(server.delete(aliases, Some(&alice)).await.error(), refused);
+    let list = format!("/_matrix/client/v3/directory/list/room/{}", encode(&room.id));
+    let answer = server.put(&list, Some(&alice), json!({"visibility": "public"})).await;
+    assert_eq!(answer.error(), refused);
     put(&member(&alice), json!({"membership": "leave"})).await.ok();
     other.leave(&alice).await;
     let join = server.post(&room.path("join"), Some(&alice), json!({})).await;

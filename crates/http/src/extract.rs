@@ -86,7 +86,7 @@ impl<A: Authenticate> Raw<A> {
         Ok(serde_json::from_str(text)?)
     }
 
-    /// The body as a JSON object. Nothing at all counts as an empty one if `may_be_empty`.
+    /// The body as a JSON object. Nothing at all, or null, counts as an empty one if `may_be_empty`.
     pub fn json_object(
         &self,
         may_be_empty: bool,
@@ -97,6 +97,7 @@ impl<A: Authenticate> Raw<A> {
         self.check_body()?;
         match serde_json::from_slice(&self.body)? {
             serde_json::Value::Object(object) => Ok(object),
+            serde_json::Value::Null if may_be_empty => Ok(serde_json::Map::new()),
             _ => Err(ApiError::bad_json("Content must be a JSON object.")),
         }
     }

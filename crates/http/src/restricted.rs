@@ -6,7 +6,9 @@
 //!
 //! Suspended users may read, keep their account, keys and data, leave rooms and take back what they sent (client-server API,
 //! "Account suspension"). Nothing else that others would see is left to them, but for what clients send by themselves: receipts,
-//! typing and presence. Endpoints that are for many things, such as sending any event, are on the list, and the use case decides.
+//! typing and presence. So they may neither kick, unban and publish, nor make and delete aliases, which Synapse lets them: what they
+//! may do is for the server to decide, the aim is to end their activity, and whoever may not even redact what others sent shall
+//! not use other power over them. Endpoints that are for many things, such as sending any event, are on the list, and the use case decides.
 
 use http::Method;
 use myelin_model::Actor;

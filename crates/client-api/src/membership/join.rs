@@ -176,4 +176,32 @@ mod tests {
         let path = format!("/_matrix/client/v3/knock/{club}");
         assert_eq!(server.post(&path, Some(&bob), json!({})).await.error(), (403, "M_FORBIDDEN"));
     }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_is_asked_of_rooms_that_are_not_there_or_not_ones_own(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let unknown = "!unknown:example.org";
+        let his = json!({"user_id": "@bob:example.org"});
+        for (action, body, expect) in [
+            ("leave", json!({}), (404, "M_UNKNOWN")),
+            ("kick", his.clone(), (404, "M_UNKNOWN")),
+            ("unban", his.clone(), (404, "M_UNKNOWN")),
+            ("ban", his.clone(), (403, "M_FORBIDDEN")),
+            ("invite", his, (403, "M_FORBIDDEN")),
+        ] {
+            let (status, code) = act(&server, &alice, unknown, action, body).await;
+            assert_eq!((status, &*code), expect, "{action}");
+        }
+        let room = create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.canonical_alias");
+        for alias in ["#nowhere:example.org", "no alias"] {
+            let answer = server.put(&path, Some(&bob), json!({"alias": alias})).await;
+            assert_eq!(answer.error(), (403, "M_FORBIDDEN"), "the power counts first: {alias}");
+        }
+        // Null is as good as nothing.
+        assert_eq!(act(&server, &bob, &room, "join", json!(null)).await.0, 200);
+        assert_eq!(act(&server, &bob, &room, "leave", json!(null)).await.0, 200);
+        assert_eq!(act(&server, &bob, &room, "forget", json!(null)).await.0, 200);
+    }
 }

@@ -111,6 +111,23 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn public_rooms_have_a_level_for_calls_as_in_synapse(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        for (preset, invite, call) in [
+            ("public_chat", 50, json!(50)),
+            ("private_chat", 0, json!(null)),
+            ("trusted_private_chat", 0, json!(null)),
+        ] {
+            let room = server.post(PATH, Some(&alice), json!({"preset": preset})).await.ok();
+            let room = room["room_id"].as_str().unwrap();
+            let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.power_levels");
+            let levels = server.get(&path, Some(&alice)).await.ok();
+            assert_eq!((&levels["invite"], &levels["m.call.invite"]), (&json!(invite), &call));
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn options_are_checked(pool: PgPool) {
         let server = test_server::open(pool).await;
         let alice = server.user("alice").await;

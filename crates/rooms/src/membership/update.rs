@@ -140,10 +140,8 @@ async fn find_predecessor(
 fn unknown_room(action: Action) -> MembershipError {
     match action {
         Action::Join | Action::Knock => MembershipError::NoServers,
-        Action::Leave => MembershipError::NotKnownRoom,
-        Action::Invite | Action::Kick | Action::Ban | Action::Unban => {
-            crate::EventError::UnknownRoom.into()
-        }
+        Action::Leave | Action::Kick | Action::Unban => MembershipError::NotKnownRoom,
+        Action::Invite | Action::Ban => crate::EventError::UnknownRoom.into(),
     }
 }
 
@@ -234,7 +232,8 @@ async fn check(
     Ok(content)
 }
 
-async fn guests_may_join(draft: &mut Draft) -> Result<bool, MembershipError> {
+/// Whether the room lets guests in.
+pub(super) async fn guests_may_join(draft: &mut Draft) -> Result<bool, MembershipError> {
     let Some(event) = draft.find_state("m.room.guest_access", "").await? else { return Ok(false) };
     let content: Value = event.pdu.content_as().unwrap_or_default();
     Ok(content.get("guest_access").and_then(Value::as_str) == Some("can_join"))
