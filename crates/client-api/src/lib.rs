@@ -14,6 +14,8 @@ mod directory;
 #[cfg(test)]
 mod every_route;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod hostile_requests;
 mod membership;
 mod message;

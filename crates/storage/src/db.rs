@@ -193,13 +193,13 @@ impl Db {
     }
 
     /// The whole state of a snapshot. It takes one query.
-    #[tracing::instrument(name = "db.state.get", skip_all, fields(state.nid = %state_nid), err)]
+    #[tracing::instrument(name = "db.state.get", skip_all, fields(state.nid = %state_nid))]
     pub async fn state(&self, state_nid: myelin_model::StateNid) -> Result<StateMap, StorageError> {
         state::read_map(self.pool(), state_nid).await
     }
 
     /// The whole states of many snapshots. It takes one query, however many.
-    #[tracing::instrument(name = "db.state.list", skip_all, err)]
+    #[tracing::instrument(name = "db.state.list", skip_all)]
     pub async fn states(
         &self,
         state_nids: &[myelin_model::StateNid],
@@ -212,7 +212,7 @@ impl Db {
     }
 
     /// The whole states of many snapshots, with where they stand among the snapshots. One query, however many.
-    #[tracing::instrument(name = "db.state.list_chains", skip_all, err)]
+    #[tracing::instrument(name = "db.state.list_chains", skip_all)]
     pub async fn state_chains(
         &self,
         state_nids: &[myelin_model::StateNid],

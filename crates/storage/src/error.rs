@@ -1,4 +1,6 @@
-//! The errors of storage.
+//! The errors of storage. Nothing here logs what it returns: who answers a request, or gives something up, logs the failure.
+
+use std::panic::Location;
 
 /// The codes by which PostgreSQL refuses a NUL character, in text and in JSON (`character_not_in_repertoire`,
 /// `untranslatable_character`).
@@ -8,8 +10,13 @@ const UNSTORABLE_TEXT_CODES: [&str; 2] = ["22021", "22P05"];
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The driver or the server reported an error.
-    #[error("database error")]
-    Driver(#[from] sqlx::Error),
+    #[error("database error at {at}")]
+    Driver {
+        /// The error.
+        source: sqlx::Error,
+        /// Where it came up: the error itself seldom says which statement failed.
+        at: &'static Location<'static>,
+    },
 
     /// The schema could not be brought up to date.
     #[error("could not migrate the database")]
@@ -48,7 +55,7 @@ impl StorageError {
     /// Whether the connection broke or there was none: the database restarts, or cannot be reached.
     pub(crate) fn is_connection_failure(&self) -> bool {
         match self {
-            Self::Driver(error) => is_connection_failure(error),
+            Self::Driver { source, .. } => is_connection_failure(source),
             Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
         }
     }
@@ -56,7 +63,7 @@ impl StorageError {
     /// Whether a lock was not free in time.
     pub(crate) fn is_lock_timeout(&self) -> bool {
         match self {
-            Self::Driver(error) => is_lock_timeout(error),
+            Self::Driver { source, .. } => is_lock_timeout(source),
             Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
         }
     }
@@ -65,8 +72,8 @@ impl StorageError {
     /// unstorable, as Rust's text is always UTF-8.
     pub fn is_unstorable_text(&self) -> bool {
         match self {
-            Self::Driver(error) => {
-                let code = error.as_database_error().and_then(|error| error.code());
+            Self::Driver { source, .. } => {
+                let code = source.as_database_error().and_then(|error| error.code());
                 code.is_some_and(|code| UNSTORABLE_TEXT_CODES.contains(&&*code))
             }
             Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
@@ -76,11 +83,18 @@ impl StorageError {
     /// Whether the statement broke a unique constraint: somebody else was first.
     pub fn is_unique_violation(&self) -> bool {
         match self {
-            Self::Driver(error) => {
-                error.as_database_error().is_some_and(|error| error.is_unique_violation())
+            Self::Driver { source, .. } => {
+                source.as_database_error().is_some_and(|error| error.is_unique_violation())
             }
             Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
         }
+    }
+}
+
+impl From<sqlx::Error> for StorageError {
+    #[track_caller]
+    fn from(source: sqlx::Error) -> Self {
+        Self::Driver { source, at: Location::caller() }
     }
 }
 

@@ -7,13 +7,16 @@
 )]
 
 mod clock;
+mod complaints;
 mod graph;
+mod recorder;
 mod remote;
 mod server;
 mod statements;
 
 pub use self::{
     clock::TestClock,
+    complaints::Complaints,
     graph::{Graph, Judged, NamedState},
     remote::{Remote, ServerKeys, server_key, sign},
     server::{TestParts, TestResponse, TestServer, TestUser},

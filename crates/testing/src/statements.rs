@@ -1,8 +1,8 @@
 //! The number of statements that a request costs.
 
-use std::{cell::RefCell, sync::Once};
+use std::cell::RefCell;
 
-use tracing_subscriber::{Layer, layer::SubscriberExt as _};
+use crate::recorder;
 
 thread_local! {
     static STATEMENTS: RefCell<Vec<Statement>> = const { RefCell::new(Vec::new()) };
@@ -16,12 +16,7 @@ pub struct Statements(usize);
 impl Statements {
     /// Begin to note them.
     pub fn start() -> Self {
-        static ONCE: Once = Once::new();
-        // One subscriber for all threads: those that come and go with tests that run at once miss events.
-        ONCE.call_once(|| {
-            let subscriber = tracing_subscriber::registry().with(Recorder);
-            tracing::subscriber::set_global_default(subscriber).unwrap();
-        });
+        recorder::install();
         Self(STATEMENTS.with_borrow(Vec::len))
     }
 
@@ -48,6 +43,15 @@ impl Statements {
 /// Statements that a node sends by itself, now and then: what belongs to other nodes' news and to presence is no part of a request.
 const OWN_ACCORD: [&str; 3] = ["FROM log WHERE pos > $1", "pg_notify(", "INSERT INTO presence"];
 
+/// Note what the driver reports.
+pub(crate) fn note(event: &tracing::Event<'_>) {
+    let mut statement = Statement::default();
+    event.record(&mut statement);
+    if !OWN_ACCORD.iter().any(|part| statement.text().contains(part)) {
+        STATEMENTS.with_borrow_mut(|statements| statements.push(statement));
+    }
+}
+
 /// The functions of the database that change rows.
 const WRITING_FUNCTIONS: [&str; 3] = ["append_batch_", "append_message_", "log_publish_"];
 
@@ -67,22 +71,6 @@ fn is_write(sql: &str) -> bool {
         }
         writes
     })
-}
-
-/// Notes what the driver reports.
-struct Recorder;
-
-impl<S: tracing::Subscriber> Layer<S> for Recorder {
-    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            let mut statement = Statement::default();
-            event.record(&mut statement);
-            if OWN_ACCORD.iter().any(|part| statement.text().contains(part)) {
-                return;
-            }
-            STATEMENTS.with_borrow_mut(|statements| statements.push(statement));
-        }
-    }
 }
 
 /// The facts that the driver reports of a statement.

@@ -40,6 +40,7 @@ pub(crate) fn check() -> Vec<String> {
         match shown.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => {
                 check_rust(shown, &text, &mut errors);
+                check_spans(shown, &text, &mut errors);
                 migrations::check_statements(shown, &text, &mut errors);
                 changes::check(shown, &text, &mut errors);
                 citations::check_comments(shown, &text, &names, &mut errors);
@@ -100,6 +101,21 @@ fn check_rust(file: &Path, text: &str, errors: &mut Vec<String>) {
     }
 }
 
+/// A span that logs what its function returns has every failure logged again by each caller: who answers or gives up logs it.
+fn check_spans(file: &Path, text: &str, errors: &mut Vec<String>) {
+    // Written in two parts, so that this file passes its own check.
+    let span = concat!("tracing::", "instrument(");
+    for (at, start) in text.match_indices(span) {
+        let rest = text.get(at + start.len()..).unwrap_or_default();
+        let attribute = rest.split(")]").next().unwrap_or_default();
+        let logs = |word: &str| matches!(word.trim(), "err" | "ret");
+        if attribute.split(['(', ')', ',']).any(logs) {
+            let number = text.get(..at).unwrap_or_default().lines().count();
+            errors.push(format!("{}:{number}: a span must not log errors", file.display()));
+        }
+    }
+}
+
 /// A path of somebody's machine works nowhere else.
 fn check_machine_paths(file: &Path, text: &str, errors: &mut Vec<String>) {
     // Written in two parts, so that this file passes its own check.
@@ -147,6 +163,7 @@ mod tests {
     fn check_text(path: &str, text: &str) -> Vec<String> {
         let mut errors = vec![];
         check_rust(Path::new(path), text, &mut errors);
+        check_spans(Path::new(path), text, &mut errors);
         check_machine_paths(Path::new(path), text, &mut errors);
         errors
     }
@@ -159,6 +176,12 @@ mod tests {
             ("src/join.rs", "use std::fs;\n", 1),
             ("src/join.rs", "//! Joins.\npub async fn handle_join() {}\n", 1),
             ("src/join.rs", concat!("//! Joins.\nconst A: &str = \"/wo", "rk/x\";\n"), 1),
+            ("src/join.rs", concat!("//! Joins.\n#[tracing::", "instrument(skip_all, err)]\n"), 1),
+            (
+                "src/join.rs",
+                concat!("//! Joins.\n#[tracing::", "instrument(fields(err = %1))]\n"),
+                0,
+            ),
             ("src/join.rs", concat!("//! See frame", "/wo", "rk/x\n"), 0),
         ];
         for (path, text, expected) in cases {

@@ -36,7 +36,7 @@ impl Db {
 
 impl AccountData<'_> {
     /// All of a user's account data, global and of rooms, by room and type. It takes one query.
-    #[tracing::instrument(name = "db.account_data.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<StoredAccountData>, StorageError> {
         let rows = sqlx::query!(
             "SELECT room_nid, data_type, content FROM account_data WHERE user_id = $1 ORDER BY room_nid, data_type",
@@ -54,7 +54,7 @@ impl AccountData<'_> {
 
     /// The entries of these users that may speak of a room: its tags, and globally their push rules and the list of
     /// direct chats. By user and type.
-    #[tracing::instrument(name = "db.account_data.list_about_room", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.account_data.list_about_room", skip_all, fields(room.nid = %room_nid))]
     pub async fn list_about_room(
         &self,
         users: &[OwnedUserId],
@@ -88,7 +88,7 @@ impl AccountData<'_> {
     }
 
     /// Find an entry.
-    #[tracing::instrument(name = "db.account_data.find", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.find", skip_all, fields(user.id = %user_id))]
     pub async fn find(
         &self,
         user_id: &UserId,
@@ -128,7 +128,7 @@ pub struct AccountDataTx<'tx> {
 
 impl AccountDataTx<'_> {
     /// Set an entry and announce it.
-    #[tracing::instrument(name = "db.account_data.set", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.set", skip_all, fields(user.id = %user_id))]
     pub async fn set(
         &mut self,
         user_id: &UserId,
@@ -157,7 +157,7 @@ impl AccountDataTx<'_> {
 
     /// As [`AccountDataTx::set`], unless all entries of the user together would be larger than `size_bytes_max` then. False if they
     /// would.
-    #[tracing::instrument(name = "db.account_data.set_within", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.set_within", skip_all, fields(user.id = %user_id))]
     pub async fn set_within(
         &mut self,
         user_id: &UserId,
@@ -196,7 +196,7 @@ impl AccountDataTx<'_> {
 
     /// Delete entries of some types, and announce each as `{}`: clients know no other sign. Those that do not exist are passed
     /// over.
-    #[tracing::instrument(name = "db.account_data.delete", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.delete", skip_all, fields(user.id = %user_id))]
     pub async fn delete(
         &mut self,
         user_id: &UserId,
@@ -223,7 +223,7 @@ impl AccountDataTx<'_> {
     }
 
     /// Find an entry, and keep others from changing it until the transaction ends.
-    #[tracing::instrument(name = "db.account_data.find_for_update", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.find_for_update", skip_all, fields(user.id = %user_id))]
     pub async fn find_for_update(
         &mut self,
         user_id: &UserId,
@@ -250,7 +250,7 @@ impl AccountDataTx<'_> {
     }
 
     /// Forget all of a user's account data, without a word: nobody reads it any more.
-    #[tracing::instrument(name = "db.account_data.delete_all", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.account_data.delete_all", skip_all, fields(user.id = %user_id))]
     pub async fn delete_all(&mut self, user_id: &UserId) -> Result<(), StorageError> {
         sqlx::query!("DELETE FROM account_data WHERE user_id = $1", user_id.as_str())
             .execute(&mut *self.tx.inner)

@@ -65,7 +65,7 @@ impl Db {
 
 impl Devices<'_> {
     /// The devices of a user, oldest first.
-    #[tracing::instrument(name = "db.devices.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.devices.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<Device>, StorageError> {
         let calls = self.db.user_ips().list_unwritten(user_id);
         let rows = sqlx::query_as!(
@@ -80,7 +80,7 @@ impl Devices<'_> {
     }
 
     /// Find a device.
-    #[tracing::instrument(name = "db.devices.find", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.devices.find", skip_all, fields(user.id = %user_id))]
     pub async fn find(
         &self,
         user_id: &UserId,
@@ -120,7 +120,7 @@ impl DevicesTx<'_> {
     }
 
     /// Add a device, or keep the one that is there, name included. Whether it is new.
-    #[tracing::instrument(name = "db.devices.add", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.devices.add", skip_all, fields(user.id = %user_id))]
     pub async fn add(
         &mut self,
         user_id: &UserId,
@@ -142,7 +142,7 @@ impl DevicesTx<'_> {
     }
 
     /// Name a device. False if there is none.
-    #[tracing::instrument(name = "db.devices.set_name", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.devices.set_name", skip_all, fields(user.id = %user_id))]
     pub async fn set_name(
         &mut self,
         user_id: &UserId,
@@ -161,7 +161,7 @@ impl DevicesTx<'_> {
     }
 
     /// Delete devices with their tokens and pushers. Those that do not exist are passed over.
-    #[tracing::instrument(name = "db.devices.delete", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.devices.delete", skip_all, fields(user.id = %user_id))]
     pub async fn delete(
         &mut self,
         user_id: &UserId,
@@ -182,7 +182,7 @@ impl DevicesTx<'_> {
     }
 
     /// Delete all devices, tokens and pushers of a user, but those of `except`. The devices deleted.
-    #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id))]
     pub async fn delete_all(
         &mut self,
         user_id: &UserId,

@@ -54,7 +54,7 @@ fn concerns_accounts(change: &Change) -> bool {
 
 impl Users<'_> {
     /// The users who were erased. It takes at most one query, none while no account changes.
-    #[tracing::instrument(name = "db.users.list_erased", skip_all, err)]
+    #[tracing::instrument(name = "db.users.list_erased", skip_all)]
     pub async fn list_erased(&self) -> Result<Arc<HashSet<OwnedUserId>>, StorageError> {
         let known = self.db.known_erased_users();
         if let Some(users) = known.users.read().as_ref() {

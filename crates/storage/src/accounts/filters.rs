@@ -19,7 +19,7 @@ impl Db {
 
 impl Filters<'_> {
     /// Find a filter by its number. A filter never changes.
-    #[tracing::instrument(name = "db.filters.find", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.filters.find", skip_all, fields(user.id = %user_id))]
     pub async fn find(
         &self,
         user_id: &UserId,
@@ -35,7 +35,7 @@ impl Filters<'_> {
     }
 
     /// Find a user's filter by the hash of its content.
-    #[tracing::instrument(name = "db.filters.find_id", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.filters.find_id", skip_all, fields(user.id = %user_id))]
     pub async fn find_id(
         &self,
         user_id: &UserId,
@@ -66,7 +66,7 @@ pub struct FiltersTx<'tx> {
 
 impl FiltersTx<'_> {
     /// Add a filter. Its number: the one it has if it is there already.
-    #[tracing::instrument(name = "db.filters.add", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.filters.add", skip_all, fields(user.id = %user_id))]
     pub async fn add(
         &mut self,
         user_id: &UserId,

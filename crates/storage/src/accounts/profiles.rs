@@ -49,7 +49,7 @@ impl Db {
 
 impl Profiles<'_> {
     /// Find a user's profile. `None` if there is no such user here; a user who has set nothing has an empty one.
-    #[tracing::instrument(name = "db.profiles.find", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.profiles.find", skip_all, fields(user.id = %user_id))]
     pub async fn find(&self, user_id: &UserId) -> Result<Option<Profile>, StorageError> {
         let row = sqlx::query_as!(
             ProfileRow,
@@ -84,7 +84,7 @@ impl ProfilesTx<'_> {
     }
 
     /// The user's profile, and keep others from changing it until the transaction ends. `None`: no such user here.
-    #[tracing::instrument(name = "db.profiles.find_for_update", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.profiles.find_for_update", skip_all, fields(user.id = %user_id))]
     pub async fn find_for_update(
         &mut self,
         user_id: &UserId,
@@ -102,7 +102,7 @@ impl ProfilesTx<'_> {
     }
 
     /// Set the whole profile.
-    #[tracing::instrument(name = "db.profiles.set", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.profiles.set", skip_all, fields(user.id = %user_id))]
     pub async fn set(&mut self, user_id: &UserId, profile: &Profile) -> Result<(), StorageError> {
         let fields = serde_json::to_string(&profile.fields)
             .map_err(StorageError::inconsistent("profiles.fields"))?;

@@ -35,7 +35,7 @@ impl Db {
 
 impl Pushers<'_> {
     /// The pushers of a user, as their clients see them.
-    #[tracing::instrument(name = "db.pushers.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.pushers.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<Box<RawValue>>, StorageError> {
         let rows = sqlx::query_scalar!(
             "SELECT content FROM pushers WHERE user_id = $1 ORDER BY app_id, pushkey",
@@ -68,7 +68,7 @@ pub struct PushersTx<'tx> {
 impl PushersTx<'_> {
     /// Set a pusher. Unless `append`, other users' pushers of the same app and key are deleted. False if the user has `count_max`
     /// others.
-    #[tracing::instrument(name = "db.pushers.set", skip_all, fields(user.id = %pusher.user_id), err)]
+    #[tracing::instrument(name = "db.pushers.set", skip_all, fields(user.id = %pusher.user_id))]
     pub async fn set(
         &mut self,
         pusher: &Pusher<'_>,
@@ -104,7 +104,7 @@ impl PushersTx<'_> {
     }
 
     /// Delete a pusher.
-    #[tracing::instrument(name = "db.pushers.delete", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.pushers.delete", skip_all, fields(user.id = %user_id))]
     pub async fn delete(
         &mut self,
         user_id: &UserId,

@@ -18,7 +18,7 @@ impl Db {
 
 impl RegistrationTokens<'_> {
     /// Whether a registration token may be used once more at `now_ms`.
-    #[tracing::instrument(name = "db.registration_tokens.is_valid", skip_all, err)]
+    #[tracing::instrument(name = "db.registration_tokens.is_valid", skip_all)]
     pub async fn is_valid(&self, token: &str, now_ms: u64) -> Result<bool, StorageError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM registration_tokens WHERE token = $1
@@ -47,7 +47,7 @@ pub struct RegistrationTokensTx<'tx> {
 
 impl RegistrationTokensTx<'_> {
     /// Add a token. False if there is one of this name.
-    #[tracing::instrument(name = "db.registration_tokens.add", skip_all, err)]
+    #[tracing::instrument(name = "db.registration_tokens.add", skip_all)]
     pub async fn add(
         &mut self,
         token: &str,
@@ -67,7 +67,7 @@ impl RegistrationTokensTx<'_> {
     }
 
     /// Set aside a use for a registration that is not complete. False if there is none left.
-    #[tracing::instrument(name = "db.registration_tokens.reserve", skip_all, err)]
+    #[tracing::instrument(name = "db.registration_tokens.reserve", skip_all)]
     pub async fn reserve(&mut self, token: &str, now_ms: u64) -> Result<bool, StorageError> {
         let done = sqlx::query!(
             "UPDATE registration_tokens SET pending = pending + 1 WHERE token = $1
@@ -82,7 +82,7 @@ impl RegistrationTokensTx<'_> {
     }
 
     /// Give back a use that was set aside.
-    #[tracing::instrument(name = "db.registration_tokens.give_back", skip_all, err)]
+    #[tracing::instrument(name = "db.registration_tokens.give_back", skip_all)]
     pub async fn give_back(&mut self, token: &str) -> Result<(), StorageError> {
         sqlx::query!(
             "UPDATE registration_tokens SET pending = greatest(pending - 1, 0) WHERE token = $1",
@@ -94,7 +94,7 @@ impl RegistrationTokensTx<'_> {
     }
 
     /// A registration is complete.
-    #[tracing::instrument(name = "db.registration_tokens.complete", skip_all, err)]
+    #[tracing::instrument(name = "db.registration_tokens.complete", skip_all)]
     pub async fn complete(&mut self, token: &str) -> Result<(), StorageError> {
         sqlx::query!(
             "UPDATE registration_tokens SET pending = greatest(pending - 1, 0), completed = completed + 1

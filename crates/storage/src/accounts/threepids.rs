@@ -33,7 +33,7 @@ impl Db {
 
 impl Threepids<'_> {
     /// The third-party identifiers of a user.
-    #[tracing::instrument(name = "db.threepids.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.threepids.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<Threepid>, StorageError> {
         let rows = sqlx::query!(
             "SELECT medium, address, validated_ts, added_ts FROM threepids WHERE user_id = $1 ORDER BY added_ts",
@@ -53,7 +53,7 @@ impl Threepids<'_> {
     }
 
     /// Find whose a third-party identifier is.
-    #[tracing::instrument(name = "db.threepids.find_user", skip_all, err)]
+    #[tracing::instrument(name = "db.threepids.find_user", skip_all)]
     pub async fn find_user(
         &self,
         medium: &str,
@@ -87,7 +87,7 @@ pub struct ThreepidsTx<'tx> {
 
 impl ThreepidsTx<'_> {
     /// Take a third-party identifier from its user.
-    #[tracing::instrument(name = "db.threepids.delete", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.threepids.delete", skip_all, fields(user.id = %user_id))]
     pub async fn delete(
         &mut self,
         user_id: &UserId,
@@ -106,7 +106,7 @@ impl ThreepidsTx<'_> {
     }
 
     /// Take all third-party identifiers from a user.
-    #[tracing::instrument(name = "db.threepids.delete_all", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.threepids.delete_all", skip_all, fields(user.id = %user_id))]
     pub async fn delete_all(&mut self, user_id: &UserId) -> Result<(), StorageError> {
         sqlx::query!("DELETE FROM threepids WHERE user_id = $1", user_id.as_str())
             .execute(&mut *self.tx.inner)

@@ -85,7 +85,7 @@ impl Db {
 
 impl Tokens<'_> {
     /// Find what an access token stands for. It takes one query.
-    #[tracing::instrument(name = "db.tokens.find_session", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.find_session", skip_all)]
     pub async fn find_session(
         &self,
         token: &TokenHash,
@@ -123,7 +123,7 @@ impl Tokens<'_> {
 
     /// The time at which the user of an access token last authenticated again through it, in milliseconds since the
     /// epoch.
-    #[tracing::instrument(name = "db.tokens.find_validated", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.find_validated", skip_all)]
     pub async fn find_validated(&self, token: &TokenHash) -> Result<Option<u64>, StorageError> {
         let validated = sqlx::query_scalar!(
             "SELECT validated_ts FROM access_tokens WHERE token_hash = $1",
@@ -135,7 +135,7 @@ impl Tokens<'_> {
     }
 
     /// The user whose OpenID token it is, if it holds at `now_ms`.
-    #[tracing::instrument(name = "db.tokens.find_openid", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.find_openid", skip_all)]
     pub async fn find_openid(
         &self,
         token: &TokenHash,
@@ -175,7 +175,7 @@ impl TokensTx<'_> {
 
     /// An access token is used for the first time: the tokens that were exchanged for it are of no use any more. Follow it by
     /// [`TokensTx::publish`].
-    #[tracing::instrument(name = "db.tokens.set_used", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.set_used", skip_all)]
     pub async fn set_used(
         &mut self,
         token: &TokenHash,
@@ -195,7 +195,7 @@ impl TokensTx<'_> {
     }
 
     /// The user of an access token authenticated again through it.
-    #[tracing::instrument(name = "db.tokens.set_validated", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.set_validated", skip_all)]
     pub async fn set_validated(
         &mut self,
         token: &TokenHash,
@@ -212,7 +212,7 @@ impl TokensTx<'_> {
     }
 
     /// Add an access token.
-    #[tracing::instrument(name = "db.tokens.add_access", skip_all, fields(user.id = %token.user_id), err)]
+    #[tracing::instrument(name = "db.tokens.add_access", skip_all, fields(user.id = %token.user_id))]
     pub async fn add_access(&mut self, token: &NewAccessToken<'_>) -> Result<(), StorageError> {
         sqlx::query!(
             "INSERT INTO access_tokens (token_hash, user_id, device_id, created_ts, expires_ts, refresh_nid)
@@ -230,7 +230,7 @@ impl TokensTx<'_> {
     }
 
     /// Delete all tokens of a device, but not the device.
-    #[tracing::instrument(name = "db.tokens.delete_of_device", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.tokens.delete_of_device", skip_all, fields(user.id = %user_id))]
     pub async fn delete_of_device(
         &mut self,
         user_id: &UserId,
@@ -248,7 +248,7 @@ impl TokensTx<'_> {
     }
 
     /// Delete one access token.
-    #[tracing::instrument(name = "db.tokens.delete_access", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.delete_access", skip_all)]
     pub async fn delete_access(&mut self, token: &TokenHash) -> Result<(), StorageError> {
         sqlx::query!("DELETE FROM access_tokens WHERE token_hash = $1", token.as_bytes())
             .execute(&mut *self.tx.inner)
@@ -257,7 +257,7 @@ impl TokensTx<'_> {
     }
 
     /// Add a refresh token. Its number.
-    #[tracing::instrument(name = "db.tokens.add_refresh", skip_all, fields(user.id = %token.user_id), err)]
+    #[tracing::instrument(name = "db.tokens.add_refresh", skip_all, fields(user.id = %token.user_id))]
     pub async fn add_refresh(&mut self, token: &NewRefreshToken<'_>) -> Result<i64, StorageError> {
         Ok(sqlx::query_scalar!(
             "INSERT INTO refresh_tokens (token_hash, user_id, device_id, expires_ts, session_expires_ts)
@@ -273,7 +273,7 @@ impl TokensTx<'_> {
     }
 
     /// Find a refresh token, and keep others from exchanging it meanwhile.
-    #[tracing::instrument(name = "db.tokens.find_refresh", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.find_refresh", skip_all)]
     pub async fn find_refresh(
         &mut self,
         token: &TokenHash,
@@ -300,7 +300,7 @@ impl TokensTx<'_> {
     }
 
     /// Note what a refresh token was exchanged for. What it was exchanged for before, unused, is deleted.
-    #[tracing::instrument(name = "db.tokens.set_next_refresh", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.set_next_refresh", skip_all)]
     pub async fn set_next_refresh(&mut self, nid: i64, next_nid: i64) -> Result<(), StorageError> {
         sqlx::query!(
             "WITH old AS (SELECT next_nid FROM refresh_tokens WHERE refresh_nid = $1 AND next_nid IS NOT NULL),
@@ -316,7 +316,7 @@ impl TokensTx<'_> {
     }
 
     /// Add a token that logs in once.
-    #[tracing::instrument(name = "db.tokens.add_login", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.tokens.add_login", skip_all, fields(user.id = %user_id))]
     pub async fn add_login(
         &mut self,
         token: &TokenHash,
@@ -335,7 +335,7 @@ impl TokensTx<'_> {
     }
 
     /// Delete the tokens that would log a user in.
-    #[tracing::instrument(name = "db.tokens.delete_login", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.tokens.delete_login", skip_all, fields(user.id = %user_id))]
     pub async fn delete_login(&mut self, user_id: &UserId) -> Result<(), StorageError> {
         sqlx::query!("DELETE FROM login_tokens WHERE user_id = $1", user_id.as_str())
             .execute(&mut *self.tx.inner)
@@ -344,7 +344,7 @@ impl TokensTx<'_> {
     }
 
     /// Take a login token out: whose it is, and until when it holds. Old ones of others go with it.
-    #[tracing::instrument(name = "db.tokens.take_login", skip_all, err)]
+    #[tracing::instrument(name = "db.tokens.take_login", skip_all)]
     pub async fn take_login(
         &mut self,
         token: &TokenHash,
@@ -364,7 +364,7 @@ impl TokensTx<'_> {
     }
 
     /// Add a token by which others may learn who somebody is. Those that ran out at `now_ms` go.
-    #[tracing::instrument(name = "db.tokens.add_openid", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.tokens.add_openid", skip_all, fields(user.id = %user_id))]
     pub async fn add_openid(
         &mut self,
         token: &TokenHash,

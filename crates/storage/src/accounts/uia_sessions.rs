@@ -63,7 +63,7 @@ impl Db {
 
 impl UiaSessions<'_> {
     /// Find a session that began after `since_ms`.
-    #[tracing::instrument(name = "db.uia_sessions.find", skip_all, err)]
+    #[tracing::instrument(name = "db.uia_sessions.find", skip_all)]
     pub async fn find(
         &self,
         session_id: &str,
@@ -123,7 +123,7 @@ pub struct UiaSessionsTx<'tx> {
 
 impl UiaSessionsTx<'_> {
     /// Add a session.
-    #[tracing::instrument(name = "db.uia_sessions.add", skip_all, err)]
+    #[tracing::instrument(name = "db.uia_sessions.add", skip_all)]
     pub async fn add(&mut self, session: &UiaSession) -> Result<(), StorageError> {
         let params = serde_json::to_string(&session.params)
             .map_err(StorageError::inconsistent("uia_sessions.params"))?;
@@ -144,7 +144,7 @@ impl UiaSessionsTx<'_> {
     }
 
     /// Complete a stage, or take a note.
-    #[tracing::instrument(name = "db.uia_sessions.set_stage", skip_all, err)]
+    #[tracing::instrument(name = "db.uia_sessions.set_stage", skip_all)]
     pub async fn set_stage(
         &mut self,
         session_id: &str,
@@ -165,7 +165,7 @@ impl UiaSessionsTx<'_> {
     }
 
     /// Take a note that is taken once. False if it stands there already, or if there is no such session.
-    #[tracing::instrument(name = "db.uia_sessions.add_note", skip_all, err)]
+    #[tracing::instrument(name = "db.uia_sessions.add_note", skip_all)]
     pub async fn add_note(
         &mut self,
         session_id: &str,
@@ -185,7 +185,7 @@ impl UiaSessionsTx<'_> {
     }
 
     /// Find a session, and keep others from changing it until the end of the transaction.
-    #[tracing::instrument(name = "db.uia_sessions.find_locked", skip_all, err)]
+    #[tracing::instrument(name = "db.uia_sessions.find_locked", skip_all)]
     pub async fn find_locked(
         &mut self,
         session_id: &str,

@@ -19,7 +19,7 @@ impl Tx {
 impl UsedNoncesTx<'_> {
     /// Use up a nonce that runs out at `expires_ts`, in milliseconds since the epoch. False if it was used before, on any
     /// node. Those that have run out at `now_ms` are forgotten.
-    #[tracing::instrument(name = "db.used_nonces.add", skip_all, err)]
+    #[tracing::instrument(name = "db.used_nonces.add", skip_all)]
     pub async fn add(
         &mut self,
         nonce: &str,

@@ -29,7 +29,7 @@ impl UserDirectory<'_> {
     /// Find users of this server, other than the searcher, in whose ID or name something begins with each of `words`
     /// (in lower case). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
     /// public directory.
-    #[tracing::instrument(name = "db.user_directory.search", skip_all, fields(user.id = %searcher), err)]
+    #[tracing::instrument(name = "db.user_directory.search", skip_all, fields(user.id = %searcher))]
     pub async fn search(
         &self,
         searcher: &UserId,

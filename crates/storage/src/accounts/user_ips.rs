@@ -108,7 +108,7 @@ impl UserIps {
     }
 
     /// Write what was gathered. It takes one statement.
-    #[tracing::instrument(name = "db.user_ips.write", skip_all, err)]
+    #[tracing::instrument(name = "db.user_ips.write", skip_all)]
     pub async fn write(&self) -> Result<(), StorageError> {
         let _one = self.one_write.lock().await;
         let calls = {

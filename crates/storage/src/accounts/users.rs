@@ -101,7 +101,7 @@ impl Db {
 
 impl Users<'_> {
     /// Find a user of this server.
-    #[tracing::instrument(name = "db.users.find", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.find", skip_all, fields(user.id = %user_id))]
     pub async fn find(&self, user_id: &UserId) -> Result<Option<StoredUser>, StorageError> {
         let row =
             sqlx::query_as!(UserRow, "SELECT * FROM users WHERE user_id = $1", user_id.as_str())
@@ -112,7 +112,7 @@ impl Users<'_> {
 
     /// Find a user by its ID whatever the case of its letters: accounts older than the rule of lower case.
     /// `None` if there is none, or several.
-    #[tracing::instrument(name = "db.users.find_ignoring_case", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.find_ignoring_case", skip_all, fields(user.id = %user_id))]
     pub async fn find_ignoring_case(
         &self,
         user_id: &UserId,
@@ -131,7 +131,7 @@ impl Users<'_> {
     }
 
     /// Whether somebody has the ID, whatever the case of its letters. Several may, from before the rule of lower case.
-    #[tracing::instrument(name = "db.users.is_taken", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.is_taken", skip_all, fields(user.id = %user_id))]
     pub async fn is_taken(&self, user_id: &UserId) -> Result<bool, StorageError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM users WHERE lower(user_id) = lower($1)) AS "taken!""#,
@@ -169,7 +169,7 @@ impl UsersTx<'_> {
     }
 
     /// Register a user. False if the name is taken.
-    #[tracing::instrument(name = "db.users.add", skip_all, fields(user.id = %user.user_id), err)]
+    #[tracing::instrument(name = "db.users.add", skip_all, fields(user.id = %user.user_id))]
     pub async fn add(&mut self, user: &NewUser) -> Result<bool, StorageError> {
         let done = sqlx::query!(
             "INSERT INTO users (user_id, password_hash, created_ts, user_type, appservice_id, is_guest, is_admin)
@@ -188,7 +188,7 @@ impl UsersTx<'_> {
     }
 
     /// Make a guest a user with a password. False if there is no such guest.
-    #[tracing::instrument(name = "db.users.upgrade_guest", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.upgrade_guest", skip_all, fields(user.id = %user_id))]
     pub async fn upgrade_guest(
         &mut self,
         user_id: &UserId,
@@ -205,7 +205,7 @@ impl UsersTx<'_> {
     }
 
     /// Replace the hash of a password by another of the same password. Does nothing if the password is another by now.
-    #[tracing::instrument(name = "db.users.replace_password_hash", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.replace_password_hash", skip_all, fields(user.id = %user_id))]
     pub async fn replace_password_hash(
         &mut self,
         user_id: &UserId,
@@ -224,7 +224,7 @@ impl UsersTx<'_> {
     }
 
     /// Whether a user's password has this hash. Nobody changes it until the transaction ends.
-    #[tracing::instrument(name = "db.users.has_password_hash", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.has_password_hash", skip_all, fields(user.id = %user_id))]
     pub async fn has_password_hash(
         &mut self,
         user_id: &UserId,
@@ -240,7 +240,7 @@ impl UsersTx<'_> {
     }
 
     /// Set the password's hash, or remove it.
-    #[tracing::instrument(name = "db.users.set_password", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.set_password", skip_all, fields(user.id = %user_id))]
     pub async fn set_password(
         &mut self,
         user_id: &UserId,
@@ -257,7 +257,7 @@ impl UsersTx<'_> {
     }
 
     /// Mark as gone for good, without a password.
-    #[tracing::instrument(name = "db.users.deactivate", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.deactivate", skip_all, fields(user.id = %user_id))]
     pub async fn deactivate(&mut self, user_id: &UserId, erase: bool) -> Result<(), StorageError> {
         sqlx::query!(
             "UPDATE users SET deactivated = true, erased = erased OR $2, password_hash = NULL WHERE user_id = $1",
@@ -270,7 +270,7 @@ impl UsersTx<'_> {
     }
 
     /// Lock or unlock.
-    #[tracing::instrument(name = "db.users.set_locked", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.set_locked", skip_all, fields(user.id = %user_id))]
     pub async fn set_locked(&mut self, user_id: &UserId, locked: bool) -> Result<(), StorageError> {
         sqlx::query!("UPDATE users SET locked = $2 WHERE user_id = $1", user_id.as_str(), locked)
             .execute(&mut *self.tx.inner)
@@ -279,7 +279,7 @@ impl UsersTx<'_> {
     }
 
     /// Suspend or restore.
-    #[tracing::instrument(name = "db.users.set_suspended", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.set_suspended", skip_all, fields(user.id = %user_id))]
     pub async fn set_suspended(
         &mut self,
         user_id: &UserId,
@@ -296,7 +296,7 @@ impl UsersTx<'_> {
     }
 
     /// Let use the admin API, or not.
-    #[tracing::instrument(name = "db.users.set_admin", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.set_admin", skip_all, fields(user.id = %user_id))]
     pub async fn set_admin(&mut self, user_id: &UserId, admin: bool) -> Result<(), StorageError> {
         sqlx::query!("UPDATE users SET is_admin = $2 WHERE user_id = $1", user_id.as_str(), admin)
             .execute(&mut *self.tx.inner)
@@ -305,7 +305,7 @@ impl UsersTx<'_> {
     }
 
     /// Set a rate limit of the user's own in place of the configured one.
-    #[tracing::instrument(name = "db.users.set_rate_limit", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.users.set_rate_limit", skip_all, fields(user.id = %user_id))]
     pub async fn set_rate_limit(
         &mut self,
         user_id: &UserId,

@@ -20,7 +20,7 @@ pub struct ChainPosition {
 impl Db {
     /// The places of state events in the chain cover. Events without a place are missing from the answer. It takes one
     /// query.
-    #[tracing::instrument(name = "db.auth_chains.list", skip_all, err)]
+    #[tracing::instrument(name = "db.auth_chains.list", skip_all)]
     pub async fn list_chain_positions(
         &self,
         nids: &[EventNid],

@@ -12,7 +12,7 @@ use crate::{
 
 impl Db {
     /// The chain cover of a room's state events. It takes two queries.
-    #[tracing::instrument(name = "db.auth_chains.get", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.auth_chains.get", skip_all, fields(room.nid = %room_nid))]
     pub async fn auth_chains(&self, room_nid: RoomNid) -> Result<AuthChainIndex, StorageError> {
         let links = sqlx::query!(
             "SELECT l.chain_nid, l.seq, l.target_chain_nid, l.target_seq

@@ -62,7 +62,7 @@ impl Db {
 
 impl Aliases<'_> {
     /// Find an alias of this server.
-    #[tracing::instrument(name = "db.aliases.find", skip_all, err)]
+    #[tracing::instrument(name = "db.aliases.find", skip_all)]
     pub async fn find(&self, alias: &RoomAliasId) -> Result<Option<Alias>, StorageError> {
         sqlx::query_as!(
             Row,
@@ -76,7 +76,7 @@ impl Aliases<'_> {
     }
 
     /// The number of the room that an alias of this server names, even if the room is still being made.
-    #[tracing::instrument(name = "db.aliases.find_room_nid", skip_all, err)]
+    #[tracing::instrument(name = "db.aliases.find_room_nid", skip_all)]
     pub async fn find_room_nid(
         &self,
         alias: &RoomAliasId,
@@ -91,7 +91,7 @@ impl Aliases<'_> {
     }
 
     /// The aliases of a room, oldest first.
-    #[tracing::instrument(name = "db.aliases.list", skip_all, err)]
+    #[tracing::instrument(name = "db.aliases.list", skip_all)]
     pub async fn list(&self, room_nid: RoomNid) -> Result<Vec<Alias>, StorageError> {
         sqlx::query_as!(
             Row,

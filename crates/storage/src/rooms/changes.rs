@@ -26,7 +26,7 @@ impl Db {
 impl Changes<'_> {
     /// What happened to a user and the rooms: the entries of the log, room events aside, and the rooms that have newer events.
     /// Changes of device lists are everybody's.
-    #[tracing::instrument(name = "db.changes.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.changes.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(
         &self,
         user_id: &UserId,

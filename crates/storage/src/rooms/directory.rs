@@ -48,7 +48,7 @@ impl Db {
 
 impl Directory<'_> {
     /// Whether a room stands in a list.
-    #[tracing::instrument(name = "db.directory.contains", skip_all, err)]
+    #[tracing::instrument(name = "db.directory.contains", skip_all)]
     pub async fn contains(
         &self,
         room_nid: RoomNid,
@@ -66,7 +66,7 @@ impl Directory<'_> {
     }
 
     /// Which of the rooms stand in the server's own list.
-    #[tracing::instrument(name = "db.directory.list_listed", skip_all, err)]
+    #[tracing::instrument(name = "db.directory.list_listed", skip_all)]
     pub async fn list_listed(
         &self,
         room_nids: &[RoomNid],
@@ -83,7 +83,7 @@ impl Directory<'_> {
     }
 
     /// The listed rooms, those with the most members first.
-    #[tracing::instrument(name = "db.directory.list", skip_all, err)]
+    #[tracing::instrument(name = "db.directory.list", skip_all)]
     pub async fn list(&self, scope: DirectoryScope<'_>) -> Result<Vec<ListedRoom>, StorageError> {
         let (all, list) = match scope {
             DirectoryScope::All => (true, DirectoryList::default()),

@@ -185,7 +185,7 @@ impl Events<'_> {
 
     /// A page of a room's history: the numbers of its events with positions after `after` and up to `upto`, without
     /// rejected and soft-failed ones, newest first if `backward`, at most `limit`.
-    #[tracing::instrument(name = "db.events.list_page", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.events.list_page", skip_all, fields(room.nid = %room_nid))]
     pub async fn list_page(
         &self,
         room_nid: RoomNid,
@@ -226,7 +226,7 @@ impl Events<'_> {
 
     /// The newest events of many rooms, with positions after `after` and up to `upto`: at most `limit` a room, oldest
     /// first, without rejected and soft-failed ones. At most two queries.
-    #[tracing::instrument(name = "db.events.list_timelines", skip_all, err)]
+    #[tracing::instrument(name = "db.events.list_timelines", skip_all)]
     pub async fn list_timelines(
         &self,
         room_nids: &[RoomNid],

@@ -52,7 +52,7 @@ impl Db {
 
 impl Graph<'_> {
     /// The events among these that are there. It takes one query.
-    #[tracing::instrument(name = "db.graph.find", skip_all, err)]
+    #[tracing::instrument(name = "db.graph.find", skip_all)]
     pub async fn find_many(
         &self,
         event_ids: &[&EventId],
@@ -82,7 +82,7 @@ impl Graph<'_> {
     }
 
     /// The references to an event. It takes one query.
-    #[tracing::instrument(name = "db.graph.find_traces", skip_all, err)]
+    #[tracing::instrument(name = "db.graph.find_traces", skip_all)]
     pub async fn find_traces(&self, event_id: &EventId) -> Result<Traces, StorageError> {
         let rows = sqlx::query!(
             r#"
@@ -106,7 +106,7 @@ impl Graph<'_> {
     }
 
     /// The events that are missing from a room's history though others follow them: its backward extremities. At most a thousand.
-    #[tracing::instrument(name = "db.graph.list_missing", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.graph.list_missing", skip_all, fields(room.nid = %room_nid))]
     pub async fn list_missing(&self, room_nid: RoomNid) -> Result<Vec<OwnedEventId>, StorageError> {
         let ids = sqlx::query_scalar!(
             "SELECT DISTINCT event_id FROM missing_events WHERE room_nid = $1 ORDER BY event_id LIMIT $2",

@@ -156,7 +156,7 @@ impl Db {
 
 impl History<'_> {
     /// A page of a room's history, without rejected and soft-failed events. One query.
-    #[tracing::instrument(name = "db.history.list", skip_all, fields(room.nid = %page.room_nid), err)]
+    #[tracing::instrument(name = "db.history.list", skip_all, fields(room.nid = %page.room_nid))]
     pub async fn list(&self, page: &Page<'_>) -> Result<HistoryPage, StorageError> {
         let token = self.db.event_cache().begin_read();
         let rows = if page.backward {
@@ -186,7 +186,7 @@ impl History<'_> {
     }
 
     /// The snapshot of a room's state after the first join: its creator's.
-    #[tracing::instrument(name = "db.history.find_first_state", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.history.find_first_state", skip_all, fields(room.nid = %room_nid))]
     pub async fn find_first_joined_state_nid(
         &self,
         room_nid: RoomNid,
@@ -204,7 +204,7 @@ impl History<'_> {
     }
 
     /// The snapshot of a room's state after its last event at or before a position. `None` before its first event.
-    #[tracing::instrument(name = "db.history.find_state", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.history.find_state", skip_all, fields(room.nid = %room_nid))]
     pub async fn find_state_nid_at(
         &self,
         room_nid: RoomNid,

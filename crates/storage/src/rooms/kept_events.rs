@@ -44,7 +44,7 @@ impl Tx {
 impl KeptEventsTx<'_> {
     /// Keep an event, in the place of an outlier of its number if there is one. `false`, with nothing written, if another node was
     /// quicker to take it. Takes the lock of the log: commit at once.
-    #[tracing::instrument(name = "db.kept_events.add", skip_all, fields(event.id = %kept.event.event_id), err)]
+    #[tracing::instrument(name = "db.kept_events.add", skip_all, fields(event.id = %kept.event.event_id))]
     pub async fn add(&mut self, kept: &KeptEvent) -> Result<bool, StorageError> {
         self.tx.lock_log().await?;
         let event = &kept.event;

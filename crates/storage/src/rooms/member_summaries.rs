@@ -25,7 +25,7 @@ pub struct MemberSummary {
 impl Memberships<'_> {
     /// The summaries of rooms, each with the position of the newest member event in it: every one up to that is counted. One
     /// query, however many.
-    #[tracing::instrument(name = "db.memberships.list_summaries", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.list_summaries", skip_all)]
     pub async fn list_summaries(
         &self,
         room_nids: &[RoomNid],

@@ -40,7 +40,7 @@ impl Db {
 
 impl Memberships<'_> {
     /// All rooms that a user has anything to do with.
-    #[tracing::instrument(name = "db.memberships.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.memberships.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(&self, user_id: &UserId) -> Result<Vec<MembershipRow>, StorageError> {
         let rows = sqlx::query!(
             "SELECT room_nid, membership, event_nid, pos, forgotten FROM memberships WHERE user_id = $1",
@@ -64,7 +64,7 @@ impl Memberships<'_> {
     }
 
     /// The rooms in which a user has one of these memberships, oldest first.
-    #[tracing::instrument(name = "db.memberships.list_room_ids", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.memberships.list_room_ids", skip_all, fields(user.id = %user_id))]
     pub async fn list_room_ids(
         &self,
         user_id: &UserId,
@@ -88,7 +88,7 @@ impl Memberships<'_> {
     }
 
     /// The users that have one of these memberships in a room, by ID.
-    #[tracing::instrument(name = "db.memberships.list_user_ids", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.memberships.list_user_ids", skip_all, fields(room.nid = %room_nid))]
     pub async fn list_user_ids(
         &self,
         room_nid: RoomNid,
@@ -108,7 +108,7 @@ impl Memberships<'_> {
 
     /// The member events of all whose current membership is one of `memberships`, in the order in which they came. At most
     /// two queries.
-    #[tracing::instrument(name = "db.memberships.list_events", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.list_events", skip_all)]
     pub async fn list_events(
         &self,
         room_nid: RoomNid,
@@ -129,7 +129,7 @@ impl Memberships<'_> {
     }
 
     /// Who is joined to one of the rooms.
-    #[tracing::instrument(name = "db.memberships.list_joined", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.list_joined", skip_all)]
     pub async fn list_joined(
         &self,
         room_nids: &[RoomNid],
@@ -153,7 +153,7 @@ impl Memberships<'_> {
 
     /// Those of the users who are joined to one of the rooms. Costs as many lookups as there are pairs of a user and a room, at
     /// worst.
-    #[tracing::instrument(name = "db.memberships.list_joined_among", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.list_joined_among", skip_all)]
     pub async fn list_joined_among(
         &self,
         user_ids: &[OwnedUserId],
@@ -181,7 +181,7 @@ impl Memberships<'_> {
 
     /// From member events back through those they took the place of, down to and including the first at or before
     /// `after`: room, event, position, membership; newest first within a room.
-    #[tracing::instrument(name = "db.memberships.list_chain", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.list_chain", skip_all)]
     pub async fn list_chain(
         &self,
         event_nids: &[EventNid],
@@ -218,7 +218,7 @@ impl Memberships<'_> {
     }
 
     /// Whether a user has left a room and wants nothing of it shown any more.
-    #[tracing::instrument(name = "db.memberships.is_forgotten", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.is_forgotten", skip_all)]
     pub async fn is_forgotten(
         &self,
         room_nid: RoomNid,
@@ -235,7 +235,7 @@ impl Memberships<'_> {
     }
 
     /// Whether two users have joined a room together.
-    #[tracing::instrument(name = "db.memberships.share", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.share", skip_all)]
     pub async fn share(&self, one: &UserId, other: &UserId) -> Result<bool, StorageError> {
         Ok(sqlx::query_scalar!(
             r#"SELECT EXISTS (
@@ -251,7 +251,7 @@ impl Memberships<'_> {
     }
 
     /// How many users have joined each of some rooms. Rooms that nobody has joined are left out.
-    #[tracing::instrument(name = "db.memberships.count_joined", skip_all, err)]
+    #[tracing::instrument(name = "db.memberships.count_joined", skip_all)]
     pub async fn count_joined(
         &self,
         room_nids: &[RoomNid],

@@ -7,7 +7,7 @@ use crate::StorageError;
 
 impl History<'_> {
     /// The first visible events of the rooms after a position and up to another, oldest first, at most `limit`.
-    #[tracing::instrument(name = "db.history.list_next", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_next", skip_all)]
     pub async fn list_next(
         &self,
         room_nids: &[RoomNid],

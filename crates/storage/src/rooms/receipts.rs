@@ -71,7 +71,7 @@ impl Db {
 
 impl Receipts<'_> {
     /// The receipts in rooms: everybody's public ones, and the user's own.
-    #[tracing::instrument(name = "db.receipts.list", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.receipts.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(
         &self,
         room_nids: &[RoomNid],
@@ -102,7 +102,7 @@ impl Receipts<'_> {
     }
 
     /// The user's own receipts in rooms.
-    #[tracing::instrument(name = "db.receipts.list_own", skip_all, fields(user.id = %user_id), err)]
+    #[tracing::instrument(name = "db.receipts.list_own", skip_all, fields(user.id = %user_id))]
     pub async fn list_own(
         &self,
         room_nids: &[RoomNid],

@@ -33,7 +33,7 @@ impl Relations<'_> {
     /// Nothing is aggregated for state, edits and annotations; no thread begins at what relates to another event itself. An edit
     /// is valid if it has a new content (which cannot be seen where it is encrypted), and type and sender of the original, which
     /// was not redacted.
-    #[tracing::instrument(name = "db.relations.list_related", skip_all, err)]
+    #[tracing::instrument(name = "db.relations.list_related", skip_all)]
     pub async fn list_related(
         &self,
         parents: &[(EventNid, StreamPos)],

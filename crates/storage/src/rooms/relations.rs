@@ -61,7 +61,7 @@ impl Db {
 
 impl Relations<'_> {
     /// A page of the events that relate to one.
-    #[tracing::instrument(name = "db.relations.list", skip_all, err)]
+    #[tracing::instrument(name = "db.relations.list", skip_all)]
     pub async fn list(&self, page: &RelationsPage<'_>) -> Result<Vec<EventNid>, StorageError> {
         let nids = sqlx::query_scalar!(
             r#"
@@ -97,7 +97,7 @@ impl Relations<'_> {
     }
 
     /// The roots of a room's threads with the position of the newest event in each, newest first.
-    #[tracing::instrument(name = "db.relations.list_threads", skip_all, err)]
+    #[tracing::instrument(name = "db.relations.list_threads", skip_all)]
     pub async fn list_threads(
         &self,
         page: &ThreadsPage<'_>,
@@ -138,7 +138,7 @@ impl Relations<'_> {
     }
 
     /// Whether anything in a room relates to an event, which may be one that is not known.
-    #[tracing::instrument(name = "db.relations.is_related_to", skip_all, err)]
+    #[tracing::instrument(name = "db.relations.is_related_to", skip_all)]
     pub async fn is_related_to(
         &self,
         room_nid: RoomNid,
@@ -155,7 +155,7 @@ impl Relations<'_> {
     }
 
     /// Whether a user has annotated an event with this key, by an event of this type that was not redacted since.
-    #[tracing::instrument(name = "db.relations.is_annotated", skip_all, err)]
+    #[tracing::instrument(name = "db.relations.is_annotated", skip_all)]
     pub async fn is_annotated(
         &self,
         room_nid: RoomNid,

@@ -64,7 +64,7 @@ impl From<StretchColumns> for StretchRow {
 
 impl History<'_> {
     /// The events of stretches of history, oldest first.
-    #[tracing::instrument(name = "db.history.list_stretches", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_stretches", skip_all)]
     pub async fn list_stretches(
         &self,
         stretches: &[Stretch],
@@ -101,7 +101,7 @@ impl History<'_> {
     }
 
     /// The last state events of each state key in stretches of history; their limits are not looked at.
-    #[tracing::instrument(name = "db.history.list_state_changes", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_state_changes", skip_all)]
     pub async fn list_state_changes(
         &self,
         stretches: &[Stretch],

@@ -23,7 +23,7 @@ impl Db {
 impl Transactions<'_> {
     /// The event that a device sent with this transaction ID in a room, if there is one. Events of other types do not count: their
     /// path is another.
-    #[tracing::instrument(name = "db.transactions.find", skip_all, fields(room.nid = %room_nid), err)]
+    #[tracing::instrument(name = "db.transactions.find", skip_all, fields(room.nid = %room_nid))]
     pub async fn find(
         &self,
         user_id: &UserId,

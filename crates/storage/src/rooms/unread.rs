@@ -65,7 +65,7 @@ pub struct MentionRange {
 
 impl History<'_> {
     /// The roots of the threads that events belong to by what they relate to, by event ID. One query.
-    #[tracing::instrument(name = "db.history.list_thread_roots", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_thread_roots", skip_all)]
     pub async fn list_thread_roots(
         &self,
         event_ids: &[String],
@@ -99,7 +99,7 @@ impl History<'_> {
     }
 
     /// How many events of threads are in ranges. One query.
-    #[tracing::instrument(name = "db.history.list_unread_threads", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_unread_threads", skip_all)]
     pub async fn list_unread_threads(
         &self,
         ranges: &[UnreadRange],
@@ -151,7 +151,7 @@ impl History<'_> {
 
     /// The events in ranges that contain one of the hints, among the newest `events_max` of each; at most `found_max` of each.
     /// One query.
-    #[tracing::instrument(name = "db.history.list_mentions", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_mentions", skip_all)]
     pub async fn list_mentions(
         &self,
         ranges: &[MentionRange],
@@ -200,7 +200,7 @@ impl History<'_> {
 
     /// The newest event that a user sent in each of some ranges of rooms, among the newest `events_max` there: the range's index, the
     /// event's position, and its ordinal. It takes one query.
-    #[tracing::instrument(name = "db.history.list_newest_own", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_newest_own", skip_all)]
     pub async fn list_newest_own(
         &self,
         ranges: &[UnreadRange],
@@ -237,7 +237,7 @@ impl History<'_> {
 
     /// The events that counted by the default rules and were redacted, among the newest `events_max` of each range. It takes one
     /// query.
-    #[tracing::instrument(name = "db.history.list_redacted_unread", skip_all, err)]
+    #[tracing::instrument(name = "db.history.list_redacted_unread", skip_all)]
     pub async fn list_redacted_unread(
         &self,
         ranges: &[UnreadRange],

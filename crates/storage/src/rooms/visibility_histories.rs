@@ -62,7 +62,7 @@ impl Db {
 impl VisibilityHistories<'_> {
     /// How the history visibility of a room and the membership of a user in it changed up to `head`. At most one query when
     /// the room's and the user's state keys are known to the node, mostly none.
-    #[tracing::instrument(name = "db.visibility_histories.get", skip_all, fields(room.id = %head.room_id), err)]
+    #[tracing::instrument(name = "db.visibility_histories.get", skip_all, fields(room.id = %head.room_id))]
     pub async fn get(
         &self,
         head: &RoomHead,

@@ -141,7 +141,7 @@ impl StateGarbage {
     }
 
     /// Look at a room: delete what was garbage before and still is, and note what is found.
-    #[tracing::instrument(name = "db.state.collect_garbage", skip_all, fields(room.nid = room_nid), err)]
+    #[tracing::instrument(name = "db.state.collect_garbage", skip_all, fields(room.nid = room_nid))]
     pub async fn look(&self, room_nid: i64, now_ms: u64) -> Result<Look, StorageError> {
         // The order matters: see the top of this file.
         let room =

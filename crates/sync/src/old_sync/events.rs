@@ -42,7 +42,7 @@ pub enum EventsError {
 }
 
 /// Answer a client, when there is something to say or its time is over: the response's body.
-#[tracing::instrument(name = "sync.events", skip_all, fields(user.id = %user_id), err)]
+#[tracing::instrument(name = "sync.events", skip_all, fields(user.id = %user_id))]
 pub async fn events(
     sync: &Sync,
     user_id: &UserId,

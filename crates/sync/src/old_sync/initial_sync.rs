@@ -47,7 +47,7 @@ struct Rooms {
 }
 
 /// The response's body.
-#[tracing::instrument(name = "sync.initial_sync", skip_all, fields(user.id = %user_id), err)]
+#[tracing::instrument(name = "sync.initial_sync", skip_all, fields(user.id = %user_id))]
 pub async fn initial_sync(
     sync: &Sync,
     user_id: &UserId,

@@ -29,9 +29,7 @@ pub enum RoomInitialSyncError {
 }
 
 /// The response's body, with at most `limit` events.
-#[tracing::instrument(
-    name = "sync.room_initial_sync", skip_all, fields(user.id = %user_id, room.id = %room_id), err
-)]
+#[tracing::instrument(name = "sync.room_initial_sync", skip_all, fields(user.id = %user_id, room.id = %room_id))]
 pub async fn room_initial_sync(
     sync: &Sync,
     user_id: &UserId,

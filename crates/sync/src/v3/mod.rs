@@ -129,7 +129,7 @@ struct Answer {
 }
 
 /// Answer a client, when there is something to say or its time is over: the response's body.
-#[tracing::instrument(name = "sync.v3", skip_all, fields(user.id = %session.user_id), err)]
+#[tracing::instrument(name = "sync.v3", skip_all, fields(user.id = %session.user_id))]
 pub async fn sync(
     sync: &Sync,
     session: &Actor,
