@@ -33,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (HTTP, &[MODEL, STORAGE, ACCOUNTS]),
     (CLIENT_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
     (ADMIN_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
-    (CONFIG, &[]),
+    (CONFIG, &[MODEL]),
     (
         "myelin",
         &[

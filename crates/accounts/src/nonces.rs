@@ -4,6 +4,7 @@
 //! nonce says itself, under the shared secret, when it was given out. Those that are used up are in the database.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use myelin_model::Secret;
 use myelin_storage::StorageError;
 use sha1::Sha1;
 use subtle::ConstantTimeEq as _;
@@ -37,7 +38,7 @@ pub async fn use_up(accounts: &Accounts, nonce: &str) -> Result<bool, StorageErr
 }
 
 fn secret(accounts: &Accounts) -> &str {
-    accounts.settings().registration_shared_secret.as_deref().unwrap_or_default()
+    accounts.settings().registration_shared_secret.as_ref().map(Secret::expose).unwrap_or_default()
 }
 
 fn make(secret: &str, now_ms: u64) -> String {

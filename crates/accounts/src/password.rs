@@ -144,7 +144,7 @@ pub(crate) async fn pretend_to_verify(accounts: &Accounts) -> Result<(), Passwor
 }
 
 fn prepare(accounts: &Accounts, password: &str) -> Vec<u8> {
-    normalize(password, &accounts.settings().password_pepper)
+    normalize(password, accounts.settings().password_pepper.expose())
 }
 
 /// The bytes that are hashed: the password in NFKC with the pepper behind it, as Synapse has it, so that its hashes

@@ -1,5 +1,6 @@
 //! Registers users: which names they may have, and what comes with an account.
 
+use myelin_model::Secret;
 use myelin_storage::{
     StorageError, Tx,
     accounts::{NewUser, Profile},
@@ -55,7 +56,7 @@ pub enum UsernameError {
 }
 
 /// The circumstances by which a name is judged.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Default, Clone, Copy)]
 pub struct UsernameRules<'a> {
     /// The token of the guest who wants to become a user.
     pub guest_token: Option<&'a str>,
@@ -136,12 +137,12 @@ async fn is_guest(
 }
 
 /// A user to be registered. The name has been checked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct NewAccount<'a> {
     /// The user's ID. `None` gives the user the next free number as its name.
     pub user_id: Option<OwnedUserId>,
     /// The hash of the password. `None`: no password logs in.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Secret>,
     /// The display name. `None`: the localpart, but no name at all for guests and for users with a number.
     pub displayname: Option<&'a str>,
     pub is_guest: bool,
@@ -189,7 +190,11 @@ async fn add(
     let mut tx = accounts.db().begin().await?;
     complete_session(&mut tx, user_id, account).await?;
     if account.was_guest {
-        if !tx.users().upgrade_guest(user_id, account.password_hash.as_deref()).await? {
+        if !tx
+            .users()
+            .upgrade_guest(user_id, account.password_hash.as_ref().map(Secret::expose))
+            .await?
+        {
             return Err(UsernameError::InUse);
         }
         tx.users().publish(user_id);

@@ -1,5 +1,7 @@
 //! The part of the configuration that concerns accounts.
 
+use myelin_model::Secret;
+
 /// The settings that say who may register and log in, and how long tokens hold. The names are those of
 /// `homeserver.yaml`.
 #[derive(Debug, Clone)]
@@ -9,7 +11,7 @@ pub struct AccountsSettings {
     /// A registration token is needed.
     pub registration_requires_token: bool,
     /// Proves who may register whatever else is set.
-    pub registration_shared_secret: Option<String>,
+    pub registration_shared_secret: Option<Secret>,
     /// Guests may register.
     pub allow_guest_access: bool,
     /// Say that a name is free even if it is not; registration fails later.
@@ -21,7 +23,7 @@ pub struct AccountsSettings {
     /// Passwords prove who is logged in already, and can be changed: `password_config.enabled: only_for_reauth`, or true.
     pub password_reauth_enabled: bool,
     /// Appended to each password before it is hashed.
-    pub password_pepper: String,
+    pub password_pepper: Secret,
     /// The demands that new passwords have to meet.
     pub password_policy: PasswordPolicy,
     /// Users may set their display name.
@@ -113,7 +115,7 @@ impl Default for AccountsSettings {
             allow_underscore_prefixed_registration: false,
             password_enabled: true,
             password_reauth_enabled: true,
-            password_pepper: String::new(),
+            password_pepper: Secret::default(),
             password_policy: PasswordPolicy::default(),
             enable_set_displayname: true,
             enable_set_avatar_url: true,

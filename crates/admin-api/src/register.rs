@@ -10,6 +10,7 @@ use myelin_accounts::{
     session::{self, NewSession},
 };
 use myelin_http::{ApiError, Raw};
+use myelin_model::Secret;
 use myelin_rooms::{Rooms, membership::auto_join};
 use ruma::{
     DeviceId,
@@ -46,7 +47,7 @@ pub(crate) async fn register(
     let hash = password::hash(&accounts, request.password).await.map_err(ApiError::internal)?;
     let account = NewAccount {
         user_id: Some(user_id),
-        password_hash: Some(hash),
+        password_hash: Some(Secret::new(hash)),
         displayname: body.get("displayname").and_then(Value::as_str),
         is_admin: request.is_admin,
         user_type: request.user_type,
@@ -101,7 +102,8 @@ async fn check<'a>(
     let secret = accounts
         .settings()
         .registration_shared_secret
-        .as_deref()
+        .as_ref()
+        .map(Secret::expose)
         .filter(|secret| !secret.is_empty())
         .ok_or_else(|| ApiError::unknown("Shared secret registration is not enabled"))?;
     let nonce = match body.get("nonce") {

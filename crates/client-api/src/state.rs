@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use myelin_accounts::Accounts;
 use myelin_http::RateLimits;
+use myelin_model::Secret;
 use myelin_rooms::Rooms;
 use myelin_sync::Sync;
 use serde_json::{Value, json};
@@ -61,11 +62,11 @@ pub struct TurnSettings {
     /// `turn_uris`: the URIs of the relays. Without any, clients hear of no relay.
     pub uris: Vec<String>,
     /// `turn_shared_secret`: the secret from which passwords for a time are made. It comes before a fixed user name.
-    pub shared_secret: Option<String>,
+    pub shared_secret: Option<Secret>,
     /// `turn_username`: the name that all users have at the relays, where there is no shared secret.
     pub username: Option<String>,
     /// `turn_password`: the password of that name.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// `turn_user_lifetime`: the time for which a password that was made holds, in milliseconds.
     pub user_lifetime_ms: u64,
     /// `turn_allow_guests`: guests hear of the relays, too.

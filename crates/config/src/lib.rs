@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 pub use error::{ConfigError, Problem, Warning, Weight};
 pub use generate::{Generate, generate_config, generate_log_config};
-pub use secret::{Secret, random_text, write_private_file};
+pub use secret::{random_text, write_private_file};
 use sections::{
     appservices::{self, AppService},
     database::{self, Database},

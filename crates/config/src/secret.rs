@@ -1,35 +1,14 @@
 //! Secrets: given in the config, or in a file of their own by `<key>_path`.
 
-use std::{fmt, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
+use myelin_model::Secret;
 use rand::RngExt;
 
 use crate::reader::Section;
 
 /// Length of a secret that we make up, in characters of 62: about 297 bits.
 const GENERATED_LENGTH: usize = 50;
-
-/// A secret. It does not show itself in debug output, so that it never reaches a log by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: String) -> Self {
-        Secret(text)
-    }
-
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// The answer to a missing file that `<key>_path` names.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,8 +69,8 @@ impl Section<'_> {
             return None;
         }
         match &found.node.value {
-            crate::yaml::Value::String(text) => Some(Secret(text.clone())),
-            crate::yaml::Value::Int(number) => Some(Secret(number.to_string())),
+            crate::yaml::Value::String(text) => Some(Secret::new(text.clone())),
+            crate::yaml::Value::Int(number) => Some(Secret::new(number.to_string())),
             other => {
                 self.wrong_text(
                     &found,
@@ -111,7 +90,7 @@ impl Section<'_> {
                 );
                 None
             }
-            Ok(text) => Some(Secret(text.trim().to_owned())),
+            Ok(text) => Some(Secret::new(text.trim().to_owned())),
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && missing == Missing::Create =>
             {
@@ -120,7 +99,7 @@ impl Section<'_> {
                 }
                 let text = random_text(GENERATED_LENGTH);
                 match write_private_file(file, &text) {
-                    Ok(()) => Some(Secret(text)),
+                    Ok(()) => Some(Secret::new(text)),
                     Err(error) => {
                         self.wrong_key(
                             path_key,

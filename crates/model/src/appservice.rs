@@ -6,6 +6,8 @@ use fancy_regex::{Regex, RegexBuilder};
 use ruma::{OwnedUserId, ServerName, UserId};
 use serde::Deserialize;
 
+use crate::Secret;
+
 /// The number of steps back that one match of a namespace may take. Look-ahead and back references, which Python's `re`
 /// has, make it possible to write one that would never end.
 const BACKTRACKS_MAX: usize = 100_000;
@@ -18,9 +20,9 @@ pub struct AppserviceRegistration {
     /// The URL under which it is reached. `None`: nothing is sent to it.
     pub url: Option<String>,
     /// Its token for calls to this server.
-    pub as_token: String,
+    pub as_token: Secret,
     /// This server's token for calls to it.
-    pub hs_token: String,
+    pub hs_token: Secret,
     /// The localpart of its own user.
     pub sender_localpart: String,
     /// The users, aliases and rooms that it takes care of.
@@ -222,8 +224,8 @@ mod tests {
         let registration = AppserviceRegistration {
             id: "bridge".to_owned(),
             url: None,
-            as_token: "as".to_owned(),
-            hs_token: "hs".to_owned(),
+            as_token: Secret::new("as".to_owned()),
+            hs_token: Secret::new("hs".to_owned()),
             sender_localpart: "_bridge".to_owned(),
             namespaces: AppserviceNamespaces {
                 users: vec![namespace(true, "@_bridge_.*"), namespace(false, "@open_.*")],

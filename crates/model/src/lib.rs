@@ -7,6 +7,7 @@ mod event;
 mod ids;
 pub mod limits;
 mod membership;
+mod secret;
 mod token;
 
 pub use self::{
@@ -18,5 +19,6 @@ pub use self::{
     event::{Event, EventFlags, Transaction},
     ids::{EventNid, RoomNid, StateKeyNid, StateNid, StreamPos},
     membership::Membership,
+    secret::Secret,
     token::TokenHash,
 };

@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use myelin_accounts::{Accounts, AccountsSettings};
-use myelin_model::{Appservices, Clock, TokenHash};
+use myelin_model::{Appservices, Clock, Secret, TokenHash};
 use myelin_storage::{
     Db, StorageSettings,
     accounts::{NewAccessToken, NewUser},
@@ -82,7 +82,7 @@ impl TestServer {
     pub async fn open(pool: PgPool, build: impl FnOnce(&TestParts) -> Router) -> Self {
         let settings = AccountsSettings {
             enable_registration: true,
-            registration_shared_secret: Some("shared secret".to_owned()),
+            registration_shared_secret: Some(Secret::new("shared secret".to_owned())),
             allow_guest_access: true,
             ..AccountsSettings::default()
         };

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 use crate::Accounts;
 
 /// The credentials of a request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Credentials<'a> {
     /// The access token, of a user or of an application service.
     pub token: &'a str,
@@ -102,7 +102,7 @@ pub fn is_of_appservice(accounts: &Accounts, token: &str) -> bool {
 
 fn find_appservice<'a>(accounts: &'a Accounts, token: &str) -> Option<&'a Appservice> {
     accounts.appservices().iter().find(|appservice| {
-        bool::from(appservice.registration.as_token.as_bytes().ct_eq(token.as_bytes()))
+        bool::from(appservice.registration.as_token.expose().as_bytes().ct_eq(token.as_bytes()))
     })
 }
 

@@ -34,7 +34,6 @@ pub enum LogInError {
 }
 
 /// Who may begin a session.
-#[derive(Debug)]
 pub struct LoggedIn {
     /// The user's ID in its true spelling.
     pub user_id: OwnedUserId,
@@ -75,7 +74,7 @@ async fn check_password(
         password::pretend_to_verify(accounts).await?;
         return Err(LogInError::Wrong);
     };
-    let hash = password::verify(accounts, &user.user_id, password, hash).await?;
+    let hash = password::verify(accounts, &user.user_id, password, hash.expose()).await?;
     let hash = hash.ok_or(LogInError::Wrong)?;
     Ok(LoggedIn { user_id: check(user)?, password_hash: Some(hash) })
 }

@@ -22,7 +22,6 @@ pub struct NewSession<'a> {
 }
 
 /// A session that has begun.
-#[derive(Debug)]
 pub struct StartedSession {
     pub device_id: OwnedDeviceId,
     pub access_token: String,

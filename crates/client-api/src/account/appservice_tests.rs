@@ -3,6 +3,7 @@
 use myelin_accounts::AccountsSettings;
 use myelin_model::{
     Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
+    Secret,
 };
 use myelin_testing::{TestServer, TestUser};
 use ruma::server_name;
@@ -15,8 +16,8 @@ async fn open(pool: PgPool) -> (TestServer, TestUser) {
     let registration = AppserviceRegistration {
         id: "bridge".to_owned(),
         url: None,
-        as_token: "as_token".to_owned(),
-        hs_token: "hs_token".to_owned(),
+        as_token: Secret::new("as_token".to_owned()),
+        hs_token: Secret::new("hs_token".to_owned()),
         sender_localpart: "_bridge".to_owned(),
         namespaces: AppserviceNamespaces {
             users: vec![AppserviceNamespace { exclusive: true, regex: "@_?irc_.*".to_owned() }],

@@ -26,12 +26,14 @@ pub(crate) async fn handler(
         (Some(secret), _, _) => {
             let expires_s = accounts.now_ms().saturating_add(turn.user_lifetime_ms) / 1000;
             let username = format!("{expires_s}:{}", raw.requester.user_id);
-            let mut mac =
-                Hmac::<Sha1>::new_from_slice(secret.as_bytes()).map_err(ApiError::internal)?;
+            let mut mac = Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes())
+                .map_err(ApiError::internal)?;
             mac.update(username.as_bytes());
             Some((username, STANDARD.encode(mac.finalize().into_bytes())))
         }
-        (None, Some(username), Some(password)) => Some((username.clone(), password.clone())),
+        (None, Some(username), Some(password)) => {
+            Some((username.clone(), password.expose().to_owned()))
+        }
         (None, _, _) => None,
     };
     Ok(Json(match credentials {

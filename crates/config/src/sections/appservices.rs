@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use myelin_model::Secret;
+
 use crate::{
     Sources,
     error::Problem,
     reader::{Found, Reader, Section, absolute},
-    secret::Secret,
     source::Document,
     yaml,
 };

@@ -1,7 +1,9 @@
 //! `database`: which PostgreSQL holds everything.
 
+use myelin_model::Secret;
+
 use super::database_args;
-use crate::{reader::Section, secret::Secret};
+use crate::reader::Section;
 
 /// Connections kept open when `cp_min` is absent.
 const CONNECTIONS_MIN_DEFAULT: u32 = 5;

@@ -1,6 +1,8 @@
 //! `password_config`: passwords and what they must be like.
 
-use crate::{reader::Section, secret::Secret};
+use myelin_model::Secret;
+
+use crate::reader::Section;
 
 /// Passwords.
 #[derive(Clone, Debug)]

@@ -1,9 +1,8 @@
 //! The rules on who may make an account.
 
-use crate::{
-    reader::Section,
-    secret::{Missing, Secret},
-};
+use myelin_model::Secret;
+
+use crate::{reader::Section, secret::Missing};
 
 /// The rules on who may make an account, and the settings of new accounts.
 #[derive(Clone, Debug)]

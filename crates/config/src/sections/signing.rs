@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use base64::{Engine, alphabet, engine};
+use myelin_model::Secret;
 use rand::RngExt;
 
 use crate::{
     reader::Section,
-    secret::{Missing, Secret, random_text},
+    secret::{Missing, random_text},
 };
 
 /// Unpadded base64 that also reads padded text and sloppy last bits, as other servers do.

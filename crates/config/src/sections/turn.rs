@@ -1,9 +1,8 @@
 //! TURN servers for calls.
 
-use crate::{
-    reader::Section,
-    secret::{Missing, Secret},
-};
+use myelin_model::Secret;
+
+use crate::{reader::Section, secret::Missing};
 
 /// TURN servers for calls.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use myelin_accounts::password;
 /// Print the hash of a password: argon2id, as Myelin stores it. Called by the name hash_password, or with
 /// --bcrypt, it prints the bcrypt hash that Synapse would, with the pepper and rounds of the config. Myelin
 /// takes both.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "hash_password")]
 pub struct HashPasswordArgs {
     /// The password; asked for if it is not given. A program's arguments are seen by others on the machine.

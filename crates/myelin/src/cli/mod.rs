@@ -12,7 +12,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 /// Myelin, a Matrix homeserver.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "myelin", version, about, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
@@ -33,7 +33,7 @@ Called as Synapse is (`myelin -c homeserver.yaml`, `myelin --generate-config -H 
 --report-stats=no`) it does the same; `myelin synapse --help` lists these flags. It also answers to the names \
 register_new_matrix_user, hash_password and generate_signing_key.";
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Start the server.
     Serve(ServeArgs),

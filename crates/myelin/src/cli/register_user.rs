@@ -23,7 +23,7 @@ const SERVER_URL_DEFAULT: &str = "http://localhost:8008";
 
 /// Make an account on a running server, also when registration is closed. The server must have a
 /// registration_shared_secret.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "register_new_matrix_user")]
 pub struct RegisterUserArgs {
     /// Local part of the new user's id; asked for if it is not given.

@@ -94,20 +94,17 @@ pub fn accounts(config: &Config) -> AccountsSettings {
     let (registration, sessions, password) =
         (&config.registration, &config.sessions, &config.password);
     let existing = &sessions.login_via_existing_session;
-    let expose = |secret: &Option<myelin_config::Secret>| {
-        secret.as_ref().map(|secret| secret.expose().to_owned())
-    };
     AccountsSettings {
         enable_registration: registration.enabled,
         registration_requires_token: registration.requires_token,
-        registration_shared_secret: expose(&registration.shared_secret),
+        registration_shared_secret: registration.shared_secret.clone(),
         allow_guest_access: registration.allow_guest_access,
         inhibit_user_in_use_error: registration.inhibit_user_in_use_error,
         allow_underscore_prefixed_registration: registration.allow_underscore_prefixed_localpart,
         password_reauth_enabled: password.login != PasswordLogin::Disabled
             && password.localdb_enabled,
         password_enabled: password.login == PasswordLogin::Enabled && password.localdb_enabled,
-        password_pepper: expose(&password.pepper).unwrap_or_default(),
+        password_pepper: password.pepper.clone().unwrap_or_default(),
         account_data_deletable: config.server.has_experimental("msc3391_enabled"),
         password_policy: password.policy.as_ref().map_or_else(PasswordPolicy::default, |policy| {
             PasswordPolicy {
@@ -150,16 +147,13 @@ pub fn accounts(config: &Config) -> AccountsSettings {
 /// The settings that concern the client-server API alone.
 pub fn client_api(config: &Config) -> ClientApiSettings {
     let turn = &config.turn;
-    let expose = |secret: &Option<myelin_config::Secret>| {
-        secret.as_ref().map(|secret| secret.expose().to_owned())
-    };
     ClientApiSettings {
         public_baseurl: config.server.public_baseurl.as_deref().map(Into::into),
         turn: Arc::new(TurnSettings {
             uris: turn.uris.clone(),
-            shared_secret: expose(&turn.shared_secret),
+            shared_secret: turn.shared_secret.clone(),
             username: turn.username.clone(),
-            password: expose(&turn.password),
+            password: turn.password.clone(),
             user_lifetime_ms: turn.user_lifetime_ms,
             allow_guests: turn.allow_guests,
         }),
@@ -278,8 +272,8 @@ fn registration(service: &AppService) -> AppserviceRegistration {
     AppserviceRegistration {
         id: service.id.clone(),
         url: service.url.clone(),
-        as_token: service.as_token.expose().to_owned(),
-        hs_token: service.hs_token.expose().to_owned(),
+        as_token: service.as_token.clone(),
+        hs_token: service.hs_token.clone(),
         sender_localpart: service.sender_localpart.clone(),
         namespaces: AppserviceNamespaces {
             users: namespaces(&service.users),
@@ -289,5 +283,55 @@ fn registration(service: &AppService) -> AppserviceRegistration {
         rate_limited: Some(service.rate_limited),
         protocols: Some(service.protocols.clone()),
         receive_ephemeral: service.receive_ephemeral,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use myelin_config::Sources;
+
+    use super::*;
+
+    #[test]
+    fn no_setting_shows_a_secret() {
+        const BRIDGE: &str = "id: b\nurl: null\nas_token: HIDDEN\nhs_token: HIDDEN\nsender_localpart: b\nnamespaces: {}\n";
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().display();
+        let text = format!(
+            "server_name: example.org\nregistration_shared_secret: HIDDEN\npassword_config: {{pepper: HIDDEN}}\n\
+             turn_uris: ['turn:example.org']\nturn_shared_secret: HIDDEN\nturn_username: x\nturn_password: HIDDEN\n\
+             macaroon_secret_key: HIDDEN\nform_secret: HIDDEN\nsigning_key_path: {at}/key\n\
+             app_service_config_files: ['{at}/bridge.yaml']\n\
+             database: {{name: psycopg2, args: {{host: h, user: u, password: HIDDEN, dbname: d}}}}\n"
+        );
+        fs::write(folder.path().join("bridge.yaml"), BRIDGE).unwrap();
+        let file = folder.path().join("homeserver.yaml");
+        fs::write(&file, text).unwrap();
+        let paths = vec![file];
+        let sources = Sources { paths, create_signing_key: true, ..Sources::default() };
+        let config = myelin_config::load(&sources).unwrap().config;
+
+        let name = server_name(&config).unwrap();
+        let services = appservices(&config, &name).unwrap();
+        let shown = [
+            format!("{config:?}"),
+            format!("{services:?}"),
+            format!("{:?}", accounts(&config)),
+            format!("{:?}", client_api(&config)),
+            format!("{:?}", rooms(&config, &name).unwrap()),
+            format!("{:?}", sync(&config).unwrap()),
+            format!("{:?}", signing_key(&config).unwrap()),
+        ];
+
+        let secret = config.registration.shared_secret.unwrap();
+        assert_eq!(secret.expose(), "HIDDEN", "it was read");
+        for text in shown {
+            assert!(!text.contains("HIDDEN"), "{text}");
+        }
+        let key = fs::read_to_string(folder.path().join("key")).unwrap();
+        let seed = key.split_whitespace().last().unwrap().to_owned();
+        assert!(!format!("{:?}", config.signing).contains(&seed));
     }
 }

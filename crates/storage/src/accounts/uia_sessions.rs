@@ -10,7 +10,7 @@ use crate::{Db, StorageError, Tx};
 pub const UIA_SESSION_LIFETIME_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// A session of user-interactive authentication.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct UiaSession {
     /// The secret by which the client names it.
     pub session_id: String,

@@ -1,5 +1,6 @@
 //! Queries over `users` and `ratelimit_overrides`.
 
+use myelin_model::Secret;
 use ruma::{OwnedUserId, UserId};
 
 use super::{from_sql_ts, to_sql_ts};
@@ -10,7 +11,7 @@ use crate::{Change, Db, StorageError, Tx};
 pub struct NewUser {
     pub user_id: OwnedUserId,
     /// The password's hash, if it has one.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Secret>,
     /// The time of registration, in milliseconds since the epoch.
     pub created_ts: u64,
     /// The kind of account, such as `bot` or `support`. `None` for people.
@@ -27,7 +28,7 @@ pub struct NewUser {
 pub struct StoredUser {
     pub user_id: OwnedUserId,
     /// The password's hash, if it has one.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Secret>,
     /// The time of registration, in milliseconds since the epoch.
     pub created_ts: u64,
     /// The kind of account, such as `bot` or `support`. `None` for people.
@@ -71,7 +72,7 @@ impl TryFrom<UserRow> for StoredUser {
         Ok(Self {
             user_id: OwnedUserId::try_from(row.user_id)
                 .map_err(StorageError::inconsistent("users.user_id"))?,
-            password_hash: row.password_hash,
+            password_hash: row.password_hash.map(Secret::new),
             created_ts: from_sql_ts(row.created_ts),
             user_type: row.user_type,
             appservice_id: row.appservice_id,
@@ -175,7 +176,7 @@ impl UsersTx<'_> {
             "INSERT INTO users (user_id, password_hash, created_ts, user_type, appservice_id, is_guest, is_admin)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
             user.user_id.as_str(),
-            user.password_hash,
+            user.password_hash.as_ref().map(Secret::expose),
             to_sql_ts(user.created_ts),
             user.user_type,
             user.appservice_id,

@@ -7,6 +7,7 @@ use myelin_accounts::{
     uia::{self, UiaProgress, UiaRequest},
 };
 use myelin_http::{ApiError, RateLimits, Raw};
+use myelin_model::Secret;
 use myelin_rooms::{Rooms, membership::auto_join};
 use ruma::{OwnedUserId, api::auth_scheme::AppserviceTokenOptional};
 use serde_json::{Map, Value};
@@ -80,7 +81,7 @@ pub(super) async fn register_user(
     let rules = UsernameRules { inhibit_in_use: false, ..rules };
     let account = NewAccount {
         user_id: check_username(accounts, username.as_deref(), &rules).await?,
-        password_hash: Some(password_hash),
+        password_hash: Some(Secret::new(password_hash)),
         was_guest: guest_token.is_some(),
         session_id: Some(&session_id),
         registration_token: stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str),
