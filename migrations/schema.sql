@@ -372,6 +372,22 @@ CREATE TABLE public.uia_sessions (
     stages text NOT NULL
 );
 
+CREATE TABLE public.unfinished_work (
+    kind text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    number bigint NOT NULL,
+    due_ts bigint NOT NULL
+);
+
+ALTER TABLE public.unfinished_work ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.unfinished_work_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE SEQUENCE public.unstreamed_positions
     START WITH -1
     INCREMENT BY -1
@@ -535,6 +551,9 @@ ALTER TABLE ONLY public.triggers
 ALTER TABLE ONLY public.uia_sessions
     ADD CONSTRAINT uia_sessions_pkey PRIMARY KEY (session_id);
 
+ALTER TABLE ONLY public.unfinished_work
+    ADD CONSTRAINT unfinished_work_pkey PRIMARY KEY (kind, subject);
+
 ALTER TABLE ONLY public.used_nonces
     ADD CONSTRAINT used_nonces_pkey PRIMARY KEY (nonce);
 
@@ -593,6 +612,8 @@ CREATE INDEX threepids_user ON public.threepids USING btree (user_id);
 CREATE INDEX transactions_event ON public.transactions USING btree (event_nid);
 
 CREATE INDEX uia_sessions_created ON public.uia_sessions USING btree (created_ts);
+
+CREATE INDEX unfinished_work_due ON public.unfinished_work USING btree (due_ts);
 
 CREATE INDEX user_ips_last_seen ON public.user_ips USING btree (last_seen_ts);
 

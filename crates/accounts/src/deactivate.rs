@@ -1,17 +1,17 @@
 //! The end of an account, and a new password for it.
 
-use myelin_storage::{StorageError, accounts::Profile};
+use myelin_storage::{StorageError, UnfinishedWork, WorkKind, accounts::Profile};
 use ruma::{DeviceId, UserId};
 
 use crate::{Accounts, password::PasswordError, user_data};
 
 /// Deactivate an account for good: no password, no sessions, no third-party identifiers; its profile is emptied if it
-/// is to be erased.
+/// is to be erased. What is left to do is to leave the rooms.
 pub async fn deactivate(
     accounts: &Accounts,
     user_id: &UserId,
     erase: bool,
-) -> Result<(), StorageError> {
+) -> Result<UnfinishedWork, StorageError> {
     let mut tx = accounts.db().begin().await?;
     tx.users().deactivate(user_id, erase).await?;
     tx.devices().delete_all(user_id, None).await?;
@@ -25,8 +25,11 @@ pub async fn deactivate(
     tx.devices().publish(user_id);
     tx.tokens().publish(user_id);
     tx.users().publish(user_id);
+    // It takes long, and must not be forgotten if this node goes down meanwhile.
+    let (kind, now_ms) = (WorkKind::LeaveRooms, accounts.now_ms());
+    let work = tx.unfinished_work().add(kind, user_id.as_str(), now_ms).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(work)
 }
 
 /// Set a new password. If `log_out_others`, all sessions end except that of the device `except`, and with them the tokens that

@@ -1,7 +1,7 @@
 //! Profiles: what a user shows to others (client-server API, "Profiles").
 
 use myelin_model::{ActiveActor, limits::PROFILE_SIZE_BYTES_MAX};
-use myelin_storage::{StorageError, accounts::Profile};
+use myelin_storage::{StorageError, UnfinishedWork, WorkKind, accounts::Profile};
 use ruma::UserId;
 use serde_json::{Map, Value};
 
@@ -91,14 +91,15 @@ pub fn is_shown_in_rooms(key: &str) -> bool {
     matches!(key, "displayname" | "avatar_url")
 }
 
-/// Set a field of the actor's profile, or delete it by setting `None`. Returns whether something changed that member
-/// events show. Admins may also change what the configuration does not let users change.
+/// Set a field of the actor's profile, or delete it by setting `None`. If rooms show the field and it changed, the work that
+/// is left is to have the user's member events follow. Admins may also change what the configuration does not let users
+/// change.
 pub async fn set_field(
     accounts: &Accounts,
     actor: ActiveActor<'_>,
     key: &str,
     value: Option<Value>,
-) -> Result<bool, ProfileError> {
+) -> Result<Option<UnfinishedWork>, ProfileError> {
     let user_id = &actor.user_id;
     check_key(key)?;
     let settings = accounts.settings();
@@ -137,7 +138,7 @@ pub async fn set_field(
         },
     }
     if profile == before {
-        return Ok(false);
+        return Ok(None);
     }
     let size =
         serde_json::to_string(&to_json(profile.clone())).map_or(usize::MAX, |json| json.len());
@@ -146,8 +147,14 @@ pub async fn set_field(
     }
     tx.profiles().set(user_id, &profile).await?;
     tx.profiles().publish(user_id);
+    let work = if is_shown_in_rooms(key) {
+        let (kind, now_ms) = (WorkKind::UpdateProfile, accounts.now_ms());
+        Some(tx.unfinished_work().add(kind, user_id.as_str(), now_ms).await?)
+    } else {
+        None
+    };
     tx.commit().await?;
-    Ok(profile.displayname != before.displayname || profile.avatar_url != before.avatar_url)
+    Ok(work)
 }
 
 /// The text of a field. `None`, null and `""` give `None`, which deletes the field.

@@ -46,6 +46,8 @@ mod test_server;
 mod threads;
 mod typing;
 mod uia;
+#[cfg(test)]
+mod unfinished_work;
 mod user_data;
 mod user_directory;
 

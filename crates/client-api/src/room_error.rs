@@ -115,6 +115,9 @@ pub(crate) fn add_alias_error(error: AddAliasError) -> ApiError {
         }
         AddAliasError::UnknownRoom => ApiError::unknown(text),
         AddAliasError::NotInRoom | AddAliasError::NotAllowed => ApiError::forbidden(text),
+        AddAliasError::Namespace(_) => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::Exclusive, text)
+        }
         AddAliasError::Taken(_) => ApiError::client(StatusCode::CONFLICT, ErrorKind::Unknown, text),
         AddAliasError::Storage(error) => error.into(),
     }

@@ -38,7 +38,9 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
     state_with(parts, TestSettings::default())
 }
 
-fn state_with(parts: &TestParts, settings: TestSettings) -> ClientApi {
+/// The same, with settings of its own.
+pub(crate) fn state_with(parts: &TestParts, mut settings: TestSettings) -> ClientApi {
+    settings.rooms.appservices = parts.accounts.appservices().clone();
     ClientApi {
         accounts: parts.accounts.clone(),
         rooms: Rooms::new(

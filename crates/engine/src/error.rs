@@ -67,6 +67,13 @@ pub enum EventError {
     Storage(#[source] Arc<StorageError>),
 }
 
+impl EventError {
+    /// Whether nothing was decided: the same may be done later.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Busy | Self::NotLoaded | Self::Storage(_))
+    }
+}
+
 impl From<StorageError> for EventError {
     fn from(error: StorageError) -> Self {
         Self::Storage(Arc::new(error))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use myelin_engine::Engine;
 use myelin_events::RoomVersion;
-use myelin_model::RoomNid;
+use myelin_model::{Appservices, RoomNid};
 use myelin_storage::{Db, StorageError};
 use ruma::{RoomId, ServerName, UserId};
 use serde_json::{Map, Value};
@@ -33,6 +33,8 @@ pub struct RoomSettings {
     pub forget_on_leave: bool,
     /// The rooms that new users join by themselves.
     pub auto_join: AutoJoin,
+    /// The application services, which have aliases for themselves.
+    pub appservices: Appservices,
     /// The public list may be read without logging in.
     pub public_rooms_without_auth: bool,
     /// There is a public list at all. Without it, the list reads as empty.
@@ -66,6 +68,7 @@ impl Default for RoomSettings {
             only_admins_invite: false,
             forget_on_leave: false,
             auto_join: AutoJoin::default(),
+            appservices: Appservices::default(),
             public_rooms_without_auth: false,
             room_list_enabled: true,
             per_room_profiles: true,

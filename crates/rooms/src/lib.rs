@@ -2,6 +2,7 @@
 //! Knows the rules and the tables; knows nothing of HTTP and sends nothing to other servers.
 
 pub mod alias;
+mod consequence;
 mod context;
 pub mod create;
 pub mod history;
@@ -16,6 +17,7 @@ mod rules;
 pub mod send;
 pub mod set_state;
 pub mod typing;
+pub mod unfinished;
 pub mod upgrade;
 
 pub use myelin_engine::EventError;

@@ -6,8 +6,10 @@ use myelin_storage::StorageError;
 use ruma::{EventId, OwnedEventId, RoomId};
 
 use crate::{
-    Rooms, SendError,
+    EventError, Rooms, SendError,
+    consequence::Consequence,
     send::{check_suspension, check_txn_id, transaction_of},
+    unfinished,
 };
 
 /// Whether an event is somebody else's: moderators may have another limit for redacting those.
@@ -37,5 +39,23 @@ pub async fn redact(
         transaction: txn_id.map(|txn_id| transaction_of(actor, txn_id)),
         ..Intent::message(&actor.user_id, "m.room.redaction", content)
     };
-    Ok(rooms.engine().send(room_id, intent).await?)
+    send_redaction(rooms, room_id, event_id, intent).await
+}
+
+/// Send the redaction of an event, and do what follows from it.
+pub(crate) async fn send_redaction(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    redacts: &EventId,
+    intent: Intent<'_>,
+) -> Result<OwnedEventId, SendError> {
+    let consequence =
+        Consequence::of_redaction(rooms, room_id, redacts).await.map_err(EventError::from)?;
+    let Some(consequence) = consequence else {
+        return Ok(rooms.engine().send(room_id, intent).await?);
+    };
+    let work = consequence.begin(rooms).await.map_err(EventError::from)?;
+    let event_id = rooms.engine().send(room_id, intent).await?;
+    unfinished::finish(rooms, &work).await;
+    Ok(event_id)
 }

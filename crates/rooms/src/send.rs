@@ -6,7 +6,10 @@ use myelin_model::{Actor, Suspended, Transaction, limits::TXN_ID_LENGTH_BYTES_MA
 use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 
-use crate::{EventError, Rooms, redact::is_of_another};
+use crate::{
+    EventError, Rooms,
+    redact::{is_of_another, send_redaction},
+};
 
 /// The reason why a message event was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +56,10 @@ pub async fn send(
         origin_server_ts: new.origin_server_ts,
         ..Intent::message(&actor.user_id, new.event_type, new.content)
     };
-    Ok(rooms.engine().send(new.room_id, intent).await?)
+    match redacts.as_deref() {
+        Some(event_id) => send_redaction(rooms, new.room_id, event_id, intent).await,
+        None => Ok(rooms.engine().send(new.room_id, intent).await?),
+    }
 }
 
 pub(crate) fn check_txn_id(txn_id: Option<&str>) -> Result<(), SendError> {

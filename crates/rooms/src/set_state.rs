@@ -4,7 +4,7 @@ use myelin_engine::{Attempts, Intent, Refused, Unchanged};
 use myelin_model::ActiveActor;
 use ruma::{OwnedEventId, RoomId};
 
-use crate::{EventError, Rooms, upgrade::carry_over_for_all};
+use crate::{EventError, Rooms, consequence::Consequence, unfinished};
 
 /// A state event as a client sends it.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,7 @@ pub async fn set_state(
     actor: ActiveActor<'_>,
     new: NewState<'_>,
 ) -> Result<OwnedEventId, EventError> {
+    let consequence = Consequence::of_state(&new);
     let mut attempts = Attempts::default();
     loop {
         let mut draft = rooms.engine().get_draft(new.room_id).await?;
@@ -43,25 +44,19 @@ pub async fn set_state(
             }
         }
         let added = draft.add(intent).await?;
+        let work = match &consequence {
+            Some(consequence) => Some(consequence.begin(rooms).await?),
+            None => None,
+        };
         match draft.append().await {
             Ok(_) => {
-                follow_tombstone(rooms, &new).await;
+                if let Some(work) = work {
+                    unfinished::finish(rooms, &work).await;
+                }
                 return Ok(added.event_id);
             }
             Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error),
         }
-    }
-}
-
-/// A room that is upgraded by hand, with a successor that was made before: see [`crate::upgrade`].
-async fn follow_tombstone(rooms: &Rooms, new: &NewState<'_>) {
-    if new.event_type != "m.room.tombstone" || !new.state_key.is_empty() {
-        return;
-    }
-    let content: Option<serde_json::Value> = serde_json::from_str(new.content).ok();
-    let successor = content.as_ref().and_then(|content| content.get("replacement_room")?.as_str());
-    if let Some(successor) = successor.and_then(|id| <&RoomId>::try_from(id).ok()) {
-        carry_over_for_all(rooms, new.room_id, successor).await;
     }
 }

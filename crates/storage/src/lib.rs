@@ -19,6 +19,7 @@ mod reads;
 mod rooms;
 mod state;
 mod tx;
+mod unfinished_work;
 pub mod upkeep;
 pub mod writer;
 
@@ -48,5 +49,6 @@ pub use self::{
     },
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap, state_changes},
     tx::Tx,
+    unfinished_work::{UnfinishedWork, UnfinishedWorks, UnfinishedWorksTx, WorkKind},
     writer::{Append, AppendError, Appended, Writer},
 };

@@ -5,14 +5,22 @@ use myelin_model::{
     Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
     Secret,
 };
+use myelin_rooms::NamingRules;
 use myelin_testing::{TestServer, TestUser};
 use ruma::server_name;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::test_server;
+use crate::{
+    test_rooms::TestRoom,
+    test_server::{self, TestSettings},
+};
 
 async fn open(pool: PgPool) -> (TestServer, TestUser) {
+    open_with(pool, |_| {}).await
+}
+
+async fn open_with(pool: PgPool, change: impl FnOnce(&mut TestSettings)) -> (TestServer, TestUser) {
     let registration = AppserviceRegistration {
         id: "bridge".to_owned(),
         url: None,
@@ -21,6 +29,7 @@ async fn open(pool: PgPool) -> (TestServer, TestUser) {
         sender_localpart: "_bridge".to_owned(),
         namespaces: AppserviceNamespaces {
             users: vec![AppserviceNamespace { exclusive: true, regex: "@_?irc_.*".to_owned() }],
+            aliases: vec![AppserviceNamespace { exclusive: true, regex: "#irc_.*".to_owned() }],
             ..AppserviceNamespaces::default()
         },
         rate_limited: Some(false),
@@ -30,7 +39,9 @@ async fn open(pool: PgPool) -> (TestServer, TestUser) {
     let bridge = Appservice::new(registration, server_name!("example.org")).unwrap();
     let settings = AccountsSettings { enable_registration: true, ..AccountsSettings::default() };
     let server = TestServer::open_with(pool, settings, Appservices::new(vec![bridge]), |parts| {
-        crate::routes().with_state(test_server::state(parts)).finish()
+        let mut settings = TestSettings::default();
+        change(&mut settings);
+        crate::routes().with_state(test_server::state_with(parts, settings)).finish()
     })
     .await;
     let bridge = TestUser {
@@ -152,4 +163,51 @@ async fn who_is_locked_may_log_out_only(pool: PgPool) {
     assert_eq!(locked.error(), (401, "M_USER_LOCKED"));
     assert_eq!(locked.body["soft_logout"], true);
     server.post("/_matrix/client/v3/logout", Some(&alice), json!({})).await.ok();
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn its_aliases_are_its_own(pool: PgPool) {
+    let (server, bridge) = open(pool).await;
+    let alice = server.user("alice").await;
+    let create = "/_matrix/client/v3/createRoom";
+    let room = server.post(create, Some(&alice), json!({})).await.ok();
+    let body = json!({"room_id": room["room_id"]});
+    let path = |name: &str| format!("/_matrix/client/v3/directory/room/%23{name}:example.org");
+    let exclusive = (400, "M_EXCLUSIVE");
+
+    assert_eq!(server.put(&path("irc_x"), Some(&alice), body.clone()).await.error(), exclusive);
+    let new = server.post(create, Some(&alice), json!({"room_alias_name": "irc_x"})).await;
+    assert_eq!(new.error(), exclusive);
+    assert_eq!(server.put(&path("other"), Some(&bridge), body.clone()).await.error(), exclusive);
+    server.put(&path("irc_x"), Some(&bridge), body.clone()).await.ok();
+    server.put(&path("other"), Some(&alice), body).await.ok();
+    // The room is hers, and the alias is for her to name, but not to delete.
+    let room = TestRoom { server: &server, id: room["room_id"].as_str().unwrap().to_owned() };
+    let canonical = json!({"alias": "#irc_x:example.org"});
+    room.set_state(&alice, "m.room.canonical_alias", canonical).await;
+    assert_eq!(server.delete(&path("irc_x"), Some(&alice)).await.error(), exclusive);
+    assert_eq!(server.delete(&path("other"), Some(&bridge)).await.error(), exclusive);
+    server.delete(&path("irc_x"), Some(&bridge)).await.ok();
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn rules_on_aliases_do_not_bind_it(pool: PgPool) {
+    let (server, bridge) = open_with(pool, |settings| {
+        settings.rooms.alias_creation_rules = NamingRules::deny_all();
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let create = "/_matrix/client/v3/createRoom";
+    let new = json!({"room_alias_name": "irc_new"});
+    let room = server.post(create, Some(&bridge), new).await.ok();
+    let path = |name: &str| format!("/_matrix/client/v3/directory/room/%23{name}:example.org");
+    let body = json!({"room_id": room["room_id"]});
+    server.put(&path("irc_x"), Some(&bridge), body).await.ok();
+
+    let room = server.post(create, Some(&alice), json!({})).await.ok();
+    let body = json!({"room_id": room["room_id"]});
+    let refused = server.put(&path("free"), Some(&alice), body).await;
+    assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
+    let refused = server.post(create, Some(&alice), json!({"room_alias_name": "free"})).await;
+    assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
 }

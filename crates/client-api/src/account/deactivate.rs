@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, deactivate};
 use myelin_http::{ApiError, BearerToken, RateLimits, Raw};
-use myelin_rooms::{Rooms, membership};
+use myelin_rooms::{Rooms, unfinished};
 use serde_json::{Value, json};
 
 use crate::{
@@ -38,8 +38,8 @@ pub(crate) async fn handler(
         .params
     };
     let erase = params.get("erase").and_then(Value::as_bool).unwrap_or_default();
-    deactivate::deactivate(&accounts, &raw.requester.user_id, erase).await?;
-    membership::leave_all(&rooms, &raw.requester.user_id).await?;
+    let work = deactivate::deactivate(&accounts, &raw.requester.user_id, erase).await?;
+    unfinished::finish(&rooms, &work).await;
     // There is no identity server that this server told of the user's addresses.
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }

@@ -1,12 +1,13 @@
 //! `DELETE /_matrix/client/v3/directory/room/{roomAlias}` (client-server API, "Room aliases").
 
 use axum::{Json, extract::State};
+use http::StatusCode;
 use myelin_http::{ApiError, Raw};
 use myelin_rooms::{
     Rooms,
     alias::delete::{DeleteAliasError, delete},
 };
-use ruma::RoomAliasId;
+use ruma::{RoomAliasId, api::error::ErrorKind};
 use serde_json::{Value, json};
 
 use crate::room_error::event_error;
@@ -23,6 +24,9 @@ fn to_api_error(error: DeleteAliasError) -> ApiError {
     match error {
         DeleteAliasError::NotFound => ApiError::not_found(error.to_string()),
         DeleteAliasError::Forbidden => ApiError::forbidden(error.to_string()),
+        DeleteAliasError::Namespace(error) => {
+            ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::Exclusive, error.to_string())
+        }
         DeleteAliasError::Event(error) => event_error(error),
     }
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, profile};
 use myelin_http::{RateLimits, Raw};
-use myelin_rooms::{Rooms, membership};
+use myelin_rooms::{Rooms, unfinished};
 use serde_json::json;
 
 use crate::Answer;
@@ -19,10 +19,10 @@ pub(crate) async fn handler(
     let actor = super::actor_for(&raw, &user_id, field)?;
     let actor = actor.active()?;
     super::check_limits(&rate_limits, &raw, field)?;
-    let is_shown =
+    let work =
         profile::set_field(&accounts, actor, field, None).await.map_err(super::to_api_error)?;
-    if is_shown {
-        membership::update_profile(&rooms, &user_id).await?;
+    if let Some(work) = work {
+        unfinished::finish(&rooms, &work).await;
     }
     Ok(Json(json!({})))
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, profile};
 use myelin_http::{ApiError, RateLimits, Raw};
-use myelin_rooms::{Rooms, membership};
+use myelin_rooms::{Rooms, unfinished};
 use serde_json::json;
 
 use crate::Answer;
@@ -24,11 +24,11 @@ pub(crate) async fn handler(
         .remove(field)
         .ok_or_else(|| ApiError::missing_param(format!("Missing key '{field}'")))?;
     super::check_limits(&rate_limits, &raw, field)?;
-    let is_shown = profile::set_field(&accounts, actor, field, Some(value))
+    let work = profile::set_field(&accounts, actor, field, Some(value))
         .await
         .map_err(super::to_api_error)?;
-    if is_shown {
-        membership::update_profile(&rooms, &user_id).await?;
+    if let Some(work) = work {
+        unfinished::finish(&rooms, &work).await;
     }
     Ok(Json(json!({})))
 }

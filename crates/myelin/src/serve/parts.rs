@@ -10,7 +10,7 @@ use myelin_config::Config;
 use myelin_engine::Engine;
 use myelin_http::RateLimits;
 use myelin_model::{Clock, SystemClock};
-use myelin_rooms::Rooms;
+use myelin_rooms::{Rooms, unfinished};
 use myelin_storage::{DatabaseContents, Db, Leases, upkeep::start_upkeep};
 use myelin_sync::Sync;
 use ruma::ServerName;
@@ -69,6 +69,7 @@ impl Parts {
         let sync = Sync::start(db.clone(), clock.clone(), prepared.sync, stop.clone());
         let engine = Engine::new(db.clone(), clock, server_name, prepared.signing_key);
         let rooms = Rooms::new(engine, prepared.rooms);
+        start_looking_after(rooms.clone(), leases.clone(), stop.clone());
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
         let admin_api = AdminApi::new(accounts.clone(), rooms.clone());
@@ -88,6 +89,16 @@ impl Parts {
             tracing::warn!("the last writes did not end in time");
         }
     }
+}
+
+/// Finishes work that other nodes left undone, until `stop`.
+fn start_looking_after(rooms: Rooms, leases: Leases, stop: CancellationToken) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = unfinished::look_after(&rooms, &leases) => {}
+        }
+    });
 }
 
 /// Refuses the database of a server of another name: with a mistyped name it would go on as somebody else.

@@ -39,11 +39,12 @@ impl Prepared {
         logs::check(config)?;
         database::check(&config.database)?;
         let server_name = settings::server_name(config)?;
+        let appservices = settings::appservices(config, &server_name)?;
         Ok(Prepared {
             signing_key: settings::signing_key(config)?,
-            appservices: settings::appservices(config, &server_name)?,
             sync: settings::sync(config)?,
-            rooms: settings::rooms(config, &server_name)?,
+            rooms: settings::rooms(config, &server_name, appservices.clone())?,
+            appservices,
             tls: read_tls(config)?,
             server_name,
         })

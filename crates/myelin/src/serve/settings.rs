@@ -193,7 +193,11 @@ pub fn rate_limits(config: &Config) -> RateLimitSettings {
 }
 
 /// The settings of rooms.
-pub fn rooms(config: &Config, server_name: &ServerName) -> anyhow::Result<RoomSettings> {
+pub fn rooms(
+    config: &Config,
+    server_name: &ServerName,
+    appservices: Appservices,
+) -> anyhow::Result<RoomSettings> {
     let rooms = &config.rooms;
     let version = &rooms.default_room_version;
     Ok(RoomSettings {
@@ -213,6 +217,7 @@ pub fn rooms(config: &Config, server_name: &ServerName) -> anyhow::Result<RoomSe
         only_admins_invite: rooms.block_non_admin_invites,
         forget_on_leave: rooms.forget_rooms_on_leave,
         auto_join: auto_join(config, server_name)?,
+        appservices,
         public_rooms_without_auth: rooms.allow_public_rooms_without_auth,
         room_list_enabled: rooms.enable_room_list_search,
         per_room_profiles: rooms.allow_per_room_profiles,
@@ -320,7 +325,7 @@ mod tests {
             format!("{services:?}"),
             format!("{:?}", accounts(&config)),
             format!("{:?}", client_api(&config)),
-            format!("{:?}", rooms(&config, &name).unwrap()),
+            format!("{:?}", rooms(&config, &name, services).unwrap()),
             format!("{:?}", sync(&config).unwrap()),
             format!("{:?}", signing_key(&config).unwrap()),
         ];

@@ -4,7 +4,8 @@ use myelin_model::{ActiveActor, Actor};
 use myelin_storage::StorageError;
 use ruma::{RoomAliasId, RoomId};
 
-use crate::{RoomSettings, Rooms};
+use super::namespace::{self, NamespaceError};
+use crate::Rooms;
 
 /// The reason why a room was not given an alias.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum AddAliasError {
     /// The server's rules do not let the user make this alias.
     #[error("Not allowed to create alias")]
     NotAllowed,
+    /// The alias is in a namespace that is not the actor's.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error("Room alias {0} already exists")]
     Taken(ruma::OwnedRoomAliasId),
     #[error("could not write the alias")]
@@ -50,9 +54,7 @@ pub async fn add(
     if must_be_joined && !is_joined {
         return Err(AddAliasError::NotInRoom);
     }
-    if !actor.is_admin() && !allows(rooms.settings(), &actor, room_id, alias) {
-        return Err(AddAliasError::NotAllowed);
-    }
+    check_rules(rooms, &actor, alias, room_id)?;
     let mut tx = rooms.db().begin().await?;
     if !tx.aliases().add(alias, head.room_nid, &actor.user_id, rooms.now_ms()).await? {
         return Err(AddAliasError::Taken(alias.to_owned()));
@@ -75,12 +77,18 @@ pub(crate) fn check_form(rooms: &Rooms, alias: &RoomAliasId) -> Result<(), AddAl
     Ok(())
 }
 
-/// Whether `alias_creation_rules` let the user make the alias.
-pub(crate) fn allows(
-    settings: &RoomSettings,
+/// Check whether the actor may make the alias: by the namespaces of application services, which alone bind those, and by
+/// `alias_creation_rules`, which bind other users, unless they are admins.
+pub(crate) fn check_rules(
+    rooms: &Rooms,
     actor: &Actor,
-    room_id: &RoomId,
     alias: &RoomAliasId,
-) -> bool {
-    settings.alias_creation_rules.allow(&actor.user_id, room_id, &[alias])
+    room_id: &RoomId,
+) -> Result<(), AddAliasError> {
+    let is_bound = actor.appservice_id().is_none() && !actor.is_admin();
+    let rules = &rooms.settings().alias_creation_rules;
+    if is_bound && !rules.allow(&actor.user_id, room_id, &[alias]) {
+        return Err(AddAliasError::NotAllowed);
+    }
+    Ok(namespace::check(rooms, actor, alias)?)
 }

@@ -1,10 +1,11 @@
 //! Deleting an alias.
 
-use myelin_model::ActiveActor;
-use myelin_storage::StorageError;
+use myelin_model::{ActiveActor, Actor, Membership};
+use myelin_storage::{Alias, StorageError};
 use ruma::{OwnedRoomId, RoomAliasId};
 use serde_json::{Map, Value};
 
+use super::namespace::{self, NamespaceError};
 use crate::{
     EventError, Rooms,
     set_state::{NewState, set_state},
@@ -19,6 +20,9 @@ pub enum DeleteAliasError {
     /// The user neither made it nor has power in the room.
     #[error("You don't have permission to delete the alias.")]
     Forbidden,
+    /// The alias is in a namespace that is not the actor's.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error("could not delete the alias")]
     Event(#[from] EventError),
 }
@@ -29,22 +33,24 @@ impl From<StorageError> for DeleteAliasError {
     }
 }
 
-/// Delete an alias of this server, and take it out of the room's canonical alias event where the user may.
+/// Delete an alias of this server, and take it out of the room's canonical alias event where the user may. An application service may
+/// delete all aliases in its namespaces, whoever made them.
 #[tracing::instrument(name = "rooms.alias.delete", skip_all, fields(room.alias = %alias))]
 pub async fn delete(
     rooms: &Rooms,
     actor: ActiveActor<'_>,
     alias: &RoomAliasId,
 ) -> Result<OwnedRoomId, DeleteAliasError> {
+    let is_appservice = actor.appservice_id().is_some();
+    if is_appservice {
+        namespace::check(rooms, &actor, alias)?;
+    }
     let found = rooms.db().aliases().find(alias).await?.ok_or(DeleteAliasError::NotFound)?;
-    if found.creator != actor.user_id && !actor.is_admin() {
-        let mut draft = rooms.engine().get_draft(&found.room_id).await?;
-        let levels = draft.power_levels().await?;
-        let is_joined =
-            draft.membership(&actor.user_id).await? == Some(myelin_model::Membership::Join);
-        if !is_joined || !levels.may_send(&actor.user_id, "m.room.canonical_alias", true) {
+    if !is_appservice {
+        if !may_delete(rooms, &actor, &found).await? {
             return Err(DeleteAliasError::Forbidden);
         }
+        namespace::check(rooms, &actor, alias)?;
     }
     let mut tx = rooms.db().begin().await?;
     if !tx.aliases().delete(alias).await? {
@@ -58,6 +64,17 @@ pub async fn delete(
         );
     }
     Ok(found.room_id)
+}
+
+/// Whether the user made the alias, is an admin, or has power in the room.
+async fn may_delete(rooms: &Rooms, actor: &Actor, alias: &Alias) -> Result<bool, EventError> {
+    if alias.creator == actor.user_id || actor.is_admin() {
+        return Ok(true);
+    }
+    let mut draft = rooms.engine().get_draft(&alias.room_id).await?;
+    let levels = draft.power_levels().await?;
+    let is_joined = draft.membership(&actor.user_id).await? == Some(Membership::Join);
+    Ok(is_joined && levels.may_send(&actor.user_id, "m.room.canonical_alias", true))
 }
 
 async fn update_canonical(

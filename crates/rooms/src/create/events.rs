@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{options::Options, power_levels};
 use crate::{EventError, Rooms, membership::find_member_profile};
 
-/// Add all events of a new room to its draft.
-pub(super) async fn add_all(
+/// Add all events of a new room but the first to its draft.
+pub(super) async fn add_rest(
     rooms: &Rooms,
     draft: &mut Draft,
     actor: &Actor,
@@ -17,7 +17,6 @@ pub(super) async fn add_all(
     alias: Option<&RoomAliasId>,
 ) -> Result<(), EventError> {
     let creator = &*actor.user_id;
-    add_create(draft, creator, options).await?;
     add_member(
         rooms,
         draft,
@@ -54,7 +53,8 @@ pub(super) async fn add_all(
     Ok(())
 }
 
-async fn add_create(
+/// Add the first event. Since version 12 the room has its ID from here on.
+pub(super) async fn add_create(
     draft: &mut Draft,
     creator: &UserId,
     options: &Options,

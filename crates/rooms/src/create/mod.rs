@@ -2,21 +2,23 @@
 
 mod error;
 mod events;
+mod names;
 mod options;
 mod power_levels;
 
 use myelin_engine::{Attempts, Draft, Refused};
-use myelin_model::{ActiveActor, Actor, RoomNid};
-use myelin_storage::{DirectoryList, StorageError};
+use myelin_model::{ActiveActor, Actor};
+use myelin_storage::StorageError;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 
+use self::names::Names;
 pub use self::{
     error::CreateRoomError,
     options::{Options, Preset},
 };
 use crate::{
     Rooms,
-    alias::add::{AddAliasError, check_form},
+    alias::add::{AddAliasError, check_form, check_rules},
     membership::blocks_invites,
 };
 
@@ -41,22 +43,13 @@ pub async fn create_room(
         None => None,
     };
     let mut attempts = Attempts::default();
-    let (room_id, room_nid) = loop {
+    let room_id = loop {
         match try_create(rooms, &actor, options, alias.as_deref()).await {
-            Ok(created) => break created,
+            Ok(room_id) => break room_id,
             Err(NotCreated::Conflict) => attempts.again().await?,
             Err(NotCreated::Failed(error)) => return Err(error),
         }
     };
-    let aliases: Vec<&RoomAliasId> = alias.as_deref().into_iter().collect();
-    if options.is_public
-        && (actor.is_admin()
-            || rooms.settings().publication_rules.allow(&actor.user_id, &room_id, &aliases))
-    {
-        let mut tx = rooms.db().begin().await?;
-        tx.directory().add(room_nid, DirectoryList { appservice_id: "", network_id: "" }).await?;
-        tx.commit().await?;
-    }
     Ok(CreatedRoom { room_id, alias })
 }
 
@@ -103,23 +96,26 @@ impl NotCreated {
     }
 }
 
-/// Make the room. It has its alias before it is there, so that of two rooms for one alias one is never made.
+/// Make the room. It has its names before it is there: of two rooms for one alias one is never made, and a node that dies in between
+/// leaves no room without them.
 async fn try_create(
     rooms: &Rooms,
     actor: &Actor,
     options: &Options,
     alias: Option<&RoomAliasId>,
-) -> Result<(OwnedRoomId, RoomNid), NotCreated> {
-    let draft = rooms.engine().create_draft(options.version).await.map_err(NotCreated::failed)?;
+) -> Result<OwnedRoomId, NotCreated> {
+    let mut draft =
+        rooms.engine().create_draft(options.version).await.map_err(NotCreated::failed)?;
+    events::add_create(&mut draft, &actor.user_id, options).await.map_err(NotCreated::failed)?;
     let room_nid = draft.room_nid();
-    if let Some(alias) = alias {
-        claim(rooms, actor, alias, room_nid).await.map_err(NotCreated::failed)?;
-    }
+    let names =
+        Names { alias, is_listed: options.is_public && may_list(rooms, actor, &draft, alias) };
+    names.claim(rooms, actor, room_nid).await.map_err(NotCreated::failed)?;
     let made = fill(rooms, draft, actor, options, alias).await;
-    if let (Err(_), Some(alias)) = (&made, alias) {
-        release(rooms, alias, room_nid).await;
+    if made.is_err() {
+        names.release(rooms, room_nid).await;
     }
-    made.map(|room_id| (room_id, room_nid))
+    made
 }
 
 async fn fill(
@@ -129,10 +125,17 @@ async fn fill(
     options: &Options,
     alias: Option<&RoomAliasId>,
 ) -> Result<OwnedRoomId, NotCreated> {
-    events::add_all(rooms, &mut draft, actor, options, alias).await.map_err(NotCreated::failed)?;
+    events::add_rest(rooms, &mut draft, actor, options, alias).await.map_err(NotCreated::failed)?;
     let room_id = draft.room_id().to_owned();
     draft.append().await?;
     Ok(room_id)
+}
+
+/// Whether the server's rules let the user list the room in public.
+fn may_list(rooms: &Rooms, actor: &Actor, draft: &Draft, alias: Option<&RoomAliasId>) -> bool {
+    let aliases: Vec<&RoomAliasId> = alias.into_iter().collect();
+    let rules = &rooms.settings().publication_rules;
+    actor.is_admin() || rules.allow(&actor.user_id, draft.room_id(), &aliases)
 }
 
 /// The alias asked for, if it may be made and is free.
@@ -153,44 +156,9 @@ async fn check_alias(
     if rooms.db().aliases().find(&alias).await?.is_some() {
         return Err(CreateRoomError::AliasTaken);
     }
-    // The room has no ID yet, so rules about rooms see an empty one.
-    let rules = &rooms.settings().alias_creation_rules;
-    let nowhere = RoomId::new_v1(rooms.server_name());
-    if !actor.is_admin() && !rules.allow(&actor.user_id, &nowhere, &[&alias]) {
-        return Err(AddAliasError::NotAllowed.into());
-    }
+    // The room has no ID yet, so rules about rooms see another one.
+    check_rules(rooms, actor, &alias, &RoomId::new_v1(rooms.server_name()))?;
     Ok(alias)
-}
-
-/// Take the alias for the new room. Somebody may have been quicker since it was checked.
-async fn claim(
-    rooms: &Rooms,
-    actor: &Actor,
-    alias: &RoomAliasId,
-    room_nid: RoomNid,
-) -> Result<(), CreateRoomError> {
-    let mut tx = rooms.db().begin().await?;
-    if tx.aliases().add(alias, room_nid, &actor.user_id, rooms.now_ms()).await? {
-        tx.commit().await?;
-        return Ok(());
-    }
-    Err(CreateRoomError::AliasTaken)
-}
-
-/// Give the alias back. If that fails, too, it is free again after a while.
-async fn release(rooms: &Rooms, alias: &RoomAliasId, room_nid: RoomNid) {
-    let released = async {
-        let mut tx = rooms.db().begin().await?;
-        tx.aliases().release(alias, room_nid).await?;
-        tx.commit().await
-    };
-    if let Err(error) = released.await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            room.alias = %alias,
-            "the alias of a room that was not made could not be given back"
-        );
-    }
 }
 
 impl From<StorageError> for CreateRoomError {

@@ -13,7 +13,7 @@ pub enum MembershipError {
     /// This server is not in the room, and knows of no server that is.
     #[error("Can't join remote room because no servers that are in the room have been provided.")]
     NoServers,
-    /// A user leaves a room that this server does not know.
+    /// Somebody is to be out of a room that this server does not know.
     #[error("Not a known room")]
     NotKnownRoom,
     /// The target is no member to be kicked.
@@ -62,6 +62,13 @@ pub enum MembershipError {
     /// The event was refused.
     #[error(transparent)]
     Event(#[from] EventError),
+}
+
+impl MembershipError {
+    /// Whether nothing was decided: the same may be done later.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Event(error) if error.is_failure())
+    }
 }
 
 impl From<StorageError> for MembershipError {

@@ -1,32 +1,48 @@
 //! Leaving every room: what is left of a user who is deactivated.
 
 use myelin_model::{Actor, Membership};
-use myelin_storage::StorageError;
-use ruma::UserId;
+use ruma::{RoomId, UserId};
 
-use super::{Action, MembershipUpdate, update};
-use crate::Rooms;
+use super::{Action, MembershipError, MembershipUpdate, update};
+use crate::{Rooms, unfinished::Steps};
 
-/// Leave all rooms that the user is in, and reject its invites and withdraw its knocks. Rooms that refuse are left out.
+/// Have a deactivated user leave all rooms, reject its invites and withdraw its knocks. Rooms that refuse are left out.
 #[tracing::instrument(name = "rooms.membership.leave_all", skip_all, fields(user.id = %user_id))]
-pub async fn leave_all(rooms: &Rooms, user_id: &UserId) -> Result<(), StorageError> {
+pub(crate) async fn leave_all(rooms: &Rooms, user_id: &UserId) -> Result<(), MembershipError> {
     let actor = Actor::server(user_id.to_owned());
     let present = [Membership::Join, Membership::Invite, Membership::Knock];
+    let mut steps = Steps::default();
     for room_id in rooms.db().memberships().list_room_ids(user_id, &present).await? {
-        let change = MembershipUpdate {
-            room_id: &room_id,
-            target: user_id,
-            action: Action::Leave,
-            content: serde_json::Map::new(),
-            origin_server_ts: None,
-        };
-        if let Err(error) = update(rooms, &actor, change).await {
+        if !steps.note(leave(rooms, &actor, &room_id).await) {
+            break;
+        }
+    }
+    steps.end()
+}
+
+/// Have the actor's user leave a room. A room that refuses is logged.
+pub(super) async fn leave(
+    rooms: &Rooms,
+    actor: &Actor,
+    room_id: &RoomId,
+) -> Result<(), MembershipError> {
+    let change = MembershipUpdate {
+        room_id,
+        target: &actor.user_id,
+        action: Action::Leave,
+        content: serde_json::Map::new(),
+        origin_server_ts: None,
+    };
+    match update(rooms, actor, change).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_failure() => Err(error),
+        Err(error) => {
             tracing::info!(
                 error = &error as &dyn std::error::Error,
                 room.id = %room_id,
                 "a room cannot be left"
             );
+            Ok(())
         }
     }
-    Ok(())
 }

@@ -7,6 +7,7 @@ mod joined;
 mod leave_all;
 mod permission;
 mod profile;
+mod remove_guests;
 mod restricted;
 mod third_party;
 mod update;
@@ -15,9 +16,13 @@ pub use self::{
     auto_join::{AutoJoin, auto_join},
     error::MembershipError,
     joined::{is_joined, list_joined},
-    leave_all::leave_all,
-    profile::{MemberProfile, update_profile},
+    profile::MemberProfile,
     third_party::{ThirdPartySigned, exchange_third_party_invite},
     update::{Action, MembershipUpdate, update},
 };
-pub(crate) use self::{permission::blocks_invites, profile::find_member_profile};
+pub(crate) use self::{
+    leave_all::leave_all,
+    permission::blocks_invites,
+    profile::{find_member_profile, update_profile},
+    remove_guests::remove_guests,
+};

@@ -6,7 +6,7 @@ use ruma::{OwnedRoomId, UserId};
 use serde_json::{Map, Value};
 
 use super::{Action, MembershipError, MembershipUpdate, update};
-use crate::Rooms;
+use crate::{Rooms, unfinished::Steps};
 
 /// The profile of a user as member events show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,19 +40,26 @@ pub(crate) async fn find_member_profile(
 
 /// Bring the member events of all rooms that the user is in in line with its profile. Rooms that refuse are left as they are.
 #[tracing::instrument(name = "rooms.membership.update_profile", skip_all, fields(user.id = %user_id))]
-pub async fn update_profile(rooms: &Rooms, user_id: &UserId) -> Result<(), StorageError> {
+pub(crate) async fn update_profile(rooms: &Rooms, user_id: &UserId) -> Result<(), MembershipError> {
     let actor = Actor::server(user_id.to_owned());
+    let mut steps = Steps::default();
     for room_id in rooms.db().memberships().list_room_ids(user_id, &[Membership::Join]).await? {
-        match update_room(rooms, &actor, &room_id).await {
-            Ok(()) => {}
-            Err(error) => tracing::info!(
-                error = &error as &dyn std::error::Error,
-                room.id = %room_id,
-                "a room does not take the new profile"
-            ),
+        let step = match update_room(rooms, &actor, &room_id).await {
+            Err(error) if !error.is_failure() => {
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    room.id = %room_id,
+                    "a room does not take the new profile"
+                );
+                Ok(())
+            }
+            step => step,
+        };
+        if !steps.note(step) {
+            break;
         }
     }
-    Ok(())
+    steps.end()
 }
 
 async fn update_room(

@@ -21,19 +21,14 @@ use crate::{EventError, Rooms};
 /// The number of users that are read, and written, in one transaction.
 const USERS_MAX: usize = 100;
 
-/// Carry over for all members on this server of a room that was replaced just now. What fails is logged: the room is replaced all the same.
-#[tracing::instrument(name = "rooms.upgrade.carry_over", skip_all, fields(room.id = %old, successor.id = %new))]
-pub(crate) async fn carry_over_for_all(rooms: &Rooms, old: &RoomId, new: &RoomId) {
-    if let Err(error) = carry_over_members(rooms, old, new).await {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "what members keep of a room was not carried over"
-        );
-    }
-}
-
-async fn carry_over_members(rooms: &Rooms, old: &RoomId, new: &RoomId) -> Result<(), EventError> {
-    let Some(pair) = Pair::find(rooms, old, new).await? else { return Ok(()) };
+/// Carry over for all members on this server of the room that this one has replaced.
+#[tracing::instrument(name = "rooms.upgrade.carry_over", skip_all, fields(successor.id = %new))]
+pub(crate) async fn carry_over(rooms: &Rooms, new: &RoomId) -> Result<(), EventError> {
+    let Some(mut draft) = rooms.engine().find_draft(new).await? else { return Ok(()) };
+    let old = predecessor_of(&mut draft).await?;
+    drop(draft);
+    let Some(old) = old else { return Ok(()) };
+    let Some(pair) = Pair::find(rooms, &old, new).await? else { return Ok(()) };
     let mut members =
         rooms.db().memberships().list_user_ids(pair.old_nid, &[Membership::Join]).await?;
     members.retain(|user_id| rooms.is_local(user_id));
@@ -73,6 +68,14 @@ pub(crate) async fn predecessor_of(draft: &mut Draft) -> Result<Option<OwnedRoom
     Ok(named.and_then(Value::as_str).and_then(|id| id.try_into().ok()))
 }
 
+/// The room that a room's tombstone names as the one that replaces it.
+pub(crate) async fn successor_of(draft: &mut Draft) -> Result<Option<OwnedRoomId>, EventError> {
+    let tombstone = draft.find_state("m.room.tombstone", "").await?;
+    let content: Option<Value> = tombstone.and_then(|event| event.pdu.content_as().ok());
+    let named = content.as_ref().and_then(|content| content.get("replacement_room")?.as_str());
+    Ok(named.and_then(|id| id.try_into().ok()))
+}
+
 /// Two rooms that name each other.
 struct Pair<'a> {
     old: &'a RoomId,
@@ -97,11 +100,9 @@ impl<'a> Pair<'a> {
         drop(draft);
         let Some(mut draft) = rooms.engine().find_draft(old).await? else { return Ok(None) };
         let old_nid = draft.room_nid();
-        let tombstone = draft.find_state("m.room.tombstone", "").await?;
+        let successor = successor_of(&mut draft).await?;
         drop(draft);
-        let content: Option<Value> = tombstone.and_then(|event| event.pdu.content_as().ok());
-        let named = content.as_ref().and_then(|content| content.get("replacement_room")?.as_str());
-        Ok((named == Some(new.as_str())).then_some(Self { old, new, old_nid, new_nid }))
+        Ok((successor.as_deref() == Some(new)).then_some(Self { old, new, old_nid, new_nid }))
     }
 
     /// The place of the entry that is the counterpart of one about the old room: tags are stored for the new room

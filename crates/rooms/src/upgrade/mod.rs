@@ -1,18 +1,22 @@
 //! Upgrading a room: a new one takes its place (client-server API, "Room upgrades").
 
 mod carry_over;
+mod finish;
 mod new_room;
 mod old_room;
 mod power_levels;
 
-use myelin_engine::{Attempts, Draft, Refused};
+use myelin_engine::{Draft, Refused};
 use myelin_events::RoomVersion;
 use myelin_model::{ActiveActor, Actor};
-use myelin_storage::{DirectoryList, StorageError};
+use myelin_storage::{StorageError, WorkKind};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
-pub(crate) use self::carry_over::{carry_over_for, carry_over_for_all, predecessor_of};
-use crate::{EventError, Rooms};
+pub(crate) use self::{
+    carry_over::{carry_over, carry_over_for, predecessor_of, successor_of},
+    finish::finish,
+};
+use crate::{EventError, Rooms, unfinished};
 
 /// The reason why a room was not upgraded.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,13 @@ pub enum UpgradeError {
     Event(#[from] EventError),
 }
 
+impl UpgradeError {
+    /// Whether nothing was decided: the same may be done later.
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Event(error) if error.is_failure())
+    }
+}
+
 impl From<StorageError> for UpgradeError {
     fn from(error: StorageError) -> Self {
         Self::Event(error.into())
@@ -34,6 +45,8 @@ impl From<StorageError> for UpgradeError {
 /// Replace a room by one of another version: its state is copied, its aliases and its place in the directory move, and the old one points
 /// to the new one by a tombstone. What local members keep of the old room, they keep of the new one too. `additional_creators` counts
 /// since version 12.
+///
+/// Once the new room is there, another node goes on if this one dies.
 #[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn upgrade(
     rooms: &Rooms,
@@ -44,39 +57,24 @@ pub async fn upgrade(
 ) -> Result<OwnedRoomId, UpgradeError> {
     let mut old = find_old(rooms, room_id).await?;
     let mut new = rooms.engine().create_draft(version).await?;
-    let (old_nid, new_nid) = (old.room_nid(), new.room_nid());
-    new.take_over_aliases_of(old_nid);
+    new.take_over_aliases_of(old.room_nid());
     let plan = Plan { rooms, actor: &actor, version, additional_creators };
     build(&plan, &mut old, &mut new).await?;
     let new_id = new.room_id().to_owned();
+    let work = unfinished::begin(rooms, WorkKind::FinishUpgrade, new_id.as_str()).await?;
     // The new room first, so that no tombstone ever names a room that is not there.
     match new.append().await {
         Ok(_) => {}
         Err(Refused::Conflict) => return Err(EventError::Busy.into()),
         Err(Refused::Failed(error)) => return Err(error.into()),
     }
-    let mut attempts = Attempts::default();
-    loop {
-        match old.append().await {
-            Ok(_) => break,
-            Err(Refused::Conflict) => attempts.again().await?,
-            Err(Refused::Failed(error)) => return Err(error.into()),
-        }
-        // Another node was quicker. The new room stands; only what is said in the old one is to be said again.
-        old = find_old(rooms, room_id).await?;
-        old_room::add_tombstone(&plan, &mut old, &new_id).await?;
-        old_room::add_rest(&plan, &mut old).await?;
+    match old.append().await {
+        Ok(_) => {}
+        Err(Refused::Conflict) => finish::replace_again(&plan, room_id, &new_id).await?,
+        Err(Refused::Failed(error)) => return Err(error.into()),
     }
-    let own_list = DirectoryList { appservice_id: "", network_id: "" };
-    let was_listed = rooms.db().directory().contains(old_nid, own_list).await?;
-    let mut tx = rooms.db().begin().await?;
-    tx.aliases().move_all(old_nid, new_nid).await?;
-    if was_listed {
-        tx.directory().delete(old_nid, own_list).await?;
-        tx.directory().add(new_nid, own_list).await?;
-    }
-    tx.commit().await?;
-    carry_over_for_all(rooms, room_id, &new_id).await;
+    // The new room is in the old one's place. What else moves may do so later.
+    unfinished::finish(rooms, &work).await;
     Ok(new_id)
 }
 

@@ -12,4 +12,5 @@ mod concurrent;
 mod create;
 mod fixture;
 mod transactions;
+mod unfinished;
 mod upgrade;

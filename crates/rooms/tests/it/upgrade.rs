@@ -4,11 +4,13 @@ use myelin_model::{Actor, Membership};
 use myelin_rooms::{
     Rooms,
     history::find_state,
-    membership::{Action, MembershipUpdate, update, update_profile},
+    membership::{Action, MembershipUpdate, update},
     redact::redact,
     set_state::{NewState, set_state},
+    unfinished::finish,
     upgrade::upgrade,
 };
+use myelin_storage::WorkKind;
 use ruma::{OwnedEventId, RoomId};
 use serde_json::{Map, Value, json};
 use sqlx::PgPool;
@@ -68,7 +70,11 @@ async fn a_new_profile_brings_no_redacted_member_fields_back(pool: PgPool) {
     };
     let member = update(&rooms, &alice, change).await.unwrap();
     redact(&rooms, &alice, &room_id, &member, "{}", None).await.unwrap();
-    update_profile(&rooms, &alice.user_id).await.unwrap();
+    let mut tx = rooms.db().begin().await.unwrap();
+    let user_id = alice.user_id.as_str();
+    let work = tx.unfinished_work().add(WorkKind::UpdateProfile, user_id, 0).await.unwrap();
+    tx.commit().await.unwrap();
+    finish(&rooms, &work).await;
     let member = content(&rooms, &alice, &room_id, "m.room.member", alice.user_id.as_str()).await;
     assert_eq!(member.unwrap().get("x.secret"), None);
 }

@@ -63,6 +63,24 @@ impl Memberships<'_> {
             .collect()
     }
 
+    /// The guests of this server that are in a room or invited to it.
+    #[tracing::instrument(name = "db.memberships.list_guests", skip_all, fields(room.nid = %room_nid))]
+    pub async fn list_guests(&self, room_nid: RoomNid) -> Result<Vec<OwnedUserId>, StorageError> {
+        let rows = sqlx::query_scalar!(
+            "SELECT m.user_id FROM memberships m
+             CROSS JOIN LATERAL (
+                 SELECT FROM users u WHERE u.user_id = m.user_id AND u.is_guest
+                 OFFSET 0 -- a look into the users for each member, never a join with all users
+             ) AS guest
+             WHERE m.room_nid = $1 AND m.membership = ANY ($2) ORDER BY m.user_id",
+            room_nid.0,
+            &[Membership::Join.to_i16(), Membership::Invite.to_i16()],
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        to_user_ids(rows)
+    }
+
     /// The rooms in which a user has one of these memberships, oldest first.
     #[tracing::instrument(name = "db.memberships.list_room_ids", skip_all, fields(user.id = %user_id))]
     pub async fn list_room_ids(
