@@ -75,6 +75,9 @@ pub async fn set(
     for key in ["app_display_name", "device_display_name", "lang"] {
         text(key)?;
     }
+    if pusher.get("profile_tag").is_some_and(|tag| !tag.is_null()) {
+        text("profile_tag")?;
+    }
     let data = pusher.get("data").ok_or(SetPusherError::Missing("data"))?;
     let data = data.as_object().ok_or(SetPusherError::Invalid("data must be an object"))?;
     match kind.as_str() {

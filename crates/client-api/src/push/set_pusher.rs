@@ -61,6 +61,27 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn every_field_is_text(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let url = "https://push.example/_matrix/push/v1/notify";
+        let good = json!({
+            "data": { "url": url }, "kind": "http", "app_id": "a", "app_display_name": "A",
+            "device_display_name": "D", "pushkey": "k", "lang": "en", "profile_tag": "tag"
+        });
+        let path = "/_matrix/client/v3/pushers/set";
+        for key in
+            ["app_id", "app_display_name", "device_display_name", "pushkey", "lang", "profile_tag"]
+        {
+            let mut bad = good.clone();
+            bad[key] = json!(true);
+            let refused = server.post(path, Some(&alice), bad).await;
+            assert_eq!(refused.error(), (400, "M_INVALID_PARAM"), "{key}");
+        }
+        server.post(path, Some(&alice), good).await.ok();
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn mail_goes_to_ones_own_address_and_pushers_are_not_countless(pool: PgPool) {
         let server = test_server::open(pool.clone()).await;
         let alice = server.user("alice").await;
