@@ -1,4 +1,4 @@
-//! Why an event was not appended.
+//! The reason why an event was not appended.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use ruma::OwnedRoomAliasId;
 
 use crate::policy::{RelationError, ShapeError};
 
-/// Why no event was appended.
+/// The reason why no event was appended.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// This server does not know the room.
@@ -32,16 +32,16 @@ pub enum EventError {
     /// The content is not what events of this type must have.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// What the event says of another event does not hold.
+    /// The relation of the event to another does not hold.
     #[error(transparent)]
     Relation(#[from] RelationError),
-    /// What an `m.room.canonical_alias` event names is no alias.
+    /// An `m.room.canonical_alias` event names a text that is no alias.
     #[error("{0} is not a valid alias")]
     InvalidAlias(String),
     /// An alias that the room is to be known by does not exist, or names another room.
     #[error("Room alias {0} does not point to the room")]
     AliasOfOtherRoom(OwnedRoomAliasId),
-    /// In a public room nobody is called.
+    /// A call is announced in a public room, where nobody may be called.
     #[error("Calls are for rooms that are not public")]
     CallInPublicRoom,
     /// The redaction names one event in its content and another one beside it.
@@ -62,7 +62,6 @@ pub enum EventError {
     /// A part of the state that decides is not known: nothing is decided without it.
     #[error("a part of the room's state could not be read")]
     NotLoaded,
-    /// The database failed.
     #[error("could not read or write the room")]
     Storage(#[source] Arc<StorageError>),
 }

@@ -104,8 +104,9 @@ impl<A: Authenticate> Raw<A> {
 }
 
 impl<A: Authenticate> Raw<A> {
-    /// What somebody sends who need not be known is looked up and stored as text, in which the database takes no NUL: it is
-    /// refused before each makes an error in the logs. Users may have a NUL in what is kept as JSON.
+    /// Refuse a NUL character in the body of a caller who need not be known: it is looked up and stored as text, in
+    /// which the database takes none, and each would make an error in the logs. Users may have a NUL in what is kept as
+    /// JSON.
     fn check_body(&self) -> Result<(), ApiError> {
         const NUL: &[u8] = br"\u0000";
         if A::KIND != AuthKind::Required && self.body.windows(NUL.len()).any(|text| text == NUL) {

@@ -211,7 +211,7 @@ impl Db {
         Ok(chains.into_iter().map(|(nid, (state, _))| (nid, state)).collect())
     }
 
-    /// The whole states of many snapshots, with where they stand among the snapshots. One query, however many.
+    /// The whole states of many snapshots, with where they stand among the snapshots. It takes one query, however many.
     #[tracing::instrument(name = "db.state.list_chains", skip_all)]
     pub async fn state_chains(
         &self,

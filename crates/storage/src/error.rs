@@ -14,7 +14,7 @@ pub enum StorageError {
     Driver {
         /// The error.
         source: sqlx::Error,
-        /// Where it came up: the error itself seldom says which statement failed.
+        /// The place in the code where it came up. The error itself seldom says which statement failed.
         at: &'static Location<'static>,
     },
 

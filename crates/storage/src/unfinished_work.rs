@@ -17,7 +17,7 @@ pub enum WorkKind {
     RemoveGuests,
     /// A room that was made to replace another takes its place. The subject is the new room.
     FinishUpgrade,
-    /// What members keep of a room that was replaced, they keep of its successor. The subject is the successor.
+    /// Members keep of the successor of a room what they kept of the room. The subject is the successor.
     CarryOver,
 }
 

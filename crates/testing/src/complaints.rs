@@ -22,7 +22,7 @@ impl Complaints {
         Self(COMPLAINTS.with_borrow(Vec::len))
     }
 
-    /// Those since the start, each with all its fields, the causes of errors included.
+    /// The complaints since the start, each with all its fields, the causes of errors included.
     pub fn list(&self) -> Vec<String> {
         COMPLAINTS.with_borrow(|complaints| complaints.iter().skip(self.0).cloned().collect())
     }

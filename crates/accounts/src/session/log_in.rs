@@ -33,7 +33,7 @@ pub enum LogInError {
     Storage(#[from] StorageError),
 }
 
-/// Who may begin a session.
+/// A user who may begin a session.
 pub struct LoggedIn {
     /// The user's ID in its true spelling.
     pub user_id: OwnedUserId,

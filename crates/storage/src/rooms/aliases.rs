@@ -5,19 +5,17 @@ use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId};
 
 use crate::{Db, StorageError, Tx};
 
-/// How long an alias stays claimed for a room that is still being made, in milliseconds. Who claimed it must have died since.
+/// The time for which an alias stays claimed for a room that is still being made, in milliseconds. The node that
+/// claimed it must have died since.
 const CLAIM_MILLIS_MAX: u64 = 60_000;
 
 /// An alias and the room it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
-    /// The alias.
     pub alias: OwnedRoomAliasId,
-    /// The room's number.
     pub room_nid: RoomNid,
-    /// The room.
     pub room_id: OwnedRoomId,
-    /// Who made it.
+    /// The user who made it.
     pub creator: OwnedUserId,
 }
 
@@ -171,7 +169,7 @@ impl AliasesTx<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Have all aliases of a room name another: an upgrade. How many there were.
+    /// Have all aliases of a room name another one, as an upgrade does. Returns their number.
     pub async fn move_all(&mut self, from: RoomNid, to: RoomNid) -> Result<u64, StorageError> {
         let done =
             sqlx::query!("UPDATE room_aliases SET room_nid = $2 WHERE room_nid = $1", from.0, to.0)

@@ -1,4 +1,4 @@
-//! What the log says of a user and of rooms, for who was away for long.
+//! The log's entries about a user and rooms, for users who were away for long.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ pub struct Changes<'db> {
 }
 
 impl Db {
-    /// What happened to users and rooms.
+    /// Reads of the changes of users and rooms.
     pub fn changes(&self) -> Changes<'_> {
         Changes { db: self }
     }
 }
 
 impl Changes<'_> {
-    /// What happened to a user and the rooms: the entries of the log, room events aside, and the rooms that have newer events.
-    /// Changes of device lists are everybody's.
+    /// The changes that concern a user or the rooms: the entries of the log, room events aside, and the rooms that have
+    /// newer events. Changes of device lists concern everybody.
     #[tracing::instrument(name = "db.changes.list", skip_all, fields(user.id = %user_id))]
     pub async fn list(
         &self,

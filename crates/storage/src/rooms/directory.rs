@@ -15,21 +15,18 @@ pub struct DirectoryList<'a> {
     pub network_id: &'a str,
 }
 
-/// Which lists are asked for.
+/// The lists that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectoryScope<'a> {
-    /// One list.
     List(DirectoryList<'a>),
-    /// All lists.
     All,
 }
 
 /// A listed room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedRoom {
-    /// The room.
     pub room_nid: RoomNid,
-    /// How many users have joined it.
+    /// The number of users who have joined it.
     pub joined_members: i64,
 }
 
@@ -65,7 +62,7 @@ impl Directory<'_> {
         .await?)
     }
 
-    /// Which of the rooms stand in the server's own list.
+    /// The rooms among these that stand in the server's own list.
     #[tracing::instrument(name = "db.directory.list_listed", skip_all)]
     pub async fn list_listed(
         &self,

@@ -131,7 +131,7 @@ impl Db {
 }
 
 impl Events<'_> {
-    /// Find events by number. Those that do not exist are missing from the answer. At most one query.
+    /// Find events by number. Those that do not exist are missing from the answer. It takes at most one query.
     pub async fn find_many(
         &self,
         nids: &[EventNid],
@@ -153,7 +153,7 @@ impl Events<'_> {
         Ok(self.find_many(&[nid]).await?.remove(&nid))
     }
 
-    /// Find the numbers of events by their IDs. At most one query.
+    /// Find the numbers of events by their IDs. It takes at most one query.
     pub async fn find_nids(
         &self,
         event_ids: &[&EventId],
@@ -225,7 +225,7 @@ impl Events<'_> {
     }
 
     /// The newest events of many rooms, with positions after `after` and up to `upto`: at most `limit` a room, oldest
-    /// first, without rejected and soft-failed ones. At most two queries.
+    /// first, without rejected and soft-failed ones. It takes at most two queries.
     #[tracing::instrument(name = "db.events.list_timelines", skip_all)]
     pub async fn list_timelines(
         &self,

@@ -9,24 +9,24 @@ use crate::{
     rooms::{EventRow, HIDDEN},
 };
 
-/// Which events of a page are wanted. Empty: all.
+/// The events of a page that are wanted. An empty filter wants all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageFilter {
     /// Types as `LIKE` patterns; `None`: all.
     pub types: Option<Vec<String>>,
     /// Types that are not wanted, as `LIKE` patterns.
     pub not_types: Vec<String>,
-    /// Senders; `None`: all.
+    /// The senders that are wanted. `None`: all.
     pub senders: Option<Vec<String>>,
     /// Senders that are not wanted.
     pub not_senders: Vec<String>,
-    /// Only events whose content has `url`, or only those without.
+    /// Whether the content must have `url`, or must not. `None`: either.
     pub contains_url: Option<bool>,
-    /// Only events that events of these senders relate to.
+    /// The users whose events must relate to a wanted event. `None`: no such demand.
     pub related_by_senders: Option<Vec<String>>,
-    /// Only events that events relate to with one of these types.
+    /// The types of relations, by one of which other events must relate to a wanted event. `None`: no such demand.
     pub related_by_rel_types: Option<Vec<String>>,
-    /// Only events that relate to others with one of these types.
+    /// The types of relations, by one of which a wanted event must relate to another. `None`: no such demand.
     pub rel_types: Option<Vec<String>>,
     /// Types of relations that are not wanted.
     pub not_rel_types: Vec<String>,
@@ -53,17 +53,16 @@ impl PageFilter {
 /// A page to be read: events after `after` up to `upto`.
 #[derive(Debug, Clone)]
 pub struct Page<'a> {
-    /// The room.
     pub room_nid: RoomNid,
-    /// Not including it.
+    /// The position after which the events stand.
     pub after: StreamPos,
-    /// Including it.
+    /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
-    /// Newest first.
+    /// The newest events come first. Otherwise the oldest do.
     pub backward: bool,
-    /// At most so many.
+    /// The number of events at most.
     pub limit: usize,
-    /// Which.
+    /// The filter of the events.
     pub filter: &'a PageFilter,
 }
 
@@ -155,7 +154,7 @@ impl Db {
 }
 
 impl History<'_> {
-    /// A page of a room's history, without rejected and soft-failed events. One query.
+    /// A page of a room's history, without rejected and soft-failed events. It takes one query.
     #[tracing::instrument(name = "db.history.list", skip_all, fields(room.nid = %page.room_nid))]
     pub async fn list(&self, page: &Page<'_>) -> Result<HistoryPage, StorageError> {
         let token = self.db.event_cache().begin_read();

@@ -1,4 +1,4 @@
-//! How many members rooms have, and who describes a room that has no name.
+//! The numbers of members of rooms, and the members that name a room without a name.
 
 use myelin_model::{EventNid, RoomNid, StreamPos};
 use ruma::OwnedUserId;
@@ -6,25 +6,25 @@ use ruma::OwnedUserId;
 use super::Memberships;
 use crate::StorageError;
 
-/// How many members a summary names.
+/// The number of members that a summary names.
 pub const SUMMARY_MEMBERS_MAX: usize = 6;
 
-/// How many joined and invited members a room has, and who describes it.
+/// The numbers of joined and invited members of a room, and the members that name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemberSummary {
-    /// Joined members.
+    /// The number of joined members.
     pub joined: i64,
-    /// Invited members.
+    /// The number of invited members.
     pub invited: i64,
-    /// Those joined or invited who came first, at most [`SUMMARY_MEMBERS_MAX`], with their member events.
+    /// The first joined or invited members, at most [`SUMMARY_MEMBERS_MAX`], with their member events.
     pub here: Vec<(OwnedUserId, EventNid)>,
-    /// Those who left or were banned, in the order they went, as far as `here` leaves room.
+    /// The members who left or were banned, in the order in which they went, as far as `here` leaves room.
     pub gone: Vec<(OwnedUserId, EventNid)>,
 }
 
 impl Memberships<'_> {
-    /// The summaries of rooms, each with the position of the newest member event in it: every one up to that is counted. One
-    /// query, however many.
+    /// The summaries of rooms, each with the position of the newest member event in it: every one up to that is
+    /// counted. It takes one query, however many.
     #[tracing::instrument(name = "db.memberships.list_summaries", skip_all)]
     pub async fn list_summaries(
         &self,

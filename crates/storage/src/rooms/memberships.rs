@@ -7,19 +7,17 @@ use ruma::{OwnedRoomId, OwnedUserId, UserId};
 
 use crate::{Db, StorageError, Tx};
 
-/// How many own membership changes in one room are followed back.
+/// The number of own membership changes in one room that are followed back.
 const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
 
 /// A user's relation to a room.
 #[derive(Debug, Clone, Copy)]
 pub struct MembershipRow {
-    /// The room.
     pub room_nid: RoomNid,
-    /// What it is.
     pub membership: Membership,
-    /// The member event.
+    /// The member event that sets it.
     pub event_nid: EventNid,
-    /// Where the member event stands.
+    /// The place of the member event in the log.
     pub pos: StreamPos,
     /// The user forgot the room.
     pub forgotten: bool,
@@ -32,7 +30,7 @@ pub struct Memberships<'db> {
 }
 
 impl Db {
-    /// Who is in which room.
+    /// Reads of memberships.
     pub fn memberships(&self) -> Memberships<'_> {
         Memberships { db: self }
     }
@@ -124,8 +122,8 @@ impl Memberships<'_> {
         to_user_ids(rows)
     }
 
-    /// The member events of all whose current membership is one of `memberships`, in the order in which they came. At most
-    /// two queries.
+    /// The member events of all whose current membership is one of `memberships`, in the order in which they came. It
+    /// takes at most two queries.
     #[tracing::instrument(name = "db.memberships.list_events", skip_all)]
     pub async fn list_events(
         &self,
@@ -146,7 +144,7 @@ impl Memberships<'_> {
         self.db.events().list(&nids).await
     }
 
-    /// Who is joined to one of the rooms.
+    /// The users who are joined to one of the rooms.
     #[tracing::instrument(name = "db.memberships.list_joined", skip_all)]
     pub async fn list_joined(
         &self,
@@ -169,8 +167,8 @@ impl Memberships<'_> {
         to_user_ids(rows)
     }
 
-    /// Those of the users who are joined to one of the rooms. Costs as many lookups as there are pairs of a user and a room, at
-    /// worst.
+    /// The users among these who are joined to one of the rooms. Costs as many lookups as there are pairs of a user and
+    /// a room, at worst.
     #[tracing::instrument(name = "db.memberships.list_joined_among", skip_all)]
     pub async fn list_joined_among(
         &self,
@@ -197,8 +195,8 @@ impl Memberships<'_> {
         to_user_ids(rows)
     }
 
-    /// From member events back through those they took the place of, down to and including the first at or before
-    /// `after`: room, event, position, membership; newest first within a room.
+    /// The member events before these: from each of them back through those it took the place of, down to and including
+    /// the first at or before `after`. Newest first within a room.
     #[tracing::instrument(name = "db.memberships.list_chain", skip_all)]
     pub async fn list_chain(
         &self,
@@ -268,7 +266,7 @@ impl Memberships<'_> {
         .await?)
     }
 
-    /// How many users have joined each of some rooms. Rooms that nobody has joined are left out.
+    /// The number of users who have joined each of some rooms. Rooms that nobody has joined are left out.
     #[tracing::instrument(name = "db.memberships.count_joined", skip_all)]
     pub async fn count_joined(
         &self,
@@ -294,7 +292,7 @@ pub struct MembershipsTx<'tx> {
 }
 
 impl Tx {
-    /// Who is in which room.
+    /// Writes of memberships.
     pub fn memberships(&mut self) -> MembershipsTx<'_> {
         MembershipsTx { tx: self }
     }

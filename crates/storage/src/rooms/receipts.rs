@@ -8,21 +8,20 @@ use crate::{Db, StorageError};
 /// A receipt.
 #[derive(Debug, Clone)]
 pub struct ReceiptRow {
-    /// The room.
     pub room_nid: RoomNid,
-    /// Who has read.
+    /// The user who has read.
     pub user_id: OwnedUserId,
-    /// `m.read` or `m.read.private`.
+    /// The kind of receipt: `m.read` or `m.read.private`.
     pub receipt_type: Box<str>,
     /// The thread: empty for the unthreaded receipt.
     pub thread_id: Box<str>,
-    /// The event read.
+    /// The event up to which the user has read.
     pub event_id: OwnedEventId,
-    /// Where it stands.
+    /// The place of that event in the log.
     pub event_pos: StreamPos,
-    /// Its [`myelin_model::Event::notify_ordinal`].
+    /// The [`myelin_model::Event::notify_ordinal`] of that event.
     pub notify_ordinal: i64,
-    /// When, in milliseconds since the epoch.
+    /// The time of reading, in milliseconds since the epoch.
     pub ts: u64,
 }
 

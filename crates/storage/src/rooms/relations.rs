@@ -9,23 +9,22 @@ use crate::{Db, StorageError};
 /// A page of the events that relate to one.
 #[derive(Debug, Clone)]
 pub struct RelationsPage<'a> {
-    /// The room.
     pub room_nid: RoomNid,
     /// The event that they relate to.
     pub parent_id: &'a EventId,
-    /// Only this kind of relation.
+    /// The only kind of relation that is wanted. `None`: any.
     pub rel_type: Option<&'a str>,
-    /// Only events of this type.
+    /// The only type of event that is wanted. `None`: any.
     pub event_type: Option<&'a str>,
-    /// How many relations may lead from an event to the parent.
+    /// The number of relations that may lead from an event to the parent.
     pub depth: i32,
-    /// Not including it.
+    /// The position after which the events stand.
     pub after: StreamPos,
-    /// Including it.
+    /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
-    /// Newest first.
+    /// The newest events come first. Otherwise the oldest do.
     pub backward: bool,
-    /// At most so many.
+    /// The number of events at most.
     pub limit: usize,
 }
 
@@ -53,7 +52,7 @@ pub struct Relations<'db> {
 }
 
 impl Db {
-    /// Which events relate to which.
+    /// Reads of relations.
     pub fn relations(&self) -> Relations<'_> {
         Relations { db: self }
     }

@@ -8,30 +8,27 @@ use crate::StorageError;
 /// A stretch of a room's history that is asked for: its newest events.
 #[derive(Debug, Clone, Copy)]
 pub struct Stretch {
-    /// The room.
     pub room_nid: RoomNid,
-    /// Events after this position,
+    /// The position after which the events stand.
     pub after: StreamPos,
-    /// up to this one.
+    /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
-    /// At most so many, the newest.
+    /// The number of events at most. The newest are taken.
     pub limit: usize,
 }
 
 /// An event in a stretch, before it is loaded.
 #[derive(Debug, Clone)]
 pub struct StretchRow {
-    /// Which of the stretches asked for, by its index.
+    /// The index of the stretch among those asked for.
     pub stretch: usize,
-    /// The event.
     pub event_nid: EventNid,
-    /// Where it stands.
+    /// The place of the event in the log.
     pub pos: StreamPos,
-    /// Who sent it.
+    /// The user who sent it.
     pub sender: Box<str>,
-    /// It is a member event.
     pub is_member: bool,
-    /// Which state it sets.
+    /// The part of the state that it sets. `None`: it is not state.
     pub state_key_nid: Option<StateKeyNid>,
     /// The state event that it took the place of.
     pub replaces: Option<EventNid>,

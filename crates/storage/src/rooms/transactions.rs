@@ -14,7 +14,7 @@ pub struct Transactions<'db> {
 }
 
 impl Db {
-    /// What clients' transaction IDs became.
+    /// Reads of transactions: the events that clients' transaction IDs became.
     pub fn transactions(&self) -> Transactions<'_> {
         Transactions { db: self }
     }

@@ -1,4 +1,5 @@
-//! What tells a user's unread counts where there are more unread events than are looked at one by one.
+//! The unread events of a user beyond those that are looked at one by one: their counts by thread, and those among them
+//! that may highlight.
 
 use std::collections::HashMap;
 
@@ -8,34 +9,33 @@ use ruma::UserId;
 use super::{History, events::HIDDEN};
 use crate::StorageError;
 
-/// How many relations are followed from an event to the one that stands in a thread.
+/// The number of relations that are followed from an event to the one that stands in a thread.
 const RELATIONS_MAX: i32 = 3;
 
 /// Unread events of a room that are counted only.
 #[derive(Debug, Clone)]
 pub struct UnreadRange {
-    /// The room.
     pub room_nid: RoomNid,
-    /// Events after this position,
+    /// The position after which the events stand.
     pub after: StreamPos,
-    /// up to this one.
+    /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
-    /// Those of the main timeline are unread after this position only.
+    /// The position after which events of the main timeline are unread.
     pub main_after: StreamPos,
     /// The threads of which more is read than `after`, by their roots, and up to where.
     pub threads: Vec<(Box<str>, StreamPos)>,
 }
 
-/// How many events of a thread are in a range.
+/// The numbers of a thread's events in a range.
 #[derive(Debug, Clone)]
 pub struct UnreadThread {
-    /// Which of the ranges asked for, by its index.
+    /// The index of the range among those asked for.
     pub range: usize,
-    /// The thread's root.
+    /// The event ID of the thread's root.
     pub root: Box<str>,
-    /// The unread ones.
+    /// The number of unread events.
     pub unread: i64,
-    /// All after [`UnreadRange::main_after`], read or not.
+    /// The number of all its events after [`UnreadRange::main_after`], read or not.
     pub after_main: i64,
 }
 
@@ -53,18 +53,17 @@ pub struct RedactedUnread {
 /// The text that the events in a range are looked through for.
 #[derive(Debug, Clone)]
 pub struct MentionRange {
-    /// The room.
     pub room_nid: RoomNid,
-    /// Events after this position,
+    /// The position after which the events stand.
     pub after: StreamPos,
-    /// up to this one.
+    /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
     /// Texts in lower case, of which an event must contain one.
     pub hints: Vec<String>,
 }
 
 impl History<'_> {
-    /// The roots of the threads that events belong to by what they relate to, by event ID. One query.
+    /// The roots of the threads that events belong to by what they relate to, by event ID. It takes one query.
     #[tracing::instrument(name = "db.history.list_thread_roots", skip_all)]
     pub async fn list_thread_roots(
         &self,
@@ -98,7 +97,7 @@ impl History<'_> {
         Ok(rows.into_iter().map(|row| (row.start, row.parent_id.into())).collect())
     }
 
-    /// How many events of threads are in ranges. One query.
+    /// The numbers of events of threads in ranges. It takes one query.
     #[tracing::instrument(name = "db.history.list_unread_threads", skip_all)]
     pub async fn list_unread_threads(
         &self,
@@ -149,8 +148,8 @@ impl History<'_> {
         Ok(rows.collect())
     }
 
-    /// The events in ranges that contain one of the hints, among the newest `events_max` of each; at most `found_max` of each.
-    /// One query.
+    /// The events in ranges that contain one of the hints, among the newest `events_max` of each; at most `found_max`
+    /// of each. It takes one query.
     #[tracing::instrument(name = "db.history.list_mentions", skip_all)]
     pub async fn list_mentions(
         &self,

@@ -1,7 +1,8 @@
-//! What decides who sees which event: how a room's history visibility and a user's membership changed.
+//! The facts that decide who sees which event: how a room's history visibility and a user's membership changed.
 //!
-//! Both are read along `replaces`, from the event that is current now back to the first: one query for a user and a room,
-//! whatever the number of events that are to be shown, and none when neither ever changed or when it was read before.
+//! Both are read along `replaces`, from the event that is current now back to the first: one query for a user and a
+//! room, whatever the number of events that are to be shown, and none when neither ever changed or when it was read
+//! before.
 
 use std::sync::Arc;
 
@@ -11,18 +12,19 @@ use ruma::UserId;
 
 use crate::{Db, RoomHead, StateKey, StorageError};
 
-/// How many pairs of room and user are remembered.
+/// The number of pairs of room and user that are remembered.
 const HISTORIES_MAX: usize = 20_000;
 
-/// How many changes of one state key are followed back. What lies before is treated as if the oldest one followed was the first.
+/// The number of changes of one state key that are followed back. What lies before is treated as if the oldest one
+/// followed was the first.
 const CHANGES_MAX: i32 = 10_000;
 
-/// How a room's history visibility and one user's membership changed, by rising position.
+/// The changes of a room's history visibility and of one user's membership, by rising position.
 #[derive(Debug, Default)]
 pub struct VisibilityHistory {
     /// The contents of the `m.room.history_visibility` events, as JSON.
     pub visibilities: Vec<(StreamPos, Box<str>)>,
-    /// The user's memberships.
+    /// The memberships of the user, each with the position of its member event.
     pub memberships: Vec<(StreamPos, Membership)>,
 }
 
@@ -53,15 +55,15 @@ pub struct VisibilityHistories<'db> {
 }
 
 impl Db {
-    /// How what users may see of rooms changed.
+    /// Reads of the changes that decide what users may see of rooms.
     pub fn visibility_histories(&self) -> VisibilityHistories<'_> {
         VisibilityHistories { db: self }
     }
 }
 
 impl VisibilityHistories<'_> {
-    /// How the history visibility of a room and the membership of a user in it changed up to `head`. At most one query when
-    /// the room's and the user's state keys are known to the node, mostly none.
+    /// The changes of a room's history visibility and of a user's membership up to `head`. It takes at most one query
+    /// when the room's and the user's state keys are known to the node, mostly none.
     #[tracing::instrument(name = "db.visibility_histories.get", skip_all, fields(room.id = %head.room_id))]
     pub async fn get(
         &self,

@@ -11,8 +11,8 @@ use myelin_storage::{MembershipRow, StateKey, StateMap, StorageError};
 
 use super::{Loaded, Reader};
 
-/// Get the events that describe the rooms as they were when the user was invited or began to knock: what came later is not for
-/// those who are not in. No query without such rooms, else at most three for all of them.
+/// Get the events that describe the rooms as they were when the user was invited or began to knock: what came later is
+/// not for those who are not in. It takes no query without such rooms, else at most three for all of them.
 pub(super) async fn load(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -42,7 +42,8 @@ pub(super) async fn load(
     Ok(())
 }
 
-/// The states after the user's own member events. No query for rooms whose state is still the same, else one for all others.
+/// The states after the user's own member events. It takes no query for rooms whose state is still the same, else one
+/// for all others.
 async fn load_states(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -66,8 +67,8 @@ async fn load_states(
     Ok(states)
 }
 
-/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. No query
-/// unless it adds a type with all its state keys, of which the room has some that are not in memory.
+/// The state that describes a room to those who are not in it: what is usual, and what the configuration adds. It takes
+/// no query unless it adds a type with all its state keys, of which the room has some that are not in memory.
 async fn describing(reader: &Reader<'_>, state: &StateMap) -> Result<Vec<EventNid>, StorageError> {
     let (keys, settings) = (&reader.keys, &reader.sync.settings().prejoin_state);
     let mut wanted = vec![keys.create];
