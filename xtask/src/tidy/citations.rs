@@ -1,4 +1,4 @@
-//! What documents cite exists: files and folders named in Markdown, and documents named in comments.
+//! Citations in documents: the files and folders that Markdown names exist, and the documents that comments name.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of layout and names that neither rustfmt nor clippy knows.
 
 mod citations;
+mod comments;
 
 use std::{
     fs,
@@ -44,6 +45,7 @@ pub(crate) fn check() -> Vec<String> {
                 migrations::check_statements(shown, &text, &mut errors);
                 changes::check(shown, &text, &mut errors);
                 citations::check_comments(shown, &text, &names, &mut errors);
+                comments::check(shown, &text, &mut errors);
             }
             Some("md") => citations::check_markdown(shown, &text, &names, &mut errors),
             _ => {}
