@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{changes, migrations};
+use crate::{changes, claims, migrations};
 
 /// A file longer than this must be split.
 const FILE_LINES_MAX: usize = 1000;
@@ -44,6 +44,7 @@ pub(crate) fn check() -> Vec<String> {
                 check_spans(shown, &text, &mut errors);
                 migrations::check_statements(shown, &text, &mut errors);
                 changes::check(shown, &text, &mut errors);
+                claims::check(shown, &text, &mut errors);
                 citations::check_comments(shown, &text, &names, &mut errors);
                 comments::check(shown, &text, &mut errors);
             }
