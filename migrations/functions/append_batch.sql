@@ -26,7 +26,7 @@ CREATE FUNCTION append_batch(
     g_room bigint[], g_event bigint[], g_missing text[],
     s_room bigint[], s_nid bigint[], s_base bigint[], s_delta bytea[],
     m_room bigint[], m_user text[], m_membership smallint[], m_event bigint[],
-    t_room bigint[], t_user text[], t_device text[], t_txn text[], t_event bigint[], t_ts bigint[],
+    t_room bigint[], t_user text[], t_device text[], t_path text[], t_txn text[], t_event bigint[], t_ts bigint[],
     c_room bigint[], c_event bigint[], c_chain bigint[], c_seq integer[],
     l_room bigint[], l_chain bigint[], l_seq integer[], l_target_chain bigint[], l_target_seq integer[],
     x_room bigint[], x_kind smallint[], x_payload text[],
@@ -53,8 +53,8 @@ BEGIN
     IF cardinality(t_room) > 0 THEN
         WITH taken AS (
             INSERT INTO transactions (user_id, device_id, room_nid, event_type, txn_id, event_nid, created_ts)
-            SELECT t.user_id, t.device, t.room, e_event_type[array_position(e_nid, t.event)], t.txn, t.event, t.ts
-            FROM unnest(t_room, t_user, t_device, t_txn, t_event, t_ts) AS t (room, user_id, device, txn, event, ts)
+            SELECT t.user_id, t.device, t.room, t.path, t.txn, t.event, t.ts
+            FROM unnest(t_room, t_user, t_device, t_path, t_txn, t_event, t_ts) AS t (room, user_id, device, path, txn, event, ts)
             ON CONFLICT DO NOTHING
             RETURNING event_nid
         )

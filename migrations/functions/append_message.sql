@@ -6,7 +6,7 @@ CREATE FUNCTION append_message(
     r_ordinal bigint, r_built_on bigint[], r_built_ordinal bigint,
     e_nid bigint, e_depth bigint, e_ts bigint, e_before bigint, e_after bigint, e_flags smallint,
     e_id text, e_type text, e_sender text, e_json text,
-    t_device text, t_txn text, t_ts bigint,
+    t_device text, t_path text, t_txn text, t_ts bigint,
     OUT pos bigint, OUT shift bigint, OUT forked boolean
 ) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
@@ -19,7 +19,7 @@ BEGIN
 
     IF t_txn IS NOT NULL THEN
         INSERT INTO transactions (user_id, device_id, room_nid, event_type, txn_id, event_nid, created_ts)
-        VALUES (e_sender, t_device, r_nid, e_type, t_txn, e_nid, t_ts)
+        VALUES (e_sender, t_device, r_nid, t_path, t_txn, e_nid, t_ts)
         ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             UPDATE log_head SET pos = p - 1;

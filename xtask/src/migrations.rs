@@ -18,6 +18,7 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
             check_hashes(&read_hashes(root), &texts, &mut errors);
             for (file, text) in &texts {
                 check_indexes(file, text, &mut errors);
+                check_contractions(file, text, &mut errors);
             }
         }
         Err(error) => errors.push(error),
@@ -126,14 +127,42 @@ fn check_hashes(
 
 /// An index on a table that may be large already must be made while others write.
 fn check_indexes(file: &str, text: &str, errors: &mut Vec<String>) {
-    let Ok(index) = Regex::new(r"(?m)^CREATE (?:UNIQUE )?INDEX (\w+) ON (\w+)") else { return };
-    for (_, [name, table]) in index.captures_iter(text).map(|captures| captures.extract()) {
+    let (Ok(index), Ok(constraint)) = (
+        Regex::new(
+            r"(?mi)^\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:\w+\s+)?ON\s+(?:ONLY\s+)?(\w+)",
+        ),
+        Regex::new(
+            r"(?mi)^\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(\w+)\b[^;]*?\bADD\b[^,;]*?\b(?:UNIQUE|PRIMARY\s+KEY|EXCLUDE)\b(\s+USING\s+INDEX)?",
+        ),
+    ) else {
+        return;
+    };
+    let indexes = index.captures_iter(text).filter_map(|captures| captures.get(1));
+    // A constraint that takes an index which is there already makes none.
+    let constraints = constraint
+        .captures_iter(text)
+        .filter_map(|captures| captures.get(1).filter(|_| captures.get(2).is_none()));
+    for table in indexes.chain(constraints).map(|table| table.as_str()) {
         if !text.contains(&format!("CREATE TABLE {table} ")) {
             errors.push(format!(
-                "{file}: the index {name} would keep everybody from writing to {table} while it is made: \
+                "{file}: an index would keep everybody from writing to {table} while it is made: \
                  CREATE INDEX CONCURRENTLY, in a migration of its own (docs/recipes/add-a-table.md)"
             ));
         }
+    }
+}
+
+/// A version that may be started on the schema must not miss anything that was taken away.
+fn check_contractions(file: &str, text: &str, errors: &mut Vec<String>) {
+    let Ok(taken) = Regex::new(r"(?mi)^[^-\n]*\b(DROP\s+(?:TABLE|COLUMN|FUNCTION|VIEW)|RENAME)\b")
+    else {
+        return;
+    };
+    let Ok(named) = Regex::new(r"/\d{14}_contract_\d{14}_\w+\.sql$") else { return };
+    if file.starts_with("migrations/2") && taken.is_match(text) && !named.is_match(file) {
+        errors.push(format!(
+            "{file}: takes something away: name it <timestamp>_contract_<known>_<change>.sql (docs/recipes/add-a-table.md)"
+        ));
     }
 }
 
@@ -223,8 +252,32 @@ mod tests {
             ("CREATE INDEX a_b ON a (b);", 1),
             ("CREATE UNIQUE INDEX a_b ON a (b);", 1),
             ("CREATE INDEX CONCURRENTLY IF NOT EXISTS a_b ON a (b);", 0),
+            ("CREATE INDEX IF NOT EXISTS a_b ON a (b);", 1),
+            ("create index on a (b);", 1),
+            ("ALTER TABLE a ADD CONSTRAINT a_b UNIQUE (b);", 1),
+            ("ALTER TABLE a\n    ADD PRIMARY KEY (b);", 1),
+            ("ALTER TABLE a ADD COLUMN c bigint UNIQUE;", 1),
+            ("ALTER TABLE a ADD CONSTRAINT a_b UNIQUE USING INDEX a_b;", 0),
+            ("ALTER TABLE a ADD COLUMN c bigint;", 0),
         ] {
             assert_eq!(errors(|errors| check_indexes("1.sql", text, errors)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_takes_something_away_says_what_must_be_known() {
+        let (plain, named) = (
+            "migrations/20270101000000_drop_a.sql",
+            "migrations/20270101000000_contract_20261201000000_drop_a.sql",
+        );
+        for (file, text, expected) in [
+            (plain, "ALTER TABLE a DROP COLUMN b;", 1),
+            (plain, "DROP TABLE a;", 1),
+            (plain, "ALTER TABLE a RENAME b TO c;", 1),
+            (plain, "-- what DROP TABLE would do\nALTER TABLE a ADD COLUMN b bigint;", 0),
+            (named, "DROP TABLE a;", 0),
+        ] {
+            assert_eq!(errors(|errors| check_contractions(file, text, errors)), expected, "{text}");
         }
     }
 

@@ -198,6 +198,9 @@ async fn add(
             return Err(UsernameError::InUse);
         }
         tx.users().publish(user_id);
+        // What the guest was given must not hold for the user.
+        tx.tokens().delete_all(user_id).await?;
+        tx.tokens().publish(user_id);
     } else {
         let user = NewUser {
             user_id: user_id.to_owned(),

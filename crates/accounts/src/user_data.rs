@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use myelin_events::account_data::{IGNORED_USER_LIST, ignores_oneself};
 use myelin_model::{RoomNid, limits::ACCOUNT_DATA_SIZE_BYTES_MAX};
 use myelin_storage::{StorageError, Tx};
 use ruma::{OwnedDeviceId, UserId};
@@ -41,6 +42,9 @@ pub enum UserDataError {
     /// A tag's order is not a number.
     #[error("'order' must be a number")]
     InvalidOrder,
+    /// The list of ignored users has the user itself in it.
+    #[error("You cannot ignore yourself")]
+    IgnoresSelf,
     /// The configuration does not let clients delete entries.
     #[error("Unrecognized request")]
     NotDeletable,
@@ -69,6 +73,10 @@ pub async fn set(
     check_own_endpoint(data_type)?;
     if content.get() == "{}" && accounts.settings().account_data_deletable {
         return delete(accounts, user_id, room_nid, data_type).await;
+    }
+    let is_ignored_list = room_nid.is_none() && data_type == IGNORED_USER_LIST;
+    if is_ignored_list && ignores_oneself(content.get(), user_id) {
+        return Err(UserDataError::IgnoresSelf);
     }
     if data_type.len() > TYPE_LENGTH_BYTES_MAX {
         return Err(UserDataError::TypeTooLong);

@@ -12,7 +12,7 @@ use myelin_rooms::{
     },
     relations::RelationsPage,
 };
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::OwnedEventId;
 
 /// JSON that is written already.
 #[derive(Debug)]
@@ -29,11 +29,6 @@ impl IntoResponse for JsonText {
 /// The caller as a reader of events.
 pub(crate) fn reader<'a>(rooms: &Rooms, requester: &'a Actor) -> Reader<'a> {
     Reader { user_id: &requester.user_id, device_id: requester.device_id(), now_ms: rooms.now_ms() }
-}
-
-/// A room ID in the path.
-pub(crate) fn room_id(text: &str) -> Result<OwnedRoomId, ApiError> {
-    text.try_into().map_err(|_| ApiError::invalid_param(format!("{text:?} is not a room ID")))
 }
 
 /// An event ID in the path. What is none names no event.

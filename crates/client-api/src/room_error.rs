@@ -46,6 +46,8 @@ fn shape_error(error: &ShapeError) -> ApiError {
         | ShapeError::NotState(_)
         | ShapeError::ReplacedByItself => ApiError::unknown(text),
         ShapeError::AclDeniesSelf
+        | ShapeError::NotTextOrNull(_)
+        | ShapeError::RedactionAsState
         | ShapeError::NotLevel(_)
         | ShapeError::NotLevels(_)
         | ShapeError::Mentions
@@ -95,9 +97,9 @@ pub(crate) fn membership_error(error: MembershipError) -> ApiError {
         MembershipError::RemoteUser(_) => {
             ApiError::client(StatusCode::BAD_GATEWAY, ErrorKind::Unknown, text)
         }
-        MembershipError::DisplayNameTooLong
-        | MembershipError::AvatarUrlTooLong
-        | MembershipError::ProfileNotText(_) => ApiError::bad_json(text),
+        MembershipError::DisplayNameTooLong | MembershipError::AvatarUrlTooLong => {
+            ApiError::bad_json(text)
+        }
         MembershipError::Suspended(error) => error.into(),
         MembershipError::Event(error) => event_error(error),
     }

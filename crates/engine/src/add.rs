@@ -229,7 +229,9 @@ impl Draft {
             let mut missing = tip.chains.missing(&auth_nids);
             missing.retain(|nid| !self.auth_events.iter().any(|(added, _)| added == nid));
             if !missing.is_empty() {
-                for (nid, position) in self.engine.db().list_chain_positions(&missing).await? {
+                for (nid, position) in
+                    self.engine.db().auth_chains().list_positions(&missing).await?
+                {
                     tip.chains.insert_read(nid, position);
                 }
             }

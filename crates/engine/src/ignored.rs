@@ -85,7 +85,7 @@ impl IgnoredUsers {
         }
         let changes = self.changes.load(Ordering::Acquire);
         let list = match db.account_data().find(user_id, None, IGNORED_USER_LIST).await? {
-            Some(content) => Arc::new(ignored_users(content.get())),
+            Some(content) => Arc::new(ignored_users(content.get(), user_id)),
             None => Arc::clone(&self.nobody),
         };
         self.lists.insert(user_id.to_owned(), Arc::clone(&list));

@@ -15,7 +15,7 @@ impl Draft {
         &mut self,
         pdu: &Pdu,
     ) -> Result<Option<Arc<Event>>, EventError> {
-        if &*pdu.event_type != "m.room.redaction" || pdu.state_key.is_some() {
+        if &*pdu.event_type != "m.room.redaction" {
             return Ok(None);
         }
         let Some(redacts) = &pdu.redacts else { return Ok(None) };

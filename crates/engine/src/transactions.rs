@@ -18,7 +18,7 @@ struct TransactionKey {
     user_id: OwnedUserId,
     device_id: OwnedDeviceId,
     room_nid: RoomNid,
-    event_type: Box<str>,
+    path: Box<str>,
     txn_id: Box<str>,
 }
 
@@ -68,7 +68,7 @@ impl Engine {
             user_id: intent.sender.to_owned(),
             device_id: transaction.device_id.clone(),
             room_nid,
-            event_type: intent.event_type.into(),
+            path: transaction.path.clone(),
             txn_id: transaction.txn_id.clone(),
         });
         let mut outcome = outcome.lock().await;
@@ -113,12 +113,11 @@ impl Engine {
         room_nid: RoomNid,
         intent: &Intent<'_>,
     ) -> Result<Option<OwnedEventId>, EventError> {
-        let Some(Transaction { device_id, txn_id }) = &intent.transaction else { return Ok(None) };
-        let sent = self
-            .db()
-            .transactions()
-            .find(intent.sender, device_id, room_nid, intent.event_type, txn_id)
-            .await?;
+        let Some(Transaction { device_id, path, txn_id }) = &intent.transaction else {
+            return Ok(None);
+        };
+        let sent =
+            self.db().transactions().find(intent.sender, device_id, room_nid, path, txn_id).await?;
         Ok(sent.map(|event| event.event_id.clone()))
     }
 }

@@ -130,7 +130,7 @@ impl Engine {
         }
         match self.db().history().find_state_nid_at(head.room_nid, pos).await? {
             Some(nid) if Some(nid) == head.chain.state_nid() => Ok(head.state.clone()),
-            Some(nid) => self.db().state(nid).await,
+            Some(nid) => self.db().states().get(nid).await,
             None => Ok(StateMap::new()),
         }
     }

@@ -21,8 +21,20 @@ pub const PUSH_RULES: &str = "m.push_rules";
 /// The type of [`blocks_invites`].
 pub const INVITE_PERMISSION_CONFIG: &str = "m.invite_permission_config";
 
-/// The users whom the user ignores, by the content of `m.ignored_user_list`. A key that is no user ID ignores nobody.
-pub fn ignored_users(content: &str) -> HashSet<OwnedUserId> {
+/// The users whom a user ignores, by the content of the user's `m.ignored_user_list`. A key that is no user ID ignores nobody, and
+/// nobody ignores themselves.
+pub fn ignored_users(content: &str, of: &UserId) -> HashSet<OwnedUserId> {
+    let mut users = listed_users(content);
+    users.remove(of);
+    users
+}
+
+/// Whether such a content names the user whose list it is.
+pub fn ignores_oneself(content: &str, of: &UserId) -> bool {
+    listed_users(content).contains(of)
+}
+
+fn listed_users(content: &str) -> HashSet<OwnedUserId> {
     let content: Value = serde_json::from_str(content).unwrap_or_default();
     let users = content.get("ignored_users").and_then(Value::as_object);
     users
@@ -101,13 +113,14 @@ mod tests {
             (r#"{"ignored_users":{"@bad:h":{},"junk":{}}}"#, 1),
             (r#"{"ignored_users":{"":{},"@":1,"@bad:h":null,"@worse:h":[]}}"#, 2),
             (r#"{"ignored_users":{"@bad:h":{}},"more":[1]}"#, 1),
+            (r#"{"ignored_users":{"@bad:h":{},"@alice:h":{}}}"#, 1),
             (r#"{"ignored_users":[]}"#, 0),
             (r#"{"ignored_users":["@bad:h"]}"#, 0),
             ("{}", 0),
             ("[]", 0),
             ("", 0),
         ] {
-            assert_eq!(ignored_users(content).len(), expect, "{content}");
+            assert_eq!(ignored_users(content, user_id!("@alice:h")).len(), expect, "{content}");
         }
     }
 

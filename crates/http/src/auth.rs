@@ -161,6 +161,11 @@ fn refuse(error: AuthenticateError, route: &str) -> Result<Actor, ApiError> {
         AuthenticateError::OutsideNamespace(_) | AuthenticateError::NotRegistered(_) => {
             Err(ApiError::forbidden(message))
         }
+        AuthenticateError::Deactivated => Err(ApiError::client(
+            http::StatusCode::FORBIDDEN,
+            ruma::api::error::ErrorKind::UserDeactivated,
+            message,
+        )),
         AuthenticateError::UnknownDevice(..) => Err(ApiError::client(
             http::StatusCode::BAD_REQUEST,
             ruma::api::error::ErrorKind::UnknownDevice,

@@ -117,6 +117,8 @@ rate_limits! {
     username_availability = 1.0, 10.0;
     /// Tokens to log in another device, by user. No key, in Synapse neither.
     login_token = 0.016_666_666_666_666_666, 1.0;
+    /// Requests that a user still has to prove, by user. No key, in Synapse neither.
+    unproved_requests = 0.1, 10.0;
     /// Reading the rooms of a space, by user. No key, in Synapse neither.
     hierarchy = 5.0, 10.0;
 }

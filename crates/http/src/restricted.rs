@@ -34,9 +34,11 @@ const OPEN: &[(&str, &str, OpenTo)] = &[
     ("GET", "/events", OpenTo::Guests),
     ("POST", "/keys/upload", OpenTo::Both),
     ("POST", "/keys/upload/*", OpenTo::Both),
+    ("POST", "/keys/signatures/upload", OpenTo::Both),
     ("POST", "/keys/query", OpenTo::Both),
     ("POST", "/keys/claim", OpenTo::Both),
     ("GET", "/keys/changes", OpenTo::Guests),
+    ("GET", "/joined_rooms", OpenTo::Guests),
     ("GET", "/profile/*", OpenTo::Guests),
     ("GET", "/profile/*/*", OpenTo::Guests),
     ("PUT", "/profile/*/displayname", OpenTo::Guests),
@@ -54,7 +56,6 @@ const OPEN: &[(&str, &str, OpenTo)] = &[
     ("GET", "/rooms/*/event/*", OpenTo::Guests),
     ("GET", "/rooms/*/messages", OpenTo::Guests),
     ("GET", "/rooms/*/members", OpenTo::Guests),
-    ("GET", "/rooms/*/joined_members", OpenTo::Guests),
     ("GET", "/rooms/*/initialSync", OpenTo::Guests),
     ("GET", "/rooms/*/relations/*", OpenTo::Guests),
     ("GET", "/rooms/*/relations/*/*", OpenTo::Guests),
@@ -71,7 +72,7 @@ const OPEN: &[(&str, &str, OpenTo)] = &[
     ("POST", "/rooms/*/read_markers", OpenTo::Both),
     ("PUT", "/rooms/*/typing/*", OpenTo::Both),
     ("PUT", "/rooms/*/send/*/*", OpenTo::Both),
-    ("PUT", "/rooms/*/redact/*/*", OpenTo::Both),
+    ("PUT", "/rooms/*/redact/*/*", OpenTo::Suspended),
     ("PUT", "/sendToDevice/*/*", OpenTo::Both),
     ("GET", "/publicRooms", OpenTo::Guests),
     ("POST", "/publicRooms", OpenTo::Both),
@@ -96,7 +97,6 @@ const OPEN: &[(&str, &str, OpenTo)] = &[
     ("POST", "/rooms/*/redact/*", OpenTo::Suspended),
     ("POST", "/delete_devices", OpenTo::Suspended),
     ("POST", "/keys/device_signing/upload", OpenTo::Suspended),
-    ("POST", "/keys/signatures/upload", OpenTo::Suspended),
     ("POST", "/room_keys/version", OpenTo::Suspended),
     ("PUT", "/room_keys/version/*", OpenTo::Suspended),
     ("DELETE", "/room_keys/version/*", OpenTo::Suspended),
@@ -149,19 +149,24 @@ fn is_open(caller: OpenTo, method: &Method, path: &str) -> bool {
     })
 }
 
-/// Whether the last segments of `route` are those of `end`. Before them stands the API and its version.
+/// Whether `route` is a prefix of the client-server API with the segments of `end` after it, and nothing between them.
 pub(crate) fn ends_with(route: &str, end: &str) -> bool {
+    let Some(route) = route.strip_prefix("/_matrix/client/") else { return false };
     let mut route = route.rsplit('/');
     let mut end = end.trim_start_matches('/').rsplit('/');
-    let fits = end.by_ref().all(|wanted| {
+    let fits = end.all(|wanted| {
         route
             .next()
             .is_some_and(|is| if wanted == "*" { is.starts_with('{') } else { is == wanted })
     });
-    // The version, or the name of an unstable feature.
-    fits && route.next().is_some_and(|is| {
-        is.starts_with('v') || is == "r0" || is == "client" || is == "unstable" || is.contains('.')
-    })
+    let mut prefix: Vec<&str> = route.collect();
+    prefix.reverse();
+    fits && match &*prefix {
+        [] | ["r0" | "v1" | "v2" | "v3" | "unstable"] | ["api", "v1"] => true,
+        // The name of an unstable feature.
+        ["unstable", feature] | ["unstable", feature, "v3"] => feature.contains('.'),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +184,10 @@ mod tests {
             (Method::GET, "/_matrix/client/v3/user/{user_id}/rooms/{room_id}/tags", false),
             (Method::POST, "/_matrix/client/v3/rooms/{room_id}/invite", false),
             (Method::GET, "/_matrix/client/versions", true),
+            (Method::GET, "/_matrix/client/unstable/org.matrix.msc3575/sync", true),
+            (Method::GET, "/_matrix/client/v3/admin.tools/sync", false),
+            (Method::GET, "/_matrix/client/v3/voice/sync", false),
+            (Method::GET, "/_synapse/admin/v1/devices", false),
         ];
         for (method, path, expected) in cases {
             assert_eq!(is_open(OpenTo::Guests, &method, path), expected, "{method} {path}");

@@ -81,6 +81,8 @@ impl Event {
 pub struct Transaction {
     /// The device that sent it.
     pub device_id: OwnedDeviceId,
+    /// The part of the path that says what is sent: the type of the event, or the event that is redacted.
+    pub path: Box<str>,
     pub txn_id: Box<str>,
 }
 

@@ -36,7 +36,7 @@ pub async fn redact(
     check_suspension(rooms, actor, Some(event_id)).await?;
     let intent = Intent {
         redacts: Some(event_id),
-        transaction: txn_id.map(|txn_id| transaction_of(actor, txn_id)),
+        transaction: txn_id.map(|txn_id| transaction_of(actor, event_id.as_str(), txn_id)),
         ..Intent::message(&actor.user_id, "m.room.redaction", content)
     };
     send_redaction(rooms, room_id, event_id, intent).await

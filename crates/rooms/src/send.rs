@@ -6,10 +6,7 @@ use myelin_model::{Actor, Suspended, Transaction, limits::TXN_ID_LENGTH_BYTES_MA
 use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 
-use crate::{
-    EventError, Rooms,
-    redact::{is_of_another, send_redaction},
-};
+use crate::{EventError, Rooms, redact::send_redaction};
 
 /// The reason why a message event was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +49,7 @@ pub async fn send(
     check_suspension(rooms, actor, redacts.as_deref()).await?;
     let intent = Intent {
         redacts: redacts.as_deref(),
-        transaction: new.txn_id.map(|txn_id| transaction_of(actor, txn_id)),
+        transaction: new.txn_id.map(|txn_id| transaction_of(actor, new.event_type, txn_id)),
         origin_server_ts: new.origin_server_ts,
         ..Intent::message(&actor.user_id, new.event_type, new.content)
     };
@@ -69,10 +66,10 @@ pub(crate) fn check_txn_id(txn_id: Option<&str>) -> Result<(), SendError> {
     }
 }
 
-/// The transaction of a device. Tokens without one share a device without a name.
-pub(crate) fn transaction_of(actor: &Actor, txn_id: &str) -> Transaction {
+/// The transaction of a device: the same path again is the same request. Tokens without a device share one without a name.
+pub(crate) fn transaction_of(actor: &Actor, path: &str, txn_id: &str) -> Transaction {
     let device_id = actor.device_id().map_or_else(|| "".into(), ToOwned::to_owned);
-    Transaction { device_id, txn_id: txn_id.into() }
+    Transaction { device_id, path: path.into(), txn_id: txn_id.into() }
 }
 
 /// Refuse all that a suspended user sends, except redactions of its own events.
@@ -82,12 +79,11 @@ pub(crate) async fn check_suspension(
     redacts: Option<&EventId>,
 ) -> Result<(), SendError> {
     let Err(suspended) = actor.active() else { return Ok(()) };
-    match redacts {
-        Some(event_id)
-            if !is_of_another(rooms, actor, event_id).await.map_err(EventError::from)? =>
-        {
-            Ok(())
-        }
+    let Some(event_id) = redacts else { return Err(suspended.into()) };
+    let event = rooms.db().events().find_by_id(event_id).await.map_err(EventError::from)?;
+    // An event that is not known is nobody's.
+    match event {
+        Some(event) if event.sender == actor.user_id => Ok(()),
         Some(_) | None => Err(suspended.into()),
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     nids::Nids,
     reads::Reads,
     rooms::KnownHistories,
-    state::{self, SnapshotChain, StateKeys, StateMap},
+    state::StateKeys,
 };
 
 /// The settings of storage.
@@ -61,7 +61,7 @@ struct Inner {
     state_keys: StateKeys,
     nids: Nids,
     ephemeral: Ephemeral,
-    visibility_histories: KnownHistories,
+    visibility_histories: Arc<KnownHistories>,
     erased_users: Arc<ErasedUsers>,
     user_ips: Arc<UserIps>,
     /// The tasks that write a last time after a stop.
@@ -112,6 +112,8 @@ impl Db {
         log.subscribe(ephemeral.log_subscriber());
         let erased_users = Arc::<ErasedUsers>::default();
         log.subscribe(Arc::clone(&erased_users) as Arc<dyn LogSubscriber>);
+        let visibility_histories = Arc::<KnownHistories>::default();
+        log.subscribe(Arc::clone(&visibility_histories) as Arc<dyn LogSubscriber>);
         let user_ips = Arc::new(UserIps::new(pool.clone()));
         last_writes.spawn(write_user_ips(Arc::clone(&user_ips), stop.clone()));
         let writer = Writer::start(pool.clone(), log.clone(), Arc::clone(&heads), stop.clone());
@@ -127,7 +129,7 @@ impl Db {
                 state_keys,
                 nids,
                 ephemeral,
-                visibility_histories: KnownHistories::default(),
+                visibility_histories,
                 erased_users,
                 user_ips,
                 last_writes,
@@ -190,37 +192,6 @@ impl Db {
     /// Numbers for new things.
     pub fn nids(&self) -> &Nids {
         &self.inner.nids
-    }
-
-    /// The whole state of a snapshot. It takes one query.
-    #[tracing::instrument(name = "db.state.get", skip_all, fields(state.nid = %state_nid))]
-    pub async fn state(&self, state_nid: myelin_model::StateNid) -> Result<StateMap, StorageError> {
-        state::read_map(self.pool(), state_nid).await
-    }
-
-    /// The whole states of many snapshots. It takes one query, however many.
-    #[tracing::instrument(name = "db.state.list", skip_all)]
-    pub async fn states(
-        &self,
-        state_nids: &[myelin_model::StateNid],
-    ) -> Result<std::collections::HashMap<myelin_model::StateNid, StateMap>, StorageError> {
-        if state_nids.is_empty() {
-            return Ok(std::collections::HashMap::new());
-        }
-        let chains = state::read_chains(self.pool(), state_nids).await?;
-        Ok(chains.into_iter().map(|(nid, (state, _))| (nid, state)).collect())
-    }
-
-    /// The whole states of many snapshots, with where they stand among the snapshots. It takes one query, however many.
-    #[tracing::instrument(name = "db.state.list_chains", skip_all)]
-    pub async fn state_chains(
-        &self,
-        state_nids: &[myelin_model::StateNid],
-    ) -> Result<
-        std::collections::HashMap<myelin_model::StateNid, (StateMap, SnapshotChain)>,
-        StorageError,
-    > {
-        state::read_chains(self.pool(), state_nids).await
     }
 
     /// Waits until what was kept in memory has been written a last time after a stop: presence, and from where users called.

@@ -22,6 +22,15 @@ pub enum StorageError {
     #[error("could not migrate the database")]
     Migrate(#[from] sqlx::migrate::MigrateError),
 
+    /// A newer version of the program has taken something away from the schema that this one may need.
+    #[error(
+        "this version is too old for the database, which a newer one has changed ({description}): run that version or a newer one, or restore the backup from before the upgrade"
+    )]
+    TooOld {
+        /// The change, by the name of its migration.
+        description: String,
+    },
+
     /// A stored value does not parse. This is a bug or a damaged row.
     #[error("{column} holds an invalid value")]
     Inconsistent {
@@ -56,7 +65,9 @@ impl StorageError {
     pub(crate) fn is_connection_failure(&self) -> bool {
         match self {
             Self::Driver { source, .. } => is_connection_failure(source),
-            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+            Self::Migrate(_) | Self::TooOld { .. } | Self::Inconsistent { .. } | Self::Stopping => {
+                false
+            }
         }
     }
 
@@ -64,7 +75,9 @@ impl StorageError {
     pub(crate) fn is_lock_timeout(&self) -> bool {
         match self {
             Self::Driver { source, .. } => is_lock_timeout(source),
-            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+            Self::Migrate(_) | Self::TooOld { .. } | Self::Inconsistent { .. } | Self::Stopping => {
+                false
+            }
         }
     }
 
@@ -76,7 +89,9 @@ impl StorageError {
                 let code = source.as_database_error().and_then(|error| error.code());
                 code.is_some_and(|code| UNSTORABLE_TEXT_CODES.contains(&&*code))
             }
-            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+            Self::Migrate(_) | Self::TooOld { .. } | Self::Inconsistent { .. } | Self::Stopping => {
+                false
+            }
         }
     }
 
@@ -86,7 +101,9 @@ impl StorageError {
             Self::Driver { source, .. } => {
                 source.as_database_error().is_some_and(|error| error.is_unique_violation())
             }
-            Self::Migrate(_) | Self::Inconsistent { .. } | Self::Stopping => false,
+            Self::Migrate(_) | Self::TooOld { .. } | Self::Inconsistent { .. } | Self::Stopping => {
+                false
+            }
         }
     }
 }

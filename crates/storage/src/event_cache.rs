@@ -1,14 +1,14 @@
 //! Events in memory, shared by everything on the node that reads them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use myelin_model::{Event, EventNid};
+use myelin_model::{Event, EventNid, RoomNid};
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{EventId, OwnedEventId};
 
@@ -29,7 +29,8 @@ impl Weighter<EventNid, Arc<Event>> for BySize {
     }
 }
 
-/// Events by number, bounded by bytes. Kept true by the log: a redaction drops the event it redacts.
+/// Events by number, bounded by bytes. Kept true by the log: a redaction drops the event it redacts, and
+/// an entry that this version does not know drops all events of its room.
 pub struct EventCache {
     events: Cache<EventNid, Arc<Event>, BySize>,
     ids: Cache<OwnedEventId, EventNid>,
@@ -43,6 +44,13 @@ impl std::fmt::Debug for EventCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EventCache").field("events", &self.events.len()).finish_non_exhaustive()
     }
+}
+
+/// Rooms whose events may be others than those in memory.
+#[derive(Default)]
+struct Outdated {
+    rooms: HashSet<RoomNid>,
+    everything: bool,
 }
 
 /// Proof of when a read from the database began.
@@ -66,7 +74,7 @@ impl EventCache {
         self.events.get(&nid)
     }
 
-    /// The number of redactions of events that may be state which the log has brought. It rises before the room's head
+    /// The number of redactions of events that may be state which the log has brought, and of entries that may be such. It rises before the room's head
     /// moves: a task that looks at the head first knows of every redaction up to it.
     pub fn state_redactions(&self) -> u64 {
         self.state_redactions.load(Ordering::Acquire)
@@ -122,17 +130,50 @@ impl EventCache {
 
     /// Take up what the log says. Called before all subscribers.
     pub(crate) fn apply(&self, entries: &[Arc<LogEntry>]) {
+        let mut outdated = Outdated::default();
         for entry in entries {
-            if let Change::Event(event) = &entry.change {
-                self.insert(event);
-                if let Some(redacted) = event.redacts {
-                    self.redactions.fetch_add(1, Ordering::AcqRel);
-                    let cached = self.events.remove(&redacted);
-                    if cached.is_none_or(|(_, event)| event.is_state()) {
-                        self.state_redactions.fetch_add(1, Ordering::AcqRel);
-                    }
+            match &entry.change {
+                Change::Event(event) => self.take_up(event),
+                Change::Other { room_nid: Some(room_nid), .. } => {
+                    outdated.rooms.insert(*room_nid);
                 }
+                Change::Other { room_nid: None, user_id: None } => outdated.everything = true,
+                // What happened to users is in no event.
+                Change::Other { room_nid: None, user_id: Some(_) }
+                | Change::StateReset { .. }
+                | Change::Receipt { .. }
+                | Change::AccountData { .. }
+                | Change::Sessions { .. }
+                | Change::Account { .. }
+                | Change::Profile { .. }
+                | Change::DeviceList { .. }
+                | Change::Forgotten { .. } => {}
             }
         }
+        if outdated.everything || !outdated.rooms.is_empty() {
+            self.forget(&outdated);
+        }
+    }
+
+    fn take_up(&self, event: &Arc<Event>) {
+        self.insert(event);
+        if let Some(redacted) = event.redacts {
+            self.redactions.fetch_add(1, Ordering::AcqRel);
+            let cached = self.events.remove(&redacted);
+            if cached.is_none_or(|(_, event)| event.is_state()) {
+                self.state_redactions.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Forget events that may have been changed in a way that is not known here. It counts as a redaction of any of them.
+    fn forget(&self, outdated: &Outdated) {
+        self.redactions.fetch_add(1, Ordering::AcqRel);
+        if outdated.everything {
+            self.events.clear();
+        } else {
+            self.events.retain(|_, event| !outdated.rooms.contains(&event.room_nid));
+        }
+        self.state_redactions.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -20,11 +20,12 @@ mod rooms;
 mod state;
 mod tx;
 mod unfinished_work;
+mod unreadable;
 pub mod upkeep;
 pub mod writer;
 
 pub use self::{
-    auth_chains::{AuthChainIndex, ChainCover, ChainPosition, Covered},
+    auth_chains::{AuthChainIndex, AuthChains, ChainCover, ChainPosition, Covered},
     db::{Db, StorageSettings},
     ephemeral::{
         Ephemeral, EphemeralChange, EphemeralChanges, EphemeralSubscriber, Presence, PresenceState,
@@ -47,7 +48,7 @@ pub use self::{
         SUMMARY_MEMBERS_MAX, Stretch, StretchRow, ThreadsPage, Traces, Transactions, UnreadRange,
         UnreadThread, VisibilityHistories, VisibilityHistory,
     },
-    state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap, state_changes},
+    state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap, States, state_changes},
     tx::Tx,
     unfinished_work::{UnfinishedWork, UnfinishedWorks, UnfinishedWorksTx, WorkKind},
     writer::{Append, AppendError, Appended, Writer},

@@ -1,4 +1,6 @@
-//! Reading through the pool, past connections that died.
+//! Reading through the pool, past connections that died and rows that cannot be read.
+
+use std::sync::Arc;
 
 use futures_util::{
     StreamExt as _, TryStreamExt as _,
@@ -12,7 +14,7 @@ use sqlx::{
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::error::is_connection_failure;
+use crate::{StorageError, error::is_connection_failure, unreadable::Unreadable};
 
 /// A pool to read from. Connections are not tested before they are used, which would cost a round trip each time: after PostgreSQL was
 /// restarted, the first statement of each finds it dead. Such a statement is asked again, once, on a connection that lives.
@@ -21,11 +23,17 @@ use crate::error::is_connection_failure;
 #[derive(Debug, Clone)]
 pub(crate) struct Reads {
     pool: PgPool,
+    unreadable: Arc<Unreadable>,
 }
 
 impl Reads {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self { pool, unreadable: Arc::default() }
+    }
+
+    /// Leave out a row that cannot be read. It is inert by itself: the others are read, and it is counted and told of.
+    pub(crate) fn readable<T>(&self, row: Result<T, StorageError>) -> Option<T> {
+        row.map_err(|error| self.unreadable.count(&error)).ok()
     }
 
     /// Begin a transaction, past dead connections: nothing has been done in it yet.

@@ -38,7 +38,7 @@ impl Tx {
     /// Announce a change to clients and other nodes. It gets its position when the transaction commits.
     /// Room events cannot be published: they are appended by the [`crate::Writer`].
     pub fn publish(&mut self, change: Change) {
-        debug_assert!(!matches!(change, Change::Event(_)), "events are appended, not published");
+        debug_assert!(change.as_event().is_none(), "events are appended, not published");
         self.published.push(change);
     }
 

@@ -268,7 +268,9 @@ impl Sync {
                         .find(|row| row.room_nid.is_none() && &*row.data_type == wanted)
                         .map(|row| &*row.content)
                 };
-                let ignored = content(IGNORED_USER_LIST).map(ignored_users).unwrap_or_default();
+                let ignored = content(IGNORED_USER_LIST)
+                    .map(|content| ignored_users(content, user_id))
+                    .unwrap_or_default();
                 let rules = content(PUSH_RULES)
                     .map_or_else(|| default_rules(user_id), |content| push_rules(content, user_id));
                 let personal = Personal {

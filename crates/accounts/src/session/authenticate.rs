@@ -38,6 +38,9 @@ pub enum AuthenticateError {
     /// The application service has not registered this user.
     #[error("Application service has not registered this user ({0})")]
     NotRegistered(OwnedUserId),
+    /// The application service's user is deactivated.
+    #[error("This account has been deactivated")]
+    Deactivated,
     /// The application service's user has no such device.
     #[error("Application service trying to use a device that doesn't exist ('{0}' for {1})")]
     UnknownDevice(OwnedDeviceId, OwnedUserId),
@@ -120,14 +123,15 @@ async fn act_as(
             .filter(|user_id| appservice.may_act_as(user_id))
             .ok_or_else(|| AuthenticateError::OutsideNamespace(text.to_owned()))?,
     };
-    // The application service's own user needs no registration.
-    let mut is_suspended = false;
-    if user_id != appservice.sender {
-        match accounts.db().users().find(&user_id).await? {
-            Some(user) if !user.deactivated => is_suspended = user.suspended,
-            Some(_) | None => return Err(AuthenticateError::NotRegistered(user_id)),
+    let is_suspended = match accounts.db().users().find(&user_id).await? {
+        Some(user) if user.deactivated && user_id != appservice.sender => {
+            return Err(AuthenticateError::Deactivated);
         }
-    }
+        Some(user) => user.suspended,
+        // The application service's own user needs no registration.
+        None if user_id == appservice.sender => false,
+        None => return Err(AuthenticateError::NotRegistered(user_id)),
+    };
     let device_id = credentials.acts_as_device.map(OwnedDeviceId::from);
     if let Some(device_id) = &device_id
         && accounts.db().devices().find(&user_id, device_id).await?.is_none()

@@ -6,6 +6,7 @@ use myelin_model::{
     Secret,
 };
 use myelin_rooms::NamingRules;
+use myelin_storage::accounts::NewUser;
 use myelin_testing::{TestServer, TestUser};
 use ruma::server_name;
 use serde_json::json;
@@ -94,6 +95,34 @@ async fn acts_as_its_users(pool: PgPool) {
     assert_eq!(device["device_id"], "D");
     let none = server.post("/_matrix/client/v3/login", None, login).await;
     assert_eq!(none.error(), (401, "M_MISSING_TOKEN"));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn its_accounts_are_suspended_and_deactivated_as_others_are(pool: PgPool) {
+    let (server, bridge) = open(pool).await;
+    let mut tx = server.parts.db.begin().await.unwrap();
+    for user_id in ["@_bridge:example.org", "@_irc_Bob:example.org"] {
+        let user = NewUser {
+            user_id: user_id.try_into().unwrap(),
+            password_hash: None,
+            created_ts: 0,
+            user_type: None,
+            appservice_id: Some("bridge".to_owned()),
+            is_guest: false,
+            is_admin: false,
+        };
+        assert!(tx.users().add(&user).await.unwrap());
+    }
+    tx.users().set_suspended(&bridge.user_id, true).await.unwrap();
+    tx.users().deactivate("@_irc_Bob:example.org".try_into().unwrap(), false).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let create = server.post("/_matrix/client/v3/createRoom", Some(&bridge), json!({})).await;
+    assert_eq!(create.error(), (403, "M_USER_SUSPENDED"));
+    let as_irc = format!("{WHOAMI}?user_id=@_irc_Bob:example.org");
+    assert_eq!(server.get(&as_irc, Some(&bridge)).await.error(), (403, "M_USER_DEACTIVATED"));
+    let log_out = server.post("/_matrix/client/v3/logout", Some(&bridge), json!({})).await;
+    assert_eq!(log_out.error(), (401, "M_UNKNOWN_TOKEN"));
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

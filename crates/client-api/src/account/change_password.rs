@@ -66,7 +66,9 @@ pub(crate) async fn handler(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use myelin_accounts::AccountsSettings;
+    use myelin_http::RateLimit;
+    use serde_json::{Value, json};
     use sqlx::PgPool;
 
     use crate::test_server;
@@ -90,6 +92,30 @@ mod tests {
             "identifier": { "type": "m.id.user", "user": "alice" } });
         server.post(path, Some(&alice), json!({ "auth": auth })).await.ok();
         test_server::log_in(&server, "alice", "hunter2").await;
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn requests_without_a_proof_are_limited(pool: PgPool) {
+        let server =
+            test_server::open_with(pool.clone(), AccountsSettings::default(), |settings| {
+                let limit = RateLimit { per_second: 0.001, burst_count: 3.0 };
+                settings.rate_limits.unproved_requests = limit;
+            })
+            .await;
+        let alice = server.user("alice").await;
+        let path = "/_matrix/client/v3/account/password";
+        let ask = async |auth: &Value| {
+            let body = json!({ "new_password": "new", "auth": auth });
+            server.post(path, Some(&alice), body).await.status.as_u16()
+        };
+        let mut answers = vec![];
+        for auth in [json!({}), json!({ "type": "nonsense" }), json!(null), json!({})] {
+            answers.push(ask(&auth).await);
+        }
+        assert_eq!(answers, [401, 401, 401, 429]);
+        let count = "SELECT count(*) FROM uia_sessions";
+        let sessions: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.unwrap();
+        assert_eq!(sessions, 3);
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

@@ -8,7 +8,10 @@ use myelin_rooms::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 /// The number of events around the event unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 10;
@@ -21,8 +24,7 @@ struct Query {
 
 #[tracing::instrument(name = "client.context.get_context", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let (room_id, event_id) =
-        (reply::room_id(req.path_arg(0)?)?, reply::event_id(req.path_arg(1)?)?);
+    let (room_id, event_id) = (room_id_at(&req, 0)?, reply::event_id(req.path_arg(1)?)?);
     let query: Query = req.query()?;
     let filter = reply::filter(query.filter.as_deref())?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);

@@ -9,7 +9,10 @@ use myelin_rooms::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -20,7 +23,7 @@ struct Query {
 
 #[tracing::instrument(name = "client.membership.get_member_events", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     let query = MembersQuery {
         at: reply::place(&rooms, query.at.as_deref()).await?,

@@ -5,11 +5,11 @@ use myelin_http::{ApiError, Raw};
 use myelin_rooms::{Rooms, history::joined_members};
 use serde_json::{Map, Value, json};
 
-use crate::reply;
+use crate::{reply, room_input::room_id_at};
 
 #[tracing::instrument(name = "client.membership.joined_members", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let members = joined_members(&rooms, &req.requester.user_id, &room_id)
         .await
         .map_err(reply::view_error)?;

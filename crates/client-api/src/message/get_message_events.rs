@@ -8,7 +8,10 @@ use myelin_rooms::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 /// The number of events that a page has unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 10;
@@ -34,7 +37,7 @@ enum Direction {
 
 #[tracing::instrument(name = "client.message.get_message_events", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     let query = MessagesQuery {
         from: reply::place(&rooms, query.from.as_deref()).await?,

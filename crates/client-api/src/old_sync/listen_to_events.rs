@@ -12,7 +12,7 @@ use myelin_sync::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{reply::JsonText, room_input::parse_room_id};
 
 /// The time to wait where the client does not say, in milliseconds.
 const TIMEOUT_MILLIS_DEFAULT: u64 = 30_000;
@@ -48,7 +48,7 @@ pub(super) async fn handler(
         !requester.is_guest && rate_limits.presence_per_user.check_caller(requester).is_ok();
     let request = EventsRequest {
         from: super::from(query.from.as_deref())?,
-        room_id: query.room_id.as_deref().map(reply::room_id).transpose()?,
+        room_id: query.room_id.as_deref().map(parse_room_id).transpose()?,
         limit: super::limit(query.limit.as_deref())?,
         timeout: Duration::from_millis(timeout),
         set_presence: if is_shown { PresenceState::Online } else { PresenceState::Offline },

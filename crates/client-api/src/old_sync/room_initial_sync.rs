@@ -8,7 +8,7 @@ use myelin_sync::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{reply::JsonText, room_input::room_id_at};
 
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -17,7 +17,7 @@ struct Query {
 
 #[tracing::instrument(name = "client.old_sync.room_initial_sync", skip_all, fields(user.id = %req.requester.user_id))]
 pub(super) async fn handler(State(sync): State<Sync>, req: Raw) -> Result<JsonText, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     let limit = super::limit(query.limit.as_deref())?;
     let (user_id, device_id) = (&req.requester.user_id, req.requester.device_id());

@@ -28,6 +28,10 @@ pub(crate) async fn handler(
     let body: Body = req.json()?;
     let state = PresenceState::parse(&body.presence)
         .ok_or_else(|| ApiError::unknown("Invalid presence state"))?;
+    // Others would read it as they read messages.
+    if body.status_msg.as_ref().is_some_and(|status| !status.is_empty()) {
+        req.requester.active()?;
+    }
     set_presence(&rooms, &req.requester.user_id, state, body.status_msg)
         .map_err(super::to_api_error)?;
     Ok(Json(json!({})))

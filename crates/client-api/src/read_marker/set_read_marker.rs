@@ -10,7 +10,7 @@ use ruma::OwnedEventId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{receipt::to_api_error, reply};
+use crate::{receipt::to_api_error, room_input::room_id_at};
 
 #[derive(Debug, Deserialize)]
 struct Body {
@@ -25,7 +25,7 @@ struct Body {
 #[tracing::instrument(name = "client.read_marker.set_read_marker", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
     let user_id = &req.requester.user_id;
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let body: Body = req.json()?;
     for (event_id, kind) in
         [(&body.read, ReceiptKind::Public), (&body.read_private, ReceiptKind::Private)]

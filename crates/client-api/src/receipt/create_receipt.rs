@@ -10,12 +10,12 @@ use ruma::EventId;
 use serde_json::{Value, json};
 
 use super::to_api_error;
-use crate::reply;
+use crate::room_input::room_id_at;
 
 #[tracing::instrument(name = "client.receipt.create_receipt", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
     let user_id = &req.requester.user_id;
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let event_id = <&EventId>::try_from(req.path_arg(2)?)
         .map_err(|_| ApiError::invalid_param("A valid room ID and event ID must be specified"))?;
     let body = req.json_object(true)?;

@@ -9,7 +9,10 @@ use myelin_rooms::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 /// The number of events that a page has unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 5;
@@ -36,8 +39,7 @@ enum Direction {
 
 #[tracing::instrument(name = "client.relations.get_relating_events", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let (room_id, event_id) =
-        (reply::room_id(req.path_arg(0)?)?, reply::event_id(req.path_arg(1)?)?);
+    let (room_id, event_id) = (room_id_at(&req, 0)?, reply::event_id(req.path_arg(1)?)?);
     let query: Query = req.query()?;
     let query = RelatingQuery {
         rel_type: req.path.get(2).cloned(),

@@ -132,7 +132,7 @@ mod tests {
         let server = test_server::open(pool).await;
         let alice = server.user("alice").await;
         server.post(PATH, Some(&alice), json!({"room_alias_name": "taken"})).await.ok();
-        let refused: [(Value, (u16, &str)); 12] = [
+        let refused: [(Value, (u16, &str)); 13] = [
             (json!({"room_version": 1}), (400, "M_BAD_JSON")),
             (json!({"room_version": "99"}), (400, "M_UNSUPPORTED_ROOM_VERSION")),
             (json!({"preset": "x"}), (400, "M_BAD_JSON")),
@@ -143,6 +143,10 @@ mod tests {
             (json!({"room_alias_name": "a:b"}), (400, "M_UNKNOWN")),
             (json!({"room_alias_name": "a b"}), (400, "M_INVALID_PARAM")),
             (json!({"initial_state": [{"type": 1}]}), (400, "M_BAD_JSON")),
+            (
+                json!({"initial_state": [{"type": "a.b", "state_key": null, "content": {}}]}),
+                (400, "M_BAD_JSON"),
+            ),
             (json!({"creation_content": {"additional_creators": ["x"]}}), (400, "M_BAD_JSON")),
             (
                 json!({"power_level_content_override": {"users": {"@alice:example.org": 1}}}),

@@ -9,7 +9,7 @@ use myelin_rooms::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::reply;
+use crate::{reply, room_input::room_id_at};
 
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -27,7 +27,7 @@ enum Direction {
 
 #[tracing::instrument(name = "client.room.get_event_by_timestamp", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     let forward = query.dir == Direction::Forward;
     let event = find_by_timestamp(&rooms, &req.requester.user_id, &room_id, query.ts, forward)

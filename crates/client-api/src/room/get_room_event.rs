@@ -7,12 +7,14 @@ use myelin_rooms::{
     history::{FindEventError, Format, find_event},
 };
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 #[tracing::instrument(name = "client.room.get_room_event", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let (room_id, event_id) =
-        (reply::room_id(req.path_arg(0)?)?, reply::event_id(req.path_arg(1)?)?);
+    let (room_id, event_id) = (room_id_at(&req, 0)?, reply::event_id(req.path_arg(1)?)?);
     let event = find_event(&rooms, &req.requester.user_id, &room_id, &event_id)
         .await
         .map_err(to_api_error)?;

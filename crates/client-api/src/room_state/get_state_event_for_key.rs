@@ -8,7 +8,10 @@ use myelin_rooms::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -26,7 +29,7 @@ enum Wanted {
 
 #[tracing::instrument(name = "client.state.get_state_event_for_key", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let event_type = req.path_arg(1)?;
     let state_key = req.path.get(2).map_or("", String::as_str);
     let query: Query = req.query()?;

@@ -7,11 +7,14 @@ use myelin_rooms::{
     history::{Format, Shown, state},
 };
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 #[tracing::instrument(name = "client.state.get_state_events", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let events =
         state(&rooms, &req.requester.user_id, &room_id).await.map_err(reply::view_error)?;
     let mut out = String::new();

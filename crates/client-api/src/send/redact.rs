@@ -54,3 +54,38 @@ async fn redact_event(
     let event_id = redaction.await.map_err(send_error)?;
     Ok(Json(json!({"event_id": event_id})))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{
+        test_rooms::{TestRoom, encode},
+        test_server,
+    };
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_transaction_holds_for_one_event(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let events = [room.text(&alice, "one").await, room.text(&alice, "two").await];
+        let mut redactions = vec![];
+        for event_id in [&events[0], &events[1], &events[0]] {
+            let path = room.path(&format!("redact/{}/same", encode(event_id)));
+            let answer = server.put(&path, Some(&alice), json!({})).await.ok();
+            redactions.push(answer["event_id"].clone());
+        }
+        assert_ne!(redactions[0], redactions[1]);
+        assert_eq!(redactions[0], redactions[2]);
+        for event_id in &events {
+            let path = room.path(&format!("event/{}", encode(event_id)));
+            assert_eq!(server.get(&path, Some(&alice)).await.ok()["content"], json!({}));
+        }
+        // Another node finds it in the database.
+        let other = test_server::open(pool).await;
+        let path = room.path(&format!("redact/{}/same", encode(&events[1])));
+        assert_eq!(other.put(&path, Some(&alice), json!({})).await.ok()["event_id"], redactions[1]);
+    }
+}

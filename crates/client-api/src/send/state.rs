@@ -102,8 +102,27 @@ mod tests {
             ("m.room.canonical_alias", alias("#here:example.org"), (200, "")),
             ("m.room.canonical_alias", alias("#no:example.org"), (400, "M_BAD_ALIAS")),
             ("m.room.canonical_alias", alias("no"), (400, "M_INVALID_PARAM")),
+            ("m.room.canonical_alias/key", alias("#no:example.org"), (400, "M_BAD_ALIAS")),
+            ("m.room.redaction", json!({"redacts": "$no"}), (400, "M_BAD_JSON")),
+            ("m.room.redaction/key", json!({"redacts": "$no"}), (400, "M_BAD_JSON")),
+            ("m.room.redaction", json!({}), (400, "M_BAD_JSON")),
             ("m.room.member/@alice:example.org", json!({"membership": "x"}), (400, "M_BAD_JSON")),
             ("m.room.member/@alice:example.org", json!({"membership": "join", "a": 1}), (200, "")),
+            (
+                "m.room.member/@alice:example.org",
+                json!({"membership": "join", "displayname": 5}),
+                (400, "M_BAD_JSON"),
+            ),
+            (
+                "m.room.member/@alice:example.org",
+                json!({"membership": "join", "avatar_url": [1]}),
+                (400, "M_BAD_JSON"),
+            ),
+            (
+                "m.room.member/@alice:example.org",
+                json!({"membership": "join", "avatar_url": null}),
+                (200, ""),
+            ),
             ("a.b/@bob:example.org", json!({}), (403, "M_FORBIDDEN")),
         ] {
             let answer = put(kind, content.clone()).await;

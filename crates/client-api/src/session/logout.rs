@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use myelin_accounts::{Accounts, session};
-use myelin_http::{BearerToken, Raw};
+use myelin_http::{ApiError, BearerToken, Raw};
 use serde_json::json;
 
 use crate::Answer;
@@ -13,6 +13,11 @@ pub(crate) async fn handler(
     BearerToken(token): BearerToken,
     raw: Raw,
 ) -> Answer {
+    let caller = &raw.requester;
+    // The token of an application service is no session that could end.
+    if caller.appservice_id().is_some() && caller.device_id().is_none() {
+        return Err(ApiError::unknown_token(false, "Unrecognised access token"));
+    }
     session::log_out(&accounts, &raw.requester, &token).await?;
     Ok(Json(json!({})))
 }

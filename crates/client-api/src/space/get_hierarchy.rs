@@ -9,7 +9,7 @@ use myelin_rooms::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{directory::room_chunk::room_chunk, reply};
+use crate::{directory::room_chunk::room_chunk, room_input::room_id_at};
 
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -27,7 +27,7 @@ pub(crate) async fn handler(
     req: Raw,
 ) -> Result<Json<Value>, ApiError> {
     limits.hierarchy.check_caller(&req.requester)?;
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     if query.limit == Some(0) {
         return Err(ApiError::invalid_param("'limit' must be a positive integer"));

@@ -8,7 +8,10 @@ use myelin_rooms::{
 };
 use serde::Deserialize;
 
-use crate::reply::{self, JsonText};
+use crate::{
+    reply::{self, JsonText},
+    room_input::room_id_at,
+};
 
 /// The number of threads that a page has unless the client says otherwise.
 const LIMIT_DEFAULT: u64 = 5;
@@ -31,7 +34,7 @@ enum Include {
 
 #[tracing::instrument(name = "client.threads.get_threads", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     let query = ThreadsQuery {
         participated: query.include == Include::Participated,

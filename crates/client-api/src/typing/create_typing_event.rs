@@ -9,7 +9,7 @@ use myelin_rooms::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::reply;
+use crate::room_input::room_id_at;
 
 /// The time for which a user types if the client does not say, in milliseconds.
 const TIMEOUT_MILLIS_DEFAULT: u64 = 30_000;
@@ -22,7 +22,7 @@ struct Body {
 
 #[tracing::instrument(name = "client.typing.create_typing_event", skip_all, fields(user.id = %req.requester.user_id))]
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json<Value>, ApiError> {
-    let room_id = reply::room_id(req.path_arg(0)?)?;
+    let room_id = room_id_at(&req, 0)?;
     if req.path_arg(1)? != req.requester.user_id.as_str() {
         return Err(ApiError::forbidden("Cannot set another user's typing state"));
     }

@@ -51,6 +51,9 @@ pub(crate) async fn require_auth(
     } else {
         attempts.would_allow(&account)?;
     }
+    // Each may begin a session, and have the hash of a password made.
+    let unproved = &rate_limits.unproved_requests;
+    unproved.check(&account)?;
     let request = CallerRequest {
         user_id,
         token: demand.token,
@@ -69,6 +72,7 @@ pub(crate) async fn require_auth(
     }
     match progress.map_err(to_api_error)? {
         UiaProgress::Complete { params, stages, .. } => {
+            unproved.take_back(&account);
             let hash = stages.get(uia::PASSWORD_HASH).and_then(Value::as_str);
             Ok(Proved { params, password_hash: hash.map(ToOwned::to_owned) })
         }

@@ -16,7 +16,7 @@ pub(crate) async fn handler(
     raw: Raw,
 ) -> Answer {
     super::check_caller(&raw, "Cannot add tags for other users.")?;
-    let content = raw.json_object(true)?;
+    let content = raw.json_object(false)?;
     let room_nid = super::room_nid(&rooms, &raw).await?;
     let user_id = &raw.requester.user_id;
     user_data::set_tag(&accounts, user_id, room_nid, raw.path_arg(2)?, Some(content))
@@ -49,6 +49,11 @@ mod tests {
         assert_eq!(server.get(&tags, Some(&alice)).await.ok(), tagged);
         let refused = server.put(&tag, Some(&alice), json!({"order": "x"})).await;
         assert_eq!(refused.error(), (400, "M_INVALID_PARAM"));
+        let nothing = http::Request::put(&tag)
+            .header("Authorization", format!("Bearer {}", alice.token))
+            .body(axum::body::Body::empty());
+        assert_eq!(server.send(nothing.unwrap()).await.error(), (400, "M_NOT_JSON"));
+        assert_eq!(server.get(&tags, Some(&alice)).await.ok(), tagged);
         for refused in [
             server.get(&tags, Some(&bob)).await,
             server.put(&tag, Some(&bob), json!({})).await,

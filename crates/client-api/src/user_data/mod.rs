@@ -14,15 +14,12 @@ use http::Method;
 use myelin_http::{ApiError, Raw, RumaRouter};
 use myelin_model::RoomNid;
 use myelin_rooms::Rooms;
-use ruma::{
-    RoomId,
-    api::{
-        auth_scheme::AccessToken,
-        client::{config, filter, tag},
-    },
+use ruma::api::{
+    auth_scheme::AccessToken,
+    client::{config, filter, tag},
 };
 
-use crate::ClientApi;
+use crate::{ClientApi, room_input::room_id_at};
 
 pub(crate) fn routes() -> RumaRouter<ClientApi> {
     RumaRouter::new()
@@ -60,7 +57,6 @@ fn check_caller(raw: &Raw, message: &str) -> Result<(), ApiError> {
 
 /// The room that the path means.
 async fn room_nid(rooms: &Rooms, raw: &Raw) -> Result<RoomNid, ApiError> {
-    let room_id = <&RoomId>::try_from(raw.path_arg(1)?)
-        .map_err(|_| ApiError::invalid_param("Invalid room ID"))?;
-    rooms.find_nid(room_id).await?.ok_or_else(|| ApiError::not_found("Unknown room"))
+    let room_id = room_id_at(raw, 1)?;
+    rooms.find_nid(&room_id).await?.ok_or_else(|| ApiError::not_found("Unknown room"))
 }

@@ -46,7 +46,7 @@ pub(super) fn to_api_error(error: UserDataError) -> ApiError {
         UserDataError::ReadMarker(_) | UserDataError::PushRules(_) => {
             ApiError::client(StatusCode::METHOD_NOT_ALLOWED, ErrorKind::BadJson, message)
         }
-        UserDataError::TypeTooLong | UserDataError::InvalidOrder => {
+        UserDataError::TypeTooLong | UserDataError::InvalidOrder | UserDataError::IgnoresSelf => {
             ApiError::invalid_param(message)
         }
         UserDataError::NotDeletable => ApiError::unrecognized(),
@@ -107,6 +107,8 @@ mod tests {
         for data_type in ["m.fully_read", "m.push_rules"] {
             assert_eq!(put(data_type, json!({})).await.error(), (405, "M_BAD_JSON"));
         }
+        let ignored = json!({ "ignored_users": { "@alice:example.org": {} } });
+        assert_eq!(put("m.ignored_user_list", ignored).await.error(), (400, "M_INVALID_PARAM"));
         assert_eq!(put("x", json!([])).await.error(), (400, "M_BAD_JSON"));
         let beyond_a_request = json!({ "x": "x".repeat(200 * 65_536) });
         assert_eq!(put("x", beyond_a_request).await.error(), (413, "M_TOO_LARGE"));

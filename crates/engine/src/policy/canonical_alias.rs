@@ -37,9 +37,12 @@ impl Content {
 }
 
 impl Draft {
-    /// Check the aliases that the event adds to those of the current one.
+    /// Check the aliases that the event adds to those of the one that it takes the place of, under whatever state key.
     pub(super) async fn check_canonical_alias(&mut self, pdu: &Pdu) -> Result<(), EventError> {
-        let current = self.find_state("m.room.canonical_alias", "").await?;
+        let current = match &pdu.state_key {
+            Some(state_key) => self.find_state("m.room.canonical_alias", state_key).await?,
+            None => None,
+        };
         let known =
             current.map(|event| Content::read(event.pdu.content()).aliases()).unwrap_or_default();
         for text in Content::read(pdu.content()).aliases() {

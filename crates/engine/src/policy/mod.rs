@@ -51,7 +51,7 @@ impl Draft {
         pdu: &Pdu,
     ) -> Result<Option<Annotation>, EventError> {
         match (&*pdu.event_type, pdu.state_key.as_deref()) {
-            ("m.room.canonical_alias", Some("")) => self.check_canonical_alias(pdu).await?,
+            ("m.room.canonical_alias", _) => self.check_canonical_alias(pdu).await?,
             ("m.call.invite", None) => {
                 let rule = self.find_state("m.room.join_rules", "").await?;
                 if rule.is_some_and(|rule| JoinRule::parse(rule.pdu.content()) == JoinRule::Public)

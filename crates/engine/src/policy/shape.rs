@@ -12,9 +12,15 @@ pub enum ShapeError {
     /// This field of the content must be text.
     #[error("'{0}' must be a string")]
     NotText(&'static str),
+    /// Something in the content must be text, or null.
+    #[error("'{0}' must be a string or null")]
+    NotTextOrNull(&'static str),
     /// Events of this type are state.
     #[error("{0} must be a state event")]
     NotState(Box<str>),
+    /// A redaction is no state event.
+    #[error("m.room.redaction must not be a state event")]
+    RedactionAsState,
     /// A tombstone names the room that it stands in.
     #[error("A room cannot be replaced by itself")]
     ReplacedByItself,
@@ -48,7 +54,8 @@ pub(super) fn check(pdu: &Pdu) -> Result<(), ShapeError> {
         "m.room.message" => &["body", "msgtype"],
         "m.room.topic" => &["topic"],
         "m.room.name" => &["name"],
-        "m.room.tombstone" | "m.room.retention" | "m.room.power_levels" => &[],
+        "m.room.redaction" => return check_redaction(pdu),
+        "m.room.member" | "m.room.tombstone" | "m.room.retention" | "m.room.power_levels" => &[],
         _ if has_mentions(pdu) => &[],
         _ => return Ok(()),
     };
@@ -75,12 +82,32 @@ pub(super) fn check(pdu: &Pdu) -> Result<(), ShapeError> {
             check_retention(&content)?;
         }
         "m.room.power_levels" => check_power_levels(&content)?,
+        "m.room.member" => check_profile(&content)?,
         _ => {}
     }
     match content.get("m.mentions") {
         Some(mentions) if !is_mentions(mentions) => Err(ShapeError::Mentions),
         Some(_) | None => Ok(()),
     }
+}
+
+/// As state it would redact nothing here and something elsewhere, past the check of the right to redact.
+fn check_redaction(pdu: &Pdu) -> Result<(), ShapeError> {
+    match pdu.state_key {
+        Some(_) => Err(ShapeError::RedactionAsState),
+        None => Ok(()),
+    }
+}
+
+/// A member event says of the user's profile what is text, or nothing.
+fn check_profile(content: &Map<String, Value>) -> Result<(), ShapeError> {
+    for key in ["displayname", "avatar_url"] {
+        match content.get(key) {
+            None | Some(Value::Null | Value::String(_)) => {}
+            Some(_) => return Err(ShapeError::NotTextOrNull(key)),
+        }
+    }
+    Ok(())
 }
 
 fn check_is_state(pdu: &Pdu) -> Result<(), ShapeError> {

@@ -92,7 +92,7 @@ impl Draft {
             return Ok(Before::Other(OtherState::default()));
         }
         let stored: Vec<StateNid> = nids.iter().flatten().copied().collect();
-        let chains = self.engine.db().state_chains(&stored).await?;
+        let chains = self.engine.db().states().list_chains(&stored).await?;
         let mut bases: Vec<(StateMap, SnapshotChain)> = Vec::with_capacity(nids.len() + 1);
         for nid in &nids {
             bases.push(match nid {

@@ -88,7 +88,7 @@ impl Draft {
             || own.is_some_and(|own| nids.contains(&own));
         nids.retain(|nid| Some(*nid) != own);
         let stored: Vec<StateNid> = nids.iter().copied().collect();
-        let chains = self.engine.db().state_chains(&stored).await?;
+        let chains = self.engine.db().states().list_chains(&stored).await?;
         let mut states = Vec::with_capacity(nids.len() + 1);
         for nid in nids {
             let (state, _) = chains.get(&nid).ok_or(EventError::NotLoaded)?;

@@ -62,7 +62,7 @@ impl Draft {
         if !is_stored {
             return Ok(false);
         }
-        let places = self.engine.db().list_chain_positions(&[arriving.nid]).await?;
+        let places = self.engine.db().auth_chains().list_positions(&[arriving.nid]).await?;
         Ok(places.contains_key(&arriving.nid))
     }
 
@@ -73,7 +73,7 @@ impl Draft {
     ) -> Result<(Option<ChainPlace>, Vec<ChainLink>), EventError> {
         let nids: Vec<EventNid> = arriving.auth_events().iter().map(|event| event.nid).collect();
         let mut targets: HashMap<EventNid, i32> = HashMap::new();
-        for position in self.engine.db().list_chain_positions(&nids).await?.into_values() {
+        for position in self.engine.db().auth_chains().list_positions(&nids).await?.into_values() {
             let seq = targets.entry(position.chain_nid).or_insert(position.seq);
             *seq = position.seq.max(*seq);
         }

@@ -119,7 +119,7 @@ impl Engine {
         let index = match known.filter(|index| asked.all(|nid| index.contains(*nid))) {
             Some(index) => index,
             None => {
-                let index = Arc::new(runtime.block_on(self.db().auth_chains(room_nid))?);
+                let index = Arc::new(runtime.block_on(self.db().auth_chains().get(room_nid))?);
                 chains.insert(room_nid, Arc::clone(&index));
                 index
             }

@@ -227,7 +227,7 @@ fn read_initial_state(body: &Body) -> Result<Vec<InitialState>, CreateRoomError>
             return Err(bad("initial_state events must have a type"));
         };
         let state_key = match event.get("state_key") {
-            None | Some(Value::Null) => "",
+            None => "",
             Some(Value::String(state_key)) => state_key,
             Some(_) => return Err(bad("the state_key of initial_state events must be a string")),
         };

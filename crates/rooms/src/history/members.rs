@@ -51,7 +51,7 @@ pub async fn members(
                 rooms.db().history().find_first_joined_state_nid(view.head.room_nid).await?
         {
             // A client that has the whole timeline asks from before its first event: then the room had but its creator.
-            state = rooms.db().state(first).await?;
+            state = rooms.db().states().get(first).await?;
         }
         let keys: Vec<_> = state.keys().copied().collect();
         let keys = rooms.db().state_keys().list(&keys).await?;

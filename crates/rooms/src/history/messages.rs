@@ -73,9 +73,9 @@ pub async fn messages(
         limit,
         filter: &query.filter.to_page_filter(),
     };
-    let HistoryPage { events, has_relations } = rooms.db().history().list(&page).await?;
-    let last = events.last().and_then(|event| event.pos);
-    let is_last_page = if query.backward { events.len() < limit } else { events.is_empty() };
+    let HistoryPage { events, has_relations, last, is_full } =
+        rooms.db().history().list(&page).await?;
+    let is_last_page = if query.backward { !is_full } else { last.is_none() };
     let end = last
         .filter(|_| !is_last_page)
         .map(|pos| if query.backward { Place::before(pos) } else { Place(pos) });
@@ -116,7 +116,9 @@ impl Rooms {
         event: &Event,
     ) -> Result<StateMap, StorageError> {
         match event.state_after {
-            Some(nid) if Some(nid) != view.head.chain.state_nid() => self.db().state(nid).await,
+            Some(nid) if Some(nid) != view.head.chain.state_nid() => {
+                self.db().states().get(nid).await
+            }
             Some(_) => Ok(view.head.state.clone()),
             None => Ok(StateMap::new()),
         }

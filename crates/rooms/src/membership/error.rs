@@ -54,8 +54,6 @@ pub enum MembershipError {
     DisplayNameTooLong,
     #[error("Avatar URL is too long")]
     AvatarUrlTooLong,
-    #[error("{0} must be a string")]
-    ProfileNotText(&'static str),
     /// The account is suspended: all that is left to it is to leave.
     #[error(transparent)]
     Suspended(#[from] Suspended),

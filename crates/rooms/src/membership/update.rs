@@ -155,11 +155,6 @@ async fn complete(
         update.content.remove("displayname");
         update.content.remove("avatar_url");
     }
-    for key in ["displayname", "avatar_url"] {
-        if !matches!(update.content.get(key), None | Some(Value::Null | Value::String(_))) {
-            return Err(MembershipError::ProfileNotText(key));
-        }
-    }
     let text = |key: &str| update.content.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("displayname").chars().count() > DISPLAY_NAME_CHARS_MAX {
         return Err(MembershipError::DisplayNameTooLong);

@@ -161,7 +161,11 @@ async fn copy_bans(sender: &UserId, old: &mut Draft, new: &mut Draft) -> Result<
         let Some(event) = old.find_state("m.room.member", user_id.as_str()).await? else {
             continue;
         };
-        add(new, sender, "m.room.member", user_id.as_str(), event.pdu.content()).await?;
+        let target = user_id.as_str();
+        // Whatever else another server wrote into it, the user stays banned.
+        if !copy(new, sender, "m.room.member", target, event.pdu.content()).await? {
+            add(new, sender, "m.room.member", target, r#"{"membership":"ban"}"#).await?;
+        }
     }
     Ok(())
 }

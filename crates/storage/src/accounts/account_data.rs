@@ -73,18 +73,18 @@ impl AccountData<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let user_id = OwnedUserId::try_from(row.user_id)
-                    .map_err(StorageError::inconsistent("account_data.user_id"))?;
-                let data = StoredAccountData {
-                    room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
-                    data_type: row.data_type.into(),
-                    content: row.content.into(),
-                };
-                Ok((user_id, data))
-            })
-            .collect()
+        let rows = rows.into_iter().filter_map(|row| {
+            let user_id = OwnedUserId::try_from(row.user_id)
+                .map_err(StorageError::inconsistent("account_data.user_id"));
+            let user_id = self.db.pool().readable(user_id)?;
+            let data = StoredAccountData {
+                room_nid: (row.room_nid != GLOBAL).then_some(RoomNid(row.room_nid)),
+                data_type: row.data_type.into(),
+                content: row.content.into(),
+            };
+            Some((user_id, data))
+        });
+        Ok(rows.collect())
     }
 
     /// Find an entry.

@@ -68,8 +68,8 @@ impl Users<'_> {
             .map(|user_id| {
                 OwnedUserId::try_from(user_id).map_err(StorageError::inconsistent("users.user_id"))
             })
-            .collect::<Result<HashSet<_>, _>>()?;
-        let users = Arc::new(users);
+            .filter_map(|user_id| self.db.pool().readable(user_id));
+        let users = Arc::new(users.collect::<HashSet<_>>());
         let mut place = known.users.write();
         if known.changes.load(Ordering::Acquire) == changes {
             *place = Some(Arc::clone(&users));

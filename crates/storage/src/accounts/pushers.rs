@@ -43,12 +43,10 @@ impl Pushers<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        rows.into_iter()
-            .map(|content| {
-                RawValue::from_string(content)
-                    .map_err(StorageError::inconsistent("pushers.content"))
-            })
-            .collect()
+        let contents = rows.into_iter().map(|content| {
+            RawValue::from_string(content).map_err(StorageError::inconsistent("pushers.content"))
+        });
+        Ok(contents.filter_map(|content| self.db.pool().readable(content)).collect())
     }
 }
 

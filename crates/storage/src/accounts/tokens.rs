@@ -247,6 +247,19 @@ impl TokensTx<'_> {
         Ok(())
     }
 
+    /// Delete all tokens of a user by which sessions go on, but not the devices.
+    #[tracing::instrument(name = "db.tokens.delete_all", skip_all, fields(user.id = %user_id))]
+    pub async fn delete_all(&mut self, user_id: &UserId) -> Result<(), StorageError> {
+        sqlx::query!(
+            "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1)
+             DELETE FROM refresh_tokens WHERE user_id = $1",
+            user_id.as_str()
+        )
+        .execute(&mut *self.tx.inner)
+        .await?;
+        Ok(())
+    }
+
     /// Delete one access token.
     #[tracing::instrument(name = "db.tokens.delete_access", skip_all)]
     pub async fn delete_access(&mut self, token: &TokenHash) -> Result<(), StorageError> {

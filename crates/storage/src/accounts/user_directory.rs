@@ -65,15 +65,15 @@ impl UserDirectory<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(FoundUser {
-                    user_id: OwnedUserId::try_from(row.user_id)
-                        .map_err(StorageError::inconsistent("users.user_id"))?,
-                    displayname: row.displayname,
-                    avatar_url: row.avatar_url,
-                })
+        let found = rows.into_iter().filter_map(|row| {
+            let user_id = OwnedUserId::try_from(row.user_id)
+                .map_err(StorageError::inconsistent("users.user_id"));
+            Some(FoundUser {
+                user_id: self.db.pool().readable(user_id)?,
+                displayname: row.displayname,
+                avatar_url: row.avatar_url,
             })
-            .collect()
+        });
+        Ok(found.collect())
     }
 }

@@ -14,4 +14,5 @@ pub use self::{
     cover::{ChainCover, Covered},
     index::AuthChainIndex,
     positions::ChainPosition,
+    read::AuthChains,
 };

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use myelin_model::EventNid;
 
-use crate::{Db, StorageError};
+use super::AuthChains;
+use crate::StorageError;
 
 /// The place of an event in the chain cover, and the end of its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +18,11 @@ pub struct ChainPosition {
     pub end: i32,
 }
 
-impl Db {
+impl AuthChains<'_> {
     /// The places of state events in the chain cover. Events without a place are missing from the answer. It takes one
     /// query.
-    #[tracing::instrument(name = "db.auth_chains.list", skip_all)]
-    pub async fn list_chain_positions(
+    #[tracing::instrument(name = "db.auth_chains.list_positions", skip_all)]
+    pub async fn list_positions(
         &self,
         nids: &[EventNid],
     ) -> Result<HashMap<EventNid, ChainPosition>, StorageError> {
@@ -34,7 +35,7 @@ impl Db {
             "#,
             &nids,
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         let place =
             |chain_nid, seq, end| ChainPosition { chain_nid: EventNid(chain_nid), seq, end };

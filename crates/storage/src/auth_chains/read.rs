@@ -10,17 +10,30 @@ use crate::{
     writer::{ChainLink, ChainPlace},
 };
 
+/// Reads of the chain cover of the auth graph.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthChains<'db> {
+    pub(super) db: &'db Db,
+}
+
 impl Db {
+    /// The chain cover of the auth graph.
+    pub fn auth_chains(&self) -> AuthChains<'_> {
+        AuthChains { db: self }
+    }
+}
+
+impl AuthChains<'_> {
     /// The chain cover of a room's state events. It takes two queries.
     #[tracing::instrument(name = "db.auth_chains.get", skip_all, fields(room.nid = %room_nid))]
-    pub async fn auth_chains(&self, room_nid: RoomNid) -> Result<AuthChainIndex, StorageError> {
+    pub async fn get(&self, room_nid: RoomNid) -> Result<AuthChainIndex, StorageError> {
         let links = sqlx::query!(
             "SELECT l.chain_nid, l.seq, l.target_chain_nid, l.target_seq
              FROM auth_chain_links l JOIN auth_chains c ON c.chain_nid = l.chain_nid AND c.seq = l.seq
              WHERE c.room_nid = $1",
             room_nid.0
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         let mut by_source: HashMap<(i64, i32), Vec<ChainLink>> = HashMap::new();
         for link in links {
@@ -35,7 +48,7 @@ impl Db {
             "SELECT event_nid, chain_nid, seq FROM auth_chains WHERE room_nid = $1 ORDER BY chain_nid, seq",
             room_nid.0
         )
-        .fetch_all(self.pool())
+        .fetch_all(self.db.pool())
         .await?;
         let mut index = AuthChainIndex::default();
         for place in places {

@@ -422,7 +422,19 @@ impl LogSubscriber for FollowsLog {
     fn apply(&self, entries: &[Arc<LogEntry>]) {
         let Some(hub) = self.hub.upgrade() else { return };
         for entry in entries {
-            let Change::Event(event) = &entry.change else { continue };
+            let event = match &entry.change {
+                Change::Event(event) => event,
+                // Who types and who is there ends by itself, so nothing is kept that an unknown entry could outdate.
+                Change::StateReset { .. }
+                | Change::Receipt { .. }
+                | Change::AccountData { .. }
+                | Change::Sessions { .. }
+                | Change::Account { .. }
+                | Change::Profile { .. }
+                | Change::DeviceList { .. }
+                | Change::Forgotten { .. }
+                | Change::Other { .. } => continue,
+            };
             match (&*event.event_type, event.membership, &event.state_key) {
                 ("m.room.message" | "m.room.encrypted", ..) => {
                     hub.set_typing(event.room_nid, &event.sender, 0);

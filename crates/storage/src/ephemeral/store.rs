@@ -7,25 +7,26 @@ use super::{
     presence::{PresenceState, Record},
     wire::CHANNEL,
 };
-use crate::StorageError;
+use crate::{StorageError, unreadable::Unreadable};
 
 /// Presence as it stood when it was last written.
 pub(super) async fn read(pool: &PgPool) -> Result<Vec<(OwnedUserId, Record)>, StorageError> {
     let rows = sqlx::query!("SELECT user_id, state, status_msg, last_active_ts FROM presence")
         .fetch_all(pool)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            let user_id = OwnedUserId::try_from(row.user_id)
-                .map_err(StorageError::inconsistent("presence.user_id"))?;
-            let record = Record::stored(
-                PresenceState::parse(&row.state).unwrap_or_default(),
-                row.status_msg,
-                row.last_active_ts.try_into().unwrap_or_default(),
-            );
-            Ok((user_id, record))
-        })
-        .collect()
+    let unreadable = Unreadable::default();
+    let records = rows.into_iter().filter_map(|row| {
+        let user_id = OwnedUserId::try_from(row.user_id)
+            .map_err(StorageError::inconsistent("presence.user_id"));
+        let user_id = user_id.map_err(|error| unreadable.count(&error)).ok()?;
+        let record = Record::stored(
+            PresenceState::parse(&row.state).unwrap_or_default(),
+            row.status_msg,
+            row.last_active_ts.try_into().unwrap_or_default(),
+        );
+        Some((user_id, record))
+    });
+    Ok(records.collect())
 }
 
 /// Write presence. It takes one statement.

@@ -6,15 +6,29 @@ use myelin_model::{EventNid, RoomNid, StateNid, StreamPos};
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
 
 use super::{Extremity, RoomHead};
-use crate::{StorageError, reads::Reads, state};
+use crate::{SnapshotChain, StateMap, StorageError, reads::Reads, state};
 
-/// Read heads. It takes two queries, however many; rooms that do not exist are left out.
+struct Row {
+    room_nid: i64,
+    room_id: String,
+    room_version: String,
+    version: i64,
+    depth: i64,
+    extremities: Vec<i64>,
+    state_nid: i64,
+    notify_ordinal: i64,
+    last_pos: i64,
+    extremity_ids: Vec<String>,
+}
+
+/// Read heads. It takes two queries, however many; rooms that do not exist or cannot be read are left out.
 pub(super) async fn heads(
     pool: &Reads,
     nids: &[RoomNid],
 ) -> Result<HashMap<RoomNid, RoomHead>, StorageError> {
     let nids: Vec<i64> = nids.iter().map(|nid| nid.0).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"
         SELECT r.room_nid, r.room_id, r.room_version, r.version, r.depth, r.extremities, r.state_nid, r.notify_ordinal,
             r.last_pos,
@@ -29,37 +43,48 @@ pub(super) async fn heads(
     .fetch_all(pool)
     .await?;
     let state_nids: Vec<StateNid> = rows.iter().map(|row| StateNid(row.state_nid)).collect();
-    let mut states = state::read_chains(pool, &state_nids).await?;
+    let mut states = state::read_each(pool, &state_nids).await?;
 
     let mut heads = HashMap::with_capacity(rows.len());
     for row in rows {
-        let extremities = row
-            .extremities
-            .iter()
-            .zip(row.extremity_ids)
-            .map(|(nid, id)| {
-                let event_id = OwnedEventId::try_from(id)
-                    .map_err(StorageError::inconsistent("events.event_id"))?;
-                Ok(Extremity { nid: EventNid(*nid), event_id })
-            })
-            .collect::<Result<_, StorageError>>()?;
         // Several rooms never share a snapshot, so it can be taken out.
-        let (state, chain) = states.remove(&StateNid(row.state_nid)).unwrap_or_default();
-        let head = RoomHead {
-            room_nid: RoomNid(row.room_nid),
-            room_id: OwnedRoomId::try_from(row.room_id)
-                .map_err(StorageError::inconsistent("rooms.room_id"))?,
-            room_version: RoomVersionId::try_from(row.room_version)
-                .map_err(StorageError::inconsistent("rooms.room_version"))?,
-            newest: (row.version != 0).then_some(EventNid(row.version)),
-            depth: row.depth,
-            extremities,
-            state,
-            chain,
-            notify_ordinal: row.notify_ordinal,
-            last_pos: StreamPos(row.last_pos),
-        };
-        heads.insert(head.room_nid, head);
+        let state = states.remove(&StateNid(row.state_nid));
+        if let Some(head) = pool.readable(to_head(row, state)) {
+            heads.insert(head.room_nid, head);
+        }
     }
     Ok(heads)
+}
+
+fn to_head(
+    row: Row,
+    state: Option<Result<(StateMap, SnapshotChain), StorageError>>,
+) -> Result<RoomHead, StorageError> {
+    let extremities = row.extremities.iter().zip(row.extremity_ids).map(|(nid, id)| {
+        let event_id =
+            OwnedEventId::try_from(id).map_err(StorageError::inconsistent("events.event_id"))?;
+        Ok(Extremity { nid: EventNid(*nid), event_id })
+    });
+    let (state, chain) = match state {
+        Some(state) => state?,
+        // A new room's.
+        None if row.state_nid == 0 => Default::default(),
+        None => {
+            return Err(StorageError::inconsistent("state_snapshots.state_nid")("missing"));
+        }
+    };
+    Ok(RoomHead {
+        room_nid: RoomNid(row.room_nid),
+        extremities: extremities.collect::<Result<_, StorageError>>()?,
+        room_id: OwnedRoomId::try_from(row.room_id)
+            .map_err(StorageError::inconsistent("rooms.room_id"))?,
+        room_version: RoomVersionId::try_from(row.room_version)
+            .map_err(StorageError::inconsistent("rooms.room_version"))?,
+        newest: (row.version != 0).then_some(EventNid(row.version)),
+        depth: row.depth,
+        state,
+        chain,
+        notify_ordinal: row.notify_ordinal,
+        last_pos: StreamPos(row.last_pos),
+    })
 }

@@ -76,7 +76,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The room event, if it is one.
+    /// The room event, if it is one. For answers that are made of entries; who keeps something in memory matches all kinds.
     pub fn as_event(&self) -> Option<&Arc<Event>> {
         if let Self::Event(event) = self { Some(event) } else { None }
     }

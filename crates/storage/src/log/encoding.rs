@@ -85,16 +85,6 @@ pub(super) fn decode(row: &Row) -> Result<Change, Box<Unknown>> {
     decode_known(kind, row).map_err(|error| Unknown::payload(row, error))
 }
 
-/// Read the columns of a row of `log`. What this version of the server does not know is [`Change::Other`].
-pub(crate) fn decode_row(
-    kind: i16,
-    room_nid: Option<i64>,
-    user_id: Option<String>,
-    payload: String,
-) -> Change {
-    decode(&Row { kind, room_nid, user_id, payload }).unwrap_or_else(|unknown| unknown.change)
-}
-
 fn decode_known(kind: Kind, row: &Row) -> Result<Change, StorageError> {
     let room_nid = row.room_nid.map(RoomNid);
     let room = || room_nid.ok_or_else(|| StorageError::inconsistent("log.room_nid")("missing"));

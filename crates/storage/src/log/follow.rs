@@ -17,7 +17,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LogEntry, listen, read, unknown::Unknowns};
+use super::{
+    Change, LogEntry,
+    encoding::{self, Row},
+    listen, read,
+    unknown::Unknowns,
+};
 use crate::{StorageError, event_cache::EventCache, reads::Reads};
 
 /// The number of entries that one query reads while catching up.
@@ -52,6 +57,7 @@ pub struct Log {
     applied: watch::Receiver<StreamPos>,
     subscribers: Arc<RwLock<Vec<Arc<dyn LogSubscriber>>>>,
     writing: Arc<AtomicUsize>,
+    unknowns: Arc<Unknowns>,
 }
 
 impl std::fmt::Debug for Log {
@@ -76,7 +82,7 @@ impl Log {
         let (feed, fed) = mpsc::unbounded_channel();
         let (applied_sender, applied) = watch::channel(end);
         let subscribers = Arc::new(RwLock::new(Vec::new()));
-        let writing = Arc::default();
+        let (writing, unknowns) = (Arc::default(), Arc::<Unknowns>::default());
         let follower = Follower {
             pool,
             events,
@@ -84,10 +90,10 @@ impl Log {
             applied: applied_sender,
             writing: Arc::clone(&writing),
             waiting: Vec::new(),
-            unknowns: Unknowns::default(),
+            unknowns: Arc::clone(&unknowns),
         };
         tokio::spawn(follower.run(fed, notified, stop));
-        Ok(Self { feed, applied, subscribers, writing })
+        Ok(Self { feed, applied, subscribers, writing, unknowns })
     }
 
     /// Call `subscriber` for every entry from now on.
@@ -111,6 +117,12 @@ impl Log {
         let reached =
             tokio::time::timeout(timeout, applied.wait_for(|applied| *applied >= pos)).await;
         matches!(reached, Ok(Ok(_)))
+    }
+
+    /// Read a row of `log`. What this version of the server does not know, or cannot read, is counted and told of, and is
+    /// [`Change::Other`].
+    pub(crate) fn read_row(&self, pos: StreamPos, row: &Row) -> Change {
+        encoding::decode(row).unwrap_or_else(|unknown| self.unknowns.count(pos, *unknown))
     }
 
     /// Say that a write is under way. Keep what it returns until the commit has been fed, or has failed.
@@ -144,7 +156,7 @@ struct Follower {
     writing: Arc<AtomicUsize>,
     /// Own commits that stand behind a gap: entries of another node, not read yet.
     waiting: Vec<Feed>,
-    unknowns: Unknowns,
+    unknowns: Arc<Unknowns>,
 }
 
 impl Follower {
@@ -230,7 +242,7 @@ impl Follower {
                 break;
             }
             let upto = end.min(StreamPos(applied.0.saturating_add(CATCH_UP_ENTRIES_MAX)));
-            match read::entries(&self.pool, applied, upto, &mut self.unknowns).await {
+            match read::entries(&self.pool, applied, upto, &self.unknowns).await {
                 Ok(entries) => {
                     self.apply(&entries);
                     // The last of them may have been purged.

@@ -22,7 +22,7 @@ pub use self::{
     follow::{Log, LogSubscriber},
 };
 pub(crate) use self::{
-    encoding::{decode_row, encode},
+    encoding::{Row, encode},
     follow::Feed,
 };
 

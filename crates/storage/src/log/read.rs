@@ -28,7 +28,7 @@ pub(super) async fn entries(
     pool: &Reads,
     after: StreamPos,
     upto: StreamPos,
-    unknowns: &mut Unknowns,
+    unknowns: &Unknowns,
 ) -> Result<Vec<Arc<LogEntry>>, StorageError> {
     let rows = sqlx::query_as!(
         LogRow,

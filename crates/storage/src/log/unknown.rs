@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use myelin_model::{RoomNid, StreamPos};
+use parking_lot::Mutex;
 use ruma::OwnedUserId;
 use tokio::time::Instant;
 
@@ -54,29 +55,37 @@ fn other(row: &Row) -> Change {
 /// Counts them, and tells of them now and then.
 #[derive(Debug, Default)]
 pub(super) struct Unknowns {
-    told: Option<Instant>,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    last: Option<Instant>,
+    /// The number of entries since then.
     not_told: u64,
 }
 
 impl Unknowns {
     /// Count an entry, and give back what is known of it.
-    pub(super) fn count(&mut self, pos: StreamPos, unknown: Unknown) -> Change {
+    pub(super) fn count(&self, pos: StreamPos, unknown: Unknown) -> Change {
         let reason = match &unknown.reason {
             Reason::Kind(_) => "kind",
             Reason::Payload(_) => "payload",
         };
         metrics::counter!("myelin_log_unknown_entries_total", "reason" => reason).increment(1);
-        self.not_told += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_INTERVAL) {
-            self.tell(pos, &unknown.reason);
+        let mut told = self.told.lock();
+        told.not_told += 1;
+        if told.last.is_none_or(|last| last.elapsed() >= TELL_INTERVAL) {
+            told.last = Some(Instant::now());
+            unknown.reason.tell(pos, std::mem::take(&mut told.not_told));
         }
         unknown.change
     }
+}
 
-    fn tell(&mut self, pos: StreamPos, reason: &Reason) {
-        let count = std::mem::take(&mut self.not_told);
-        self.told = Some(Instant::now());
-        match reason {
+impl Reason {
+    fn tell(&self, pos: StreamPos, count: u64) {
+        match self {
             Reason::Kind(kind) => {
                 tracing::warn!(%pos, kind, count, "the log has entries of an unknown kind; does a newer version run on this database?");
             }

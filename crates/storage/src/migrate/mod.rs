@@ -5,8 +5,12 @@ mod indexes;
 #[cfg(test)]
 mod tests;
 mod triggers;
+mod versions;
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool,
@@ -25,6 +29,9 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// The number of the advisory lock under which a node migrates.
 const LOCK: i64 = 0x6d79_656c_696e;
 
+/// The time between two lines that say that the lock is waited for.
+const TELL_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Pause between two tries to get that lock, or a table's.
 const LOCK_MILLIS: u64 = 200;
 
@@ -34,8 +41,8 @@ const TABLE_LOCK_MILLIS_MAX: u32 = 1_000;
 /// The number of times that a change is tried which did not get the lock of a table.
 const ATTEMPTS_MAX: u32 = 100;
 
-/// The migrations of this version. What else a database has was put there by a newer one, which only adds to the schema
-/// as long as this version may run beside it.
+/// The migrations of this version. What else a database has was put there by a newer one. Whether this version may run beside it
+/// all the same is the question of [`versions`].
 fn migrator(
     tables: impl Iterator<Item = Migration>,
     functions: &FunctionSet,
@@ -65,15 +72,31 @@ async fn migrate_to(
     connection.execute("SET statement_timeout = 0").await?;
     // Asked for again and again: an index that is made concurrently waits for all who wait in a statement, so that a
     // node which waits for the lock in one would be waited for itself.
-    while !try_lock(&mut connection).await? {
-        tokio::time::sleep(Duration::from_millis(LOCK_MILLIS)).await;
-    }
+    lock(&mut connection).await?;
+    versions::check_may_run(migrator, &mut connection).await?;
     indexes::drop_unfinished(migrator, &mut connection).await?;
     for migration in migrator.iter() {
         apply(migrator, migration, &mut connection).await?;
     }
     functions.drop_others(&mut connection).await?;
     connection.close().await?;
+    Ok(())
+}
+
+/// Wait for the lock, and say now and then that it is waited for.
+async fn lock(connection: &mut PgConnection) -> Result<(), StorageError> {
+    let start = Instant::now();
+    let mut told = None;
+    while !try_lock(connection).await? {
+        if told.is_none_or(|told: Instant| told.elapsed() >= TELL_INTERVAL) {
+            told = Some(Instant::now());
+            tracing::warn!(
+                waited_s = start.elapsed().as_secs(),
+                "another node brings the schema up to date (the advisory lock {LOCK} of PostgreSQL); waiting for it"
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(LOCK_MILLIS)).await;
+    }
     Ok(())
 }
 

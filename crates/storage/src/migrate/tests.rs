@@ -1,11 +1,18 @@
 //! Nodes of neighbouring versions on one schema.
 
+use myelin_model::{Event, EventFlags, Membership, StreamPos};
+use ruma::{OwnedEventId, RoomVersionId, owned_room_id, user_id};
 use sqlx::{
     SqlSafeStr as _,
     migrate::{Migration, MigrationType},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{functions::FILES, *};
+use crate::{
+    Append, Change, Db, Extremity, RoomHead, StateKey, StorageSettings,
+    writer::{BuiltOn, MembershipChange},
+};
 
 #[sqlx::test(migrations = false)]
 async fn many_nodes_start_at_once(pool: PgPool) {
@@ -161,4 +168,146 @@ async fn an_index_that_was_not_finished_is_made_anew(pool: PgPool) {
     .await
     .unwrap();
     assert!(valid);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_version_that_is_too_old_for_the_schema_does_not_start(pool: PgPool) {
+    migrate(&pool).await.unwrap();
+    let ours = sqlx::migrate!("../../migrations").iter().map(|one| one.version).max().unwrap();
+    let take_away = async |known: i64| {
+        let insert =
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                      VALUES ($1, $2, true, '', 0)";
+        let description = format!("contract {known} drop something");
+        let version = 90_000_000_000_000 + known % 1_000;
+        sqlx::query(insert).bind(version).bind(description).execute(&pool).await.unwrap();
+    };
+
+    take_away(ours).await;
+    migrate(&pool).await.unwrap();
+
+    take_away(ours + 1).await;
+    let refused = migrate(&pool).await.unwrap_err();
+    assert!(matches!(refused, StorageError::TooOld { .. }), "{refused}");
+}
+
+/// A node of this version.
+async fn node(pool: &PgPool) -> Db {
+    let settings = StorageSettings::default();
+    Db::open(pool.clone(), pool.clone(), &settings, CancellationToken::new()).await.unwrap()
+}
+
+/// Append one event to a room: a message, or one with a state and a membership of its own, which makes a batch.
+async fn append(db: &Db, head: &RoomHead, is_state: bool) -> (StreamPos, RoomHead) {
+    let nid = db.nids().next_event().await.unwrap();
+    let event_id = OwnedEventId::try_from(format!("$event{nid}:example.org")).unwrap();
+    let sender = user_id!("@alice:example.org").to_owned();
+    let mut new = head.clone();
+    let (before, mut snapshots, mut memberships) = (head.chain.state_nid(), vec![], vec![]);
+    let key = StateKey::new("m.room.member", sender.as_str());
+    let keys = db.state_keys().get_or_add(std::slice::from_ref(&key)).await.unwrap();
+    let state_key_nid = is_state.then(|| keys[&key]);
+    if let Some(key) = state_key_nid {
+        new.state.insert(key, nid);
+        let state_nid = db.nids().next_state().await.unwrap();
+        snapshots.push(new.chain.extend(state_nid, &[(key, Some(nid))], &new.state));
+        let user_id = sender.clone();
+        memberships.push(MembershipChange {
+            user_id,
+            membership: Membership::Join,
+            event_nid: nid,
+        });
+    }
+    new.newest = Some(nid);
+    new.extremities = vec![Extremity { nid, event_id: event_id.clone() }];
+    let event = Event {
+        nid,
+        room_nid: head.room_nid,
+        room_id: head.room_id.clone(),
+        pos: None,
+        event_id,
+        event_type: "m.room.member".into(),
+        state_key: is_state.then(|| sender.as_str().into()),
+        state_key_nid,
+        sender,
+        origin_server_ts: 0,
+        depth: 1,
+        membership: is_state.then_some(Membership::Join),
+        state_before: before,
+        state_after: new.chain.state_nid(),
+        replaces: None,
+        redacts: None,
+        redacted_by: None,
+        flags: EventFlags::LINEAR,
+        notify_ordinal: 0,
+        transaction: None,
+        json: "{}".into(),
+        client_json: std::sync::OnceLock::new(),
+    };
+    let append = Append {
+        built_on: BuiltOn::from(head),
+        head: std::sync::Arc::new(new.clone()),
+        events: vec![event],
+        snapshots,
+        memberships,
+        departures: vec![],
+        arrivals: vec![],
+        late_redactions: vec![],
+        missing: vec![],
+        resets: vec![],
+        places: vec![],
+        links: vec![],
+        now_ms: 0,
+    };
+    (db.writer().append(append).await.unwrap().pos, new)
+}
+
+/// The functions of the version before do what they always did, whatever the newer version has done to the schema and to its own.
+#[sqlx::test(migrations = false)]
+async fn the_calls_of_the_version_before_go_on_after_a_migration(pool: PgPool) {
+    migrate(&pool).await.unwrap();
+    let before = node(&pool).await;
+    let room_nid = before.nids().next_room().await.unwrap();
+    let head = RoomHead::new(room_nid, owned_room_id!("!r:example.org"), RoomVersionId::V11);
+    let (_, mut head) = append(&before, &head, true).await;
+
+    // The next version: columns more, and a function of the same name that does something else.
+    let mut files = FILES.to_vec();
+    for (name, text) in &mut files {
+        if *name == "append_message" {
+            *text = "CREATE FUNCTION append_message(e_newer bigint) RETURNS void LANGUAGE sql
+                     AS $$ UPDATE events SET newer = e_newer $$;";
+        }
+    }
+    let functions = FunctionSet::new(&files);
+    let change = "ALTER TABLE events ADD COLUMN newer bigint;
+                  ALTER TABLE memberships ADD COLUMN newer text DEFAULT '' NOT NULL;
+                  ALTER TABLE log ADD COLUMN newer bigint";
+    let tables = sqlx::migrate!("../../migrations");
+    let tables = tables.iter().cloned().chain([migration(90_000_000_000_000, change, false)]);
+    let newer = migrator(tables.collect::<Vec<_>>().into_iter(), &functions, triggers::FILES);
+    migrate_to(&pool, &newer, &functions).await.unwrap();
+    let call = AssertSqlSafe(functions.call("append_message", &["e_newer"]));
+    sqlx::query(call).bind(7_i64).execute(&pool).await.unwrap();
+
+    // A node that goes on, and one that starts again.
+    migrate(&pool).await.unwrap();
+    let again = node(&pool).await;
+    for db in [&before, &again] {
+        for is_state in [false, true] {
+            let (pos, next) = append(db, &head, is_state).await;
+            head = next;
+            for node in [&before, &again] {
+                assert!(node.log().wait_for(pos, Duration::from_secs(10)).await);
+            }
+        }
+        let mut tx = db.begin().await.unwrap();
+        tx.publish(Change::Profile { user_id: user_id!("@alice:example.org").to_owned() });
+        tx.commit().await.unwrap();
+    }
+    let events: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&pool).await.unwrap();
+    assert_eq!(events, 5);
+    let rows = again.memberships().list(user_id!("@alice:example.org")).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.room_nid).collect::<Vec<_>>(), [room_nid]);
 }

@@ -91,17 +91,16 @@ impl Aliases<'_> {
     /// The aliases of a room, oldest first.
     #[tracing::instrument(name = "db.aliases.list", skip_all)]
     pub async fn list(&self, room_nid: RoomNid) -> Result<Vec<Alias>, StorageError> {
-        sqlx::query_as!(
+        let rows = sqlx::query_as!(
             Row,
             "SELECT alias, room_nid, room_id, creator FROM room_aliases JOIN rooms USING (room_nid)
              WHERE room_nid = $1 ORDER BY created_ts, alias",
             room_nid.0
         )
         .fetch_all(self.db.pool())
-        .await?
-        .into_iter()
-        .map(Alias::try_from)
-        .collect()
+        .await?;
+        let aliases = rows.into_iter().map(Alias::try_from);
+        Ok(aliases.filter_map(|alias| self.db.pool().readable(alias)).collect())
     }
 }
 

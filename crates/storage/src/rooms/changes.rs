@@ -7,7 +7,7 @@ use ruma::UserId;
 
 use crate::{
     Db, StorageError,
-    log::{LogEntry, decode_row},
+    log::{LogEntry, Row},
 };
 
 /// Reads of what happened to users and rooms.
@@ -65,8 +65,10 @@ impl Changes<'_> {
         for row in rows {
             match (row.kind, row.payload) {
                 (Some(kind), Some(payload)) => {
-                    let change = decode_row(kind, row.room_nid, row.user_id, payload);
-                    entries.push(Arc::new(LogEntry { pos: StreamPos(row.pos), change }));
+                    let (pos, room_nid, user_id) = (StreamPos(row.pos), row.room_nid, row.user_id);
+                    let row = Row { kind, room_nid, user_id, payload };
+                    let change = self.db.log().read_row(pos, &row);
+                    entries.push(Arc::new(LogEntry { pos, change }));
                 }
                 _ => changed.extend(row.room_nid.map(RoomNid)),
             }

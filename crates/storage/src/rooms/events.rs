@@ -41,6 +41,7 @@ pub(crate) struct EventRow {
     pub(crate) sender: String,
     pub(crate) json: String,
     pub(crate) txn_device_id: Option<String>,
+    pub(crate) txn_path: Option<String>,
     pub(crate) txn_id: Option<String>,
 }
 
@@ -48,8 +49,17 @@ impl TryFrom<EventRow> for Event {
     type Error = StorageError;
 
     fn try_from(row: EventRow) -> Result<Self, StorageError> {
-        let transaction = row.txn_device_id.zip(row.txn_id).map(|(device_id, txn_id)| {
-            Transaction { device_id: device_id.into(), txn_id: txn_id.into() }
+        let transaction = match (row.txn_device_id, row.txn_path, row.txn_id) {
+            (Some(device_id), Some(path), Some(txn_id)) => Some(Transaction {
+                device_id: device_id.into(),
+                path: path.into(),
+                txn_id: txn_id.into(),
+            }),
+            _ => None,
+        };
+        let membership = row.membership.map(|number| {
+            Membership::from_i16(number)
+                .ok_or_else(|| StorageError::inconsistent("events.membership")("unknown"))
         });
         Ok(Self {
             nid: EventNid(row.event_nid),
@@ -66,7 +76,7 @@ impl TryFrom<EventRow> for Event {
                 .map_err(StorageError::inconsistent("events.sender"))?,
             origin_server_ts: row.origin_server_ts.try_into().unwrap_or_default(),
             depth: row.depth,
-            membership: row.membership.and_then(Membership::from_i16),
+            membership: membership.transpose()?,
             state_before: row.state_before.map(StateNid),
             state_after: row.state_after.map(StateNid),
             replaces: row.replaces.map(EventNid),
@@ -81,13 +91,14 @@ impl TryFrom<EventRow> for Event {
     }
 }
 
-/// Read events by number, past the cache.
+/// Read events by number, past the cache. Those that cannot be read are missing, like those that do not exist.
 pub(crate) async fn read_by_nids(
     pool: &Reads,
     nids: &[i64],
 ) -> Result<HashMap<EventNid, Arc<Event>>, StorageError> {
     let rows = read_rows(pool, nids).await?.into_iter();
-    rows.map(|row| Event::try_from(row).map(|event| (event.nid, Arc::new(event)))).collect()
+    let events = rows.filter_map(|row| pool.readable(Event::try_from(row)));
+    Ok(events.map(|event| (event.nid, Arc::new(event))).collect())
 }
 
 /// Read the rows of events by number.
@@ -103,13 +114,13 @@ pub(crate) async fn read_rows(pool: &Reads, nids: &[i64]) -> Result<Vec<EventRow
             e.state_before, e.state_after, e.replaces, e.redacts, e.redacted_by,
             e.notify_ordinal AS "notify_ordinal!", e.flags AS "flags!", e.membership, e.event_id AS "event_id!",
             e.event_type AS "event_type!", e.sender AS "sender!", e.json AS "json!",
-            t.device_id AS "txn_device_id?", t.txn_id AS "txn_id?"
+            t.device_id AS "txn_device_id?", t.event_type AS "txn_path?", t.txn_id AS "txn_id?"
         FROM unnest($1::bigint[]) AS n (nid)
         -- Lookups by key, whatever the planner believed of the tables when it made its plan; never joins of whole tables.
         JOIN LATERAL (SELECT * FROM events WHERE event_nid = n.nid OFFSET 0) AS e ON true
         JOIN LATERAL (SELECT room_id FROM rooms WHERE room_nid = e.room_nid OFFSET 0) AS r ON true
         LEFT JOIN LATERAL (SELECT state_key FROM state_keys WHERE state_key_nid = e.state_key_nid OFFSET 0) AS k ON true
-        LEFT JOIN LATERAL (SELECT device_id, txn_id FROM transactions WHERE event_nid = e.event_nid OFFSET 0) AS t ON true
+        LEFT JOIN LATERAL (SELECT device_id, event_type, txn_id FROM transactions WHERE event_nid = e.event_nid OFFSET 0) AS t ON true
         "#,
         nids,
     )
@@ -168,8 +179,10 @@ impl Events<'_> {
             .await?;
             for row in rows {
                 let event_id = OwnedEventId::try_from(row.event_id)
-                    .map_err(StorageError::inconsistent("events.event_id"))?;
-                found.insert(event_id, EventNid(row.event_nid));
+                    .map_err(StorageError::inconsistent("events.event_id"));
+                if let Some(event_id) = self.db.pool().readable(event_id) {
+                    found.insert(event_id, EventNid(row.event_nid));
+                }
             }
         }
         Ok(found)

@@ -76,6 +76,10 @@ pub struct HistoryPage {
     pub events: Vec<Arc<Event>>,
     /// Whether other events relate to some of them.
     pub has_relations: bool,
+    /// The position of the last event, whether or not it could be read. `None`: there is none.
+    pub last: Option<StreamPos>,
+    /// Whether the page has as many events as were asked for, with those that could not be read.
+    pub is_full: bool,
 }
 
 /// The query; only its order differs. The type of an event's relation is asked for as a value: `EXISTS` could be planned as
@@ -93,12 +97,12 @@ macro_rules! rows {
                 SELECT 1 FROM event_relations x WHERE x.room_nid = e.room_nid AND x.parent_id = e.event_id
             ) THEN e.flags | 16384::smallint ELSE e.flags END AS "flags!", e.membership, e.event_id AS "event_id!",
             e.event_type AS "event_type!", e.sender AS "sender!", e.json AS "json!",
-            t.device_id AS "txn_device_id?", t.txn_id AS "txn_id?"
+            t.device_id AS "txn_device_id?", t.event_type AS "txn_path?", t.txn_id AS "txn_id?"
         FROM events e
         -- Lookups by key, never joins of whole tables.
         JOIN LATERAL (SELECT room_id FROM rooms WHERE room_nid = e.room_nid OFFSET 0) AS r ON true
         LEFT JOIN LATERAL (SELECT state_key FROM state_keys WHERE state_key_nid = e.state_key_nid OFFSET 0) AS k ON true
-        LEFT JOIN LATERAL (SELECT device_id, txn_id FROM transactions WHERE event_nid = e.event_nid OFFSET 0) AS t ON true
+        LEFT JOIN LATERAL (SELECT device_id, event_type, txn_id FROM transactions WHERE event_nid = e.event_nid OFFSET 0) AS t ON true
         WHERE e.room_nid = $1 AND e.pos > $2 AND e.pos <= $3 AND e.flags & $4 < 1
             AND ($5::text[] IS NULL OR e.event_type LIKE ANY ($5)) AND NOT e.event_type LIKE ANY ($6)
             AND ($7::text[] IS NULL OR e.sender = ANY ($7)) AND NOT e.sender = ANY ($8)
@@ -163,25 +167,27 @@ impl History<'_> {
         } else {
             rows!("ASC", page, self.db.pool())
         };
+        let last = rows.last().and_then(|row| row.pos).map(StreamPos);
+        let is_full = rows.len() >= page.limit;
         let mut has_relations = false;
         let events = rows
             .into_iter()
-            .map(|mut row| {
+            .filter_map(|mut row| {
                 has_relations |= row.flags & RELATED != 0;
                 row.flags &= !RELATED;
-                let event = Event::try_from(row)?;
+                let event = self.db.pool().readable(Event::try_from(row))?;
                 // What is in memory already has its client form made.
                 if let Some(known) = self.db.event_cache().find(event.nid)
                     && known.redacted_by == event.redacted_by
                 {
-                    return Ok(known);
+                    return Some(known);
                 }
                 let event = Arc::new(event);
                 self.db.event_cache().insert_read(&token, &event);
-                Ok(event)
+                Some(event)
             })
-            .collect::<Result<_, StorageError>>()?;
-        Ok(HistoryPage { events, has_relations })
+            .collect();
+        Ok(HistoryPage { events, has_relations, last, is_full })
     }
 
     /// The snapshot of a room's state after the first join: its creator's.

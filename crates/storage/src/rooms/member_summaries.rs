@@ -67,7 +67,8 @@ impl Memberships<'_> {
                 (summaries.last_mut(), row.user_id, row.event_nid, row.here)
             {
                 let user_id = OwnedUserId::try_from(user_id)
-                    .map_err(StorageError::inconsistent("memberships.user_id"))?;
+                    .map_err(StorageError::inconsistent("memberships.user_id"));
+                let Some(user_id) = self.db.pool().readable(user_id) else { continue };
                 let named = if here { &mut summary.here } else { &mut summary.gone };
                 named.push((user_id, EventNid(event_nid)));
             }

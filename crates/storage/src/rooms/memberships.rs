@@ -5,7 +5,7 @@ use std::sync::Arc;
 use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 
-use crate::{Db, StorageError, Tx};
+use crate::{Db, StorageError, Tx, reads::Reads};
 
 /// The number of own membership changes in one room that are followed back.
 const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
@@ -46,19 +46,18 @@ impl Memberships<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(MembershipRow {
-                    room_nid: RoomNid(row.room_nid),
-                    membership: Membership::from_i16(row.membership).ok_or_else(|| {
-                        StorageError::inconsistent("memberships.membership")("unknown")
-                    })?,
-                    event_nid: EventNid(row.event_nid),
-                    pos: StreamPos(row.pos),
-                    forgotten: row.forgotten,
-                })
+        let rows = rows.into_iter().filter_map(|row| {
+            let membership = Membership::from_i16(row.membership)
+                .ok_or_else(|| StorageError::inconsistent("memberships.membership")("unknown"));
+            Some(MembershipRow {
+                room_nid: RoomNid(row.room_nid),
+                membership: self.db.pool().readable(membership)?,
+                event_nid: EventNid(row.event_nid),
+                pos: StreamPos(row.pos),
+                forgotten: row.forgotten,
             })
-            .collect()
+        });
+        Ok(rows.collect())
     }
 
     /// The guests of this server that are in a room or invited to it.
@@ -76,7 +75,7 @@ impl Memberships<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        to_user_ids(rows)
+        Ok(to_user_ids(self.db.pool(), rows))
     }
 
     /// The rooms in which a user has one of these memberships, oldest first.
@@ -88,19 +87,19 @@ impl Memberships<'_> {
     ) -> Result<Vec<OwnedRoomId>, StorageError> {
         let memberships: Vec<i16> =
             memberships.iter().map(|membership| membership.to_i16()).collect();
-        sqlx::query_scalar!(
+        let rows = sqlx::query_scalar!(
             "SELECT room_id FROM memberships JOIN rooms USING (room_nid) WHERE user_id = $1 AND membership = ANY ($2)
              ORDER BY room_nid",
             user_id.as_str(),
             &memberships,
         )
         .fetch_all(self.db.pool())
-        .await?
-        .into_iter()
-        .map(|room_id| {
-            OwnedRoomId::try_from(room_id).map_err(StorageError::inconsistent("rooms.room_id"))
-        })
-        .collect()
+        .await?;
+        let room_ids = rows.into_iter().filter_map(|room_id| {
+            let room_id = OwnedRoomId::try_from(room_id);
+            self.db.pool().readable(room_id.map_err(StorageError::inconsistent("rooms.room_id")))
+        });
+        Ok(room_ids.collect())
     }
 
     /// The users that have one of these memberships in a room, by ID.
@@ -119,7 +118,7 @@ impl Memberships<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        to_user_ids(rows)
+        Ok(to_user_ids(self.db.pool(), rows))
     }
 
     /// The member events of all whose current membership is one of `memberships`, in the order in which they came. It
@@ -164,7 +163,7 @@ impl Memberships<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        to_user_ids(rows)
+        Ok(to_user_ids(self.db.pool(), rows))
     }
 
     /// The users among these who are joined to one of the rooms. Costs as many lookups as there are pairs of a user and
@@ -192,7 +191,7 @@ impl Memberships<'_> {
         )
         .fetch_all(self.db.pool())
         .await?;
-        to_user_ids(rows)
+        Ok(to_user_ids(self.db.pool(), rows))
     }
 
     /// The member events before these: from each of them back through those it took the place of, down to and including
@@ -327,11 +326,9 @@ impl MembershipsTx<'_> {
     }
 }
 
-fn to_user_ids(rows: Vec<String>) -> Result<Vec<OwnedUserId>, StorageError> {
-    rows.into_iter()
-        .map(|user_id| {
-            OwnedUserId::try_from(user_id)
-                .map_err(StorageError::inconsistent("memberships.user_id"))
-        })
-        .collect()
+fn to_user_ids(pool: &Reads, rows: Vec<String>) -> Vec<OwnedUserId> {
+    let user_ids = rows.into_iter().map(|user_id| {
+        OwnedUserId::try_from(user_id).map_err(StorageError::inconsistent("memberships.user_id"))
+    });
+    user_ids.filter_map(|user_id| pool.readable(user_id)).collect()
 }

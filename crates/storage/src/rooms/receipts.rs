@@ -77,7 +77,7 @@ impl Receipts<'_> {
         user_id: &UserId,
     ) -> Result<Vec<ReceiptRow>, StorageError> {
         let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
-        sqlx::query_as!(
+        let rows = sqlx::query_as!(
             Row,
             r#"
             SELECT n.room_nid AS "room_nid!", r.user_id, r.receipt_type, r.thread_id, r.event_pos, r.ts, e.event_id,
@@ -94,10 +94,9 @@ impl Receipts<'_> {
             user_id.as_str()
         )
         .fetch_all(self.db.pool())
-        .await?
-        .into_iter()
-        .map(ReceiptRow::try_from)
-        .collect()
+        .await?;
+        let receipts = rows.into_iter().map(ReceiptRow::try_from);
+        Ok(receipts.filter_map(|receipt| self.db.pool().readable(receipt)).collect())
     }
 
     /// The user's own receipts in rooms.
@@ -108,7 +107,7 @@ impl Receipts<'_> {
         user_id: &UserId,
     ) -> Result<Vec<ReceiptRow>, StorageError> {
         let room_nids: Vec<i64> = room_nids.iter().map(|nid| nid.0).collect();
-        sqlx::query_as!(
+        let rows = sqlx::query_as!(
             Row,
             r#"
             SELECT n.room_nid AS "room_nid!", r.user_id, r.receipt_type, r.thread_id, r.event_pos, r.ts, e.event_id,
@@ -125,9 +124,8 @@ impl Receipts<'_> {
             user_id.as_str()
         )
         .fetch_all(self.db.pool())
-        .await?
-        .into_iter()
-        .map(ReceiptRow::try_from)
-        .collect()
+        .await?;
+        let receipts = rows.into_iter().map(ReceiptRow::try_from);
+        Ok(receipts.filter_map(|receipt| self.db.pool().readable(receipt)).collect())
     }
 }

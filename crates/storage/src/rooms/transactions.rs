@@ -21,15 +21,15 @@ impl Db {
 }
 
 impl Transactions<'_> {
-    /// The event that a device sent with this transaction ID in a room, if there is one. Events of other types do not count: their
-    /// path is another.
+    /// The event that a device sent with this transaction ID in a room, if there is one. `path` is
+    /// [`myelin_model::Transaction::path`]: the same ID under another path is another transaction.
     #[tracing::instrument(name = "db.transactions.find", skip_all, fields(room.nid = %room_nid))]
     pub async fn find(
         &self,
         user_id: &UserId,
         device_id: &DeviceId,
         room_nid: RoomNid,
-        event_type: &str,
+        path: &str,
         txn_id: &str,
     ) -> Result<Option<Arc<Event>>, StorageError> {
         let nid = sqlx::query_scalar!(
@@ -38,7 +38,7 @@ impl Transactions<'_> {
             user_id.as_str(),
             device_id.as_str(),
             room_nid.0,
-            event_type,
+            path,
             txn_id,
         )
         .fetch_optional(self.db.pool())

@@ -4,13 +4,19 @@
 //! room, whatever the number of events that are to be shown, and none when neither ever changed or when it was read
 //! before.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use myelin_model::{Event, EventNid, Membership, StreamPos};
 use quick_cache::sync::Cache;
 use ruma::UserId;
 
-use crate::{Db, RoomHead, StateKey, StorageError};
+use crate::{
+    Db, RoomHead, StateKey, StorageError,
+    log::{Change, LogEntry, LogSubscriber},
+};
 
 /// The number of pairs of room and user that are remembered.
 const HISTORIES_MAX: usize = 20_000;
@@ -28,23 +34,50 @@ pub struct VisibilityHistory {
     pub memberships: Vec<(StreamPos, Membership)>,
 }
 
-/// The current events of both keys name the history: it can never change.
+/// The current events of both keys name the history: nothing that is known here changes it.
 type Key = (Option<EventNid>, Option<EventNid>);
 
 /// Histories in memory.
 pub(crate) struct KnownHistories {
     cache: Cache<Key, Arc<VisibilityHistory>>,
+    /// Counts how often all were forgotten: what was read from the database before may be stale.
+    forgotten: AtomicU64,
 }
 
 impl Default for KnownHistories {
     fn default() -> Self {
-        Self { cache: Cache::new(HISTORIES_MAX) }
+        Self { cache: Cache::new(HISTORIES_MAX), forgotten: AtomicU64::new(0) }
     }
 }
 
 impl std::fmt::Debug for KnownHistories {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KnownHistories").field("histories", &self.cache.len()).finish()
+        f.debug_struct("KnownHistories")
+            .field("histories", &self.cache.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LogSubscriber for KnownHistories {
+    fn apply(&self, entries: &[Arc<LogEntry>]) {
+        let is_unclear = |entry: &Arc<LogEntry>| match &entry.change {
+            Change::Other { room_nid: Some(_), .. }
+            | Change::Other { room_nid: None, user_id: None } => true,
+            Change::Other { room_nid: None, user_id: Some(_) }
+            | Change::Event(_)
+            | Change::StateReset { .. }
+            | Change::Receipt { .. }
+            | Change::AccountData { .. }
+            | Change::Sessions { .. }
+            | Change::Account { .. }
+            | Change::Profile { .. }
+            | Change::DeviceList { .. }
+            | Change::Forgotten { .. } => false,
+        };
+        if entries.iter().any(is_unclear) {
+            self.forgotten.fetch_add(1, Ordering::AcqRel);
+            self.cache.clear();
+        }
     }
 }
 
@@ -82,12 +115,17 @@ impl VisibilityHistories<'_> {
         if let Some(history) = self.db.known_visibility_histories().cache.get(&key) {
             return Ok(history);
         }
+        let known = self.db.known_visibility_histories();
+        let forgotten = known.forgotten.load(Ordering::Acquire);
         let history = match self.first_ones(current) {
             Some(history) => history,
             None => self.read_visibility_history(current).await?,
         };
         let history = Arc::new(history);
-        self.db.known_visibility_histories().cache.insert(key, Arc::clone(&history));
+        known.cache.insert(key, Arc::clone(&history));
+        if known.forgotten.load(Ordering::Acquire) != forgotten {
+            known.cache.remove(&key);
+        }
         Ok(history)
     }
 
@@ -130,7 +168,9 @@ impl VisibilityHistories<'_> {
         let mut history = VisibilityHistory::default();
         for row in rows {
             let pos = StreamPos(row.pos);
-            if let Some(membership) = row.membership.and_then(Membership::from_i16) {
+            if let Some(number) = row.membership {
+                // Of a membership that is not known nothing may follow in the user's favor.
+                let membership = Membership::from_i16(number).unwrap_or(Membership::Leave);
                 history.memberships.push((pos, membership));
             } else if let Some(content) = row.json.as_deref().and_then(content_of) {
                 history.visibilities.push((pos, content));

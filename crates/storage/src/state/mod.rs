@@ -4,8 +4,8 @@ mod keys;
 mod packed;
 mod snapshots;
 
-pub(crate) use self::snapshots::{read_chains, read_map};
+pub(crate) use self::snapshots::read_each;
 pub use self::{
     keys::{StateKey, StateKeys},
-    snapshots::{NewSnapshot, SnapshotChain, StateMap, state_changes},
+    snapshots::{NewSnapshot, SnapshotChain, StateMap, States, state_changes},
 };

@@ -14,7 +14,7 @@ use imbl::ordmap::DiffItem;
 use myelin_model::{EventNid, StateKeyNid, StateNid};
 
 use super::packed::{self, Delta};
-use crate::{StorageError, reads::Reads};
+use crate::{Db, StorageError, reads::Reads};
 
 /// The number of entries that the difference of a level may have, from the level next to the whole state down.
 const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
@@ -109,14 +109,18 @@ impl SnapshotChain {
     }
 }
 
-/// Read whole states with their chains. It takes one query, however many; what several of them are based on is read once, and shared.
+/// A whole state, and where it stands among the snapshots.
+pub(crate) type ReadState = (StateMap, SnapshotChain);
+
+/// Read whole states with their chains, each by itself: those that cannot be read are errors, and those that are not there are missing
+/// from the answer. It takes one query, however many; what several of them are based on is read once, and shared.
 ///
 /// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
 /// `OFFSET 0` keeps the lookup from becoming a join.
-pub(crate) async fn read_chains(
+pub(crate) async fn read_each(
     pool: &Reads,
     state_nids: &[StateNid],
-) -> Result<HashMap<StateNid, (StateMap, SnapshotChain)>, StorageError> {
+) -> Result<HashMap<StateNid, Result<ReadState, StorageError>>, StorageError> {
     let nids: Vec<i64> = state_nids.iter().map(|nid| nid.0).collect();
     let rows = sqlx::query_as!(
         SnapshotRow,
@@ -141,11 +145,15 @@ pub(crate) async fn read_chains(
     let rows: HashMap<i64, SnapshotRow> =
         rows.into_iter().map(|row| (row.state_nid, row)).collect();
     let mut read: HashMap<i64, (StateMap, SnapshotChain)> = HashMap::with_capacity(rows.len());
-    for nid in &nids {
-        read_chain(*nid, &rows, &mut read)?;
+    let mut each = HashMap::with_capacity(nids.len());
+    for nid in nids {
+        let state = match read_chain(nid, &rows, &mut read) {
+            Ok(()) => read.get(&nid).cloned().map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        each.extend(state.map(|state| (StateNid(nid), state)));
     }
-    let found = state_nids.iter().filter_map(|nid| Some((*nid, read.get(&nid.0)?.clone())));
-    Ok(found.collect())
+    Ok(each)
 }
 
 /// A row of `state_snapshots`.
@@ -192,13 +200,55 @@ fn apply(packed: &[u8], map: &mut StateMap) -> Result<Delta, StorageError> {
     Ok(delta)
 }
 
-/// Read one whole state.
-pub(crate) async fn read_map(pool: &Reads, state_nid: StateNid) -> Result<StateMap, StorageError> {
-    let mut states = read_chains(pool, &[state_nid]).await?;
-    let (map, _) = states.remove(&state_nid).ok_or_else(|| {
-        StorageError::inconsistent("state_snapshots.state_nid")(format!("{state_nid} is missing"))
-    })?;
-    Ok(map)
+/// Reads of the states that snapshots hold.
+#[derive(Debug, Clone, Copy)]
+pub struct States<'db> {
+    db: &'db Db,
+}
+
+impl Db {
+    /// The states that snapshots hold.
+    pub fn states(&self) -> States<'_> {
+        States { db: self }
+    }
+}
+
+impl States<'_> {
+    /// The whole state of a snapshot. It takes one query. Fails if it is not there or cannot be read.
+    #[tracing::instrument(name = "db.states.get", skip_all, fields(state.nid = %state_nid))]
+    pub async fn get(&self, state_nid: StateNid) -> Result<StateMap, StorageError> {
+        self.list(&[state_nid]).await?.remove(&state_nid).ok_or_else(|| {
+            let reason = format!("{state_nid} is missing");
+            StorageError::inconsistent("state_snapshots.state_nid")(reason)
+        })
+    }
+
+    /// The whole states of many snapshots. It takes one query, however many. Those that are not there or cannot be read are missing
+    /// from the answer.
+    #[tracing::instrument(name = "db.states.list", skip_all)]
+    pub async fn list(
+        &self,
+        state_nids: &[StateNid],
+    ) -> Result<HashMap<StateNid, StateMap>, StorageError> {
+        if state_nids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let states = read_each(self.db.pool(), state_nids).await?.into_iter();
+        let readable =
+            states.filter_map(|(nid, state)| Some((nid, self.db.pool().readable(state)?.0)));
+        Ok(readable.collect())
+    }
+
+    /// The whole states of many snapshots, with where they stand among the snapshots. It takes one query, however many. Fails if one
+    /// of them cannot be read: it is for those who decide by them.
+    #[tracing::instrument(name = "db.states.list_chains", skip_all)]
+    pub async fn list_chains(
+        &self,
+        state_nids: &[StateNid],
+    ) -> Result<HashMap<StateNid, (StateMap, SnapshotChain)>, StorageError> {
+        let states = read_each(self.db.pool(), state_nids).await?.into_iter();
+        states.map(|(nid, state)| Ok((nid, state?))).collect()
+    }
 }
 
 impl NewSnapshot {

@@ -61,6 +61,7 @@ impl<'a> Columns<'a> {
                 room: event.room_nid.0,
                 user: event.sender.as_str(),
                 device: transaction.device_id.as_str(),
+                path: &transaction.path,
                 txn: &transaction.txn_id,
                 event: event.nid.0,
                 ts: to_ts(now_ms),

@@ -81,6 +81,7 @@ impl<'a> Message<'a> {
             e_sender: event.sender.as_str(),
             e_json: &*event.json,
             t_device: transaction.map(|transaction| transaction.device_id.as_str()),
+            t_path: transaction.map(|transaction| &*transaction.path),
             t_txn: transaction.map(|transaction| &*transaction.txn_id),
             t_ts: to_ts(self.append.now_ms),
         ));

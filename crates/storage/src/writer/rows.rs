@@ -142,6 +142,7 @@ rows! {
         room: i64,
         user: &'a str,
         device: &'a str,
+        path: &'a str,
         txn: &'a str,
         event: i64,
         ts: i64,

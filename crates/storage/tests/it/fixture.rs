@@ -86,9 +86,11 @@ pub(crate) async fn next_event(db: &Db, head: &RoomHead, next: Next<'_>) -> (App
         redacted_by: None,
         flags: EventFlags::LINEAR,
         notify_ordinal: new.notify_ordinal,
-        transaction: next
-            .txn_id
-            .map(|id| Transaction { device_id: "DEVICE".into(), txn_id: id.into() }),
+        transaction: next.txn_id.map(|id| Transaction {
+            device_id: "DEVICE".into(),
+            path: "m.room.message".into(),
+            txn_id: id.into(),
+        }),
         json: serde_json::json!({"n": nid.0, "prev_events": prev_events}).to_string().into(),
         client_json: OnceLock::new(),
     };

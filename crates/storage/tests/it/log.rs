@@ -171,3 +171,27 @@ async fn what_a_node_cannot_read_stops_nothing_and_drops_what_it_may_concern(poo
     let room = Some(room_nid);
     assert_eq!(others, [(room, alice.clone()), (room, alice), (room, None), (room, None)]);
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn events_are_read_anew_after_what_is_not_known_of_their_room(pool: PgPool) {
+    let db = node(&pool).await;
+    let mut heads = vec![];
+    for room_id in [room_id!("!changed:example.org"), room_id!("!other:example.org")] {
+        let head = new_room(&db, room_id).await;
+        let (append, head) = next_event(&db, &head, Next::default()).await;
+        db.writer().append(append).await.unwrap();
+        heads.push(head);
+    }
+    let nids: Vec<_> = heads.iter().map(|head| head.newest.unwrap()).collect();
+    let redactions = db.event_cache().state_redactions();
+    // A newer version redacts in a way of its own.
+    sqlx::query("UPDATE events SET json = '{}'").execute(&pool).await.unwrap();
+
+    write_entry(&pool, 30_000, heads[0].room_nid.0, "@alice:example.org", "{}").await;
+    assert!(db.log().wait_for(StreamPos(3), PATIENCE).await);
+
+    let events = db.events().list(&nids).await.unwrap();
+    assert_eq!(&*events[0].json, "{}");
+    assert_ne!(&*events[1].json, "{}");
+    assert!(db.event_cache().state_redactions() > redactions, "state in memory is read anew");
+}

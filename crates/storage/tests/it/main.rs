@@ -7,4 +7,5 @@ mod fixture;
 mod log;
 mod plans;
 mod state_garbage;
+mod unreadable;
 mod writer;

@@ -80,7 +80,7 @@ async fn what_a_room_has_moved_on_from_goes_after_an_hour(pool: PgPool) {
     assert_eq!(garbage.look(room_nid, NOW_MS + STATE_GARBAGE_KEPT_MS).await.unwrap(), deleted);
     assert_eq!(count(&pool).await, before - 1);
     for (nid, state) in &states {
-        assert_eq!(&db.state(*nid).await.unwrap(), state);
+        assert_eq!(&db.states().get(*nid).await.unwrap(), state);
     }
 }
 
@@ -195,7 +195,7 @@ async fn nothing_that_is_referred_to_goes_while_nodes_append(pool: PgPool) {
         states.extend(of_room);
     }
     let nids: Vec<StateNid> = states.keys().copied().collect();
-    let read = nodes[0].states(&nids).await.unwrap();
+    let read = nodes[0].states().list(&nids).await.unwrap();
     for (nid, state) in &states {
         assert_eq!(read.get(nid), Some(state), "{nid}");
     }

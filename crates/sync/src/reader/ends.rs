@@ -36,7 +36,7 @@ pub(super) async fn load(
     let events = db.events().find_many(&nids).await?;
     let after = |nid: EventNid| events.get(&nid).and_then(|event| event.state_after);
     let state_nids: Vec<_> = left.iter().filter_map(|(_, nid)| after(*nid)).collect();
-    let states = db.states(&state_nids).await?;
+    let states = db.states().list(&state_nids).await?;
     for (room_nid, event_nid) in left {
         if let Some(state) = after(event_nid).and_then(|nid| states.get(&nid)) {
             ends.insert(room_nid, state.clone());

@@ -62,7 +62,7 @@ async fn load_states(
         }
     }
     if !missing.is_empty() {
-        states.extend(reader.sync.db().states(&missing).await?);
+        states.extend(reader.sync.db().states().list(&missing).await?);
     }
     Ok(states)
 }

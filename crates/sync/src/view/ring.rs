@@ -92,7 +92,7 @@ impl Ring {
         if let Some(user_id) = audience.user_id {
             self.users.entry(user_id).or_default().push_back(Arc::clone(entry));
         }
-        if let Change::DeviceList { user_id } = &entry.change {
+        if let Some(user_id) = device_list_of(&entry.change) {
             self.device_lists.push_back((entry.pos, user_id.clone()));
         }
         self.size_bytes += size_bytes(entry);
@@ -106,7 +106,7 @@ impl Ring {
         let Some(entry) = self.entries.pop_front() else { return };
         self.complete_after = entry.pos;
         self.size_bytes = self.size_bytes.saturating_sub(size_bytes(&entry));
-        if matches!(entry.change, Change::DeviceList { .. }) {
+        if device_list_of(&entry.change).is_some() {
             self.device_lists.pop_front();
         }
         let audience = Audience::of(&entry.change);
@@ -214,4 +214,20 @@ fn member(event: &Event) -> Option<OwnedUserId> {
     let state_key = event.state_key.as_deref()?;
     let is_member = event.membership.is_some() && event.is_visible();
     is_member.then(|| OwnedUserId::try_from(state_key).ok()).flatten()
+}
+
+/// The user whose device list changed.
+fn device_list_of(change: &Change) -> Option<&OwnedUserId> {
+    match change {
+        Change::DeviceList { user_id } => Some(user_id),
+        Change::Event(_)
+        | Change::StateReset { .. }
+        | Change::Receipt { .. }
+        | Change::AccountData { .. }
+        | Change::Sessions { .. }
+        | Change::Account { .. }
+        | Change::Profile { .. }
+        | Change::Forgotten { .. }
+        | Change::Other { .. } => None,
+    }
 }

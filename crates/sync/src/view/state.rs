@@ -64,12 +64,21 @@ impl State {
         let Some(key) = self.keys.get(user_id).copied() else { return };
         let Some(user) = self.users.get_mut(&key) else { return };
         user.follow(entry);
-        if let Change::Event(event) = &entry.change {
-            if user.is_joined(event.room_nid) {
+        match &entry.change {
+            Change::Event(event) if user.is_joined(event.room_nid) => {
                 self.joined.entry(event.room_nid).or_default().insert(key);
-            } else {
-                self.leave(key, event.room_nid);
             }
+            Change::Event(event) => self.leave(key, event.room_nid),
+            // Whom an unknown entry or a reset may concern was forgotten before.
+            Change::StateReset { .. }
+            | Change::Receipt { .. }
+            | Change::AccountData { .. }
+            | Change::Sessions { .. }
+            | Change::Account { .. }
+            | Change::Profile { .. }
+            | Change::DeviceList { .. }
+            | Change::Forgotten { .. }
+            | Change::Other { .. } => {}
         }
         self.wake(key, entry.pos);
     }
@@ -152,7 +161,7 @@ pub(super) fn changes(ring: &Ring, user: &HotUser, since: StreamPos) -> UserChan
         user.joined().filter(|nid| ring.has_room_changed(*nid, since)).collect()
     });
     for entry in &own {
-        if let Change::Event(event) = &entry.change
+        if let Some(event) = entry.change.as_event()
             && !changed.contains(&event.room_nid)
         {
             changed.push(event.room_nid);

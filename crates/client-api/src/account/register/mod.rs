@@ -115,6 +115,7 @@ mod tests {
     use myelin_accounts::AccountsSettings;
     use myelin_http::RateLimit;
     use myelin_rooms::membership::AutoJoin;
+    use myelin_testing::TestUser;
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -213,6 +214,27 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn the_hashes_of_strangers_are_limited_and_counted_once(pool: PgPool) {
+        let settings =
+            AccountsSettings { enable_registration: true, ..AccountsSettings::default() };
+        let server = test_server::open_with(pool, settings, |settings| {
+            settings.rate_limits.registration = RateLimit { per_second: 0.001, burst_count: 2.0 };
+        })
+        .await;
+        let ask = async |name: &str, auth: serde_json::Value| {
+            let body = json!({ "username": name, "password": "secret", "auth": auth });
+            server.post(PATH, None, body).await
+        };
+        let begun = ask("ann", json!({})).await;
+        let auth = json!({ "type": "m.login.dummy", "session": begun.body["session"] });
+        ask("ann", auth).await.ok();
+        assert_eq!(ask("bea", json!({})).await.status, 401);
+        assert_eq!(ask("cleo", json!({})).await.status, 429);
+        let direct = json!({ "type": "m.login.dummy" });
+        assert_eq!(ask("cleo", direct).await.status, 429);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn a_guest_becomes_a_user(pool: PgPool) {
         let server = test_server::open(pool).await;
         let guest = server.post(&format!("{PATH}?kind=guest"), None, json!({})).await.ok();
@@ -225,6 +247,13 @@ mod tests {
         let user = server.post(PATH, None, body).await.ok();
 
         assert_eq!(user["user_id"], guest["user_id"]);
+        let as_guest = TestUser {
+            user_id: guest["user_id"].as_str().unwrap().try_into().unwrap(),
+            device_id: guest["device_id"].as_str().unwrap().into(),
+            token: guest["access_token"].as_str().unwrap().to_owned(),
+        };
+        let whoami = server.get("/_matrix/client/v3/account/whoami", Some(&as_guest)).await;
+        assert_eq!(whoami.error(), (401, "M_UNKNOWN_TOKEN"));
         let stored = server
             .parts
             .db

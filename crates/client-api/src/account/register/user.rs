@@ -62,19 +62,21 @@ pub(super) async fn register_user(
     };
     check_username(accounts, username.as_deref(), &rules).await?;
 
-    let new = new_password.as_deref();
+    let is_kept = notes.password_hash.is_some();
+    let new = new_password.as_deref().filter(|_| !is_kept);
     let authenticated = authenticate(accounts, rate_limits, raw, body, auth, new).await?;
     let Authenticated { session_id, params, stages } = authenticated;
     if let Some(user_id) = &notes.registered {
         return answer(accounts, user_id, &params).await;
     }
+    let (address, limit) = (raw.address.to_string(), &rate_limits.registration);
+    limit.check(&address)?;
     let password_hash = match &new_password {
         Some(new) => password::hash(accounts, new).await.map_err(ApiError::internal)?,
         None => notes
             .password_hash
             .ok_or_else(|| ApiError::missing_param("Missing params: password"))?,
     };
-    rate_limits.registration.check(&raw.address.to_string())?;
     // Again: the session may have begun with another name.
     let username =
         params.get("username").and_then(Value::as_str).map(str::to_lowercase).or(username);
@@ -88,6 +90,10 @@ pub(super) async fn register_user(
         ..NewAccount::default()
     };
     let user_id = add(accounts, rooms, account, username.as_deref()).await?;
+    if is_kept {
+        // Counted already when the password was kept.
+        limit.take_back(&address);
+    }
     answer(accounts, &user_id, &params).await
 }
 
@@ -136,12 +142,15 @@ async fn authenticate(
         auth,
         user_id: None,
     };
-    match take_step(accounts, rate_limits, &raw.address.to_string(), request).await? {
+    let address = raw.address.to_string();
+    match take_step(accounts, rate_limits, &address, request).await? {
         UiaProgress::Complete { session_id, params, stages } => {
             Ok(Authenticated { session_id, params, stages })
         }
         UiaProgress::Incomplete { session_id, body, .. } => {
             if let Some(new_password) = new_password {
+                // It is the hash that costs.
+                rate_limits.registration.check(&address)?;
                 uia::keep_password(accounts, &session_id, new_password)
                     .await
                     .map_err(ApiError::internal)?;
