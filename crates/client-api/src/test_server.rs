@@ -38,20 +38,18 @@ pub(crate) fn state(parts: &TestParts) -> ClientApi {
     state_with(parts, TestSettings::default())
 }
 
+/// The room engine of another node over the same database.
+pub(crate) fn engine(parts: &TestParts) -> Engine {
+    let key = Arc::new(SigningKey::from_seed(&[7; 32], "test"));
+    Engine::new(parts.db.clone(), parts.clock(), parts.server_name.to_owned(), key)
+}
+
 /// The same, with settings of its own.
 pub(crate) fn state_with(parts: &TestParts, mut settings: TestSettings) -> ClientApi {
     settings.rooms.appservices = parts.accounts.appservices().clone();
     ClientApi {
         accounts: parts.accounts.clone(),
-        rooms: Rooms::new(
-            Engine::new(
-                parts.db.clone(),
-                parts.clock(),
-                parts.server_name.to_owned(),
-                Arc::new(SigningKey::from_seed(&[7; 32], "test")),
-            ),
-            settings.rooms,
-        ),
+        rooms: Rooms::new(engine(parts), settings.rooms),
         sync: Sync::start(parts.db.clone(), parts.clock(), settings.sync, CancellationToken::new()),
         rate_limits: RateLimits::new(&settings.rate_limits),
         settings: ClientApiSettings::default(),

@@ -147,13 +147,13 @@ async fn guests_leave_after_all(pool: PgPool) {
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let guest = add_guest(&server).await;
     let room = open_room(&server, [&alice, &bob, &guest]).await;
-    let rooms = test_server::state(&server.parts).rooms;
+    let engine = test_server::engine(&server.parts);
     // The node that closes the room dies before it takes the guests out.
     let mut tx = server.parts.db.begin().await.unwrap();
     let now_ms = server.parts.clock.now_ms();
     tx.unfinished_work().add(WorkKind::RemoveGuests, &room.id, now_ms).await.unwrap();
     tx.commit().await.unwrap();
-    let mut draft = rooms.engine().get_draft(room.id.as_str().try_into().unwrap()).await.unwrap();
+    let mut draft = engine.get_draft(room.id.as_str().try_into().unwrap()).await.unwrap();
     let close = r#"{"guest_access":"forbidden"}"#;
     draft.add(Intent::state(&alice.user_id, "m.room.guest_access", "", close)).await.unwrap();
     draft.append().await.unwrap();
