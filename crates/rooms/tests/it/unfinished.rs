@@ -3,11 +3,11 @@
 use std::{future::poll_fn, pin::pin, task::Poll};
 
 use myelin_model::{Actor, Membership};
-use myelin_rooms::{Rooms, create::CreateRoomError, unfinished::finish_due, upgrade::upgrade};
+use myelin_rooms::{create::CreateRoomError, unfinished::finish_due, upgrade::upgrade};
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use sqlx::PgPool;
 
-use crate::fixture::{create, node, public_room, say, user};
+use crate::fixture::{Node, create, node, public_room, say, user};
 
 /// The number of polls after which a future has ended for sure.
 const POLLS_MAX: usize = 500;
@@ -31,19 +31,20 @@ async fn let_time_pass(pool: &PgPool) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
 }
 
-async fn successor(rooms: &Rooms, room_id: &RoomId) -> Option<OwnedRoomId> {
-    let mut draft = rooms.engine().get_draft(room_id).await.unwrap();
-    let tombstone = draft.find_state("m.room.tombstone", "").await.unwrap()?;
-    let content: serde_json::Value = tombstone.pdu.content_as().unwrap();
-    Some(content["replacement_room"].as_str().unwrap().try_into().unwrap())
+async fn successor(node: &Node, room_id: &RoomId) -> Option<OwnedRoomId> {
+    let head = node.db.heads().find(room_id).await.unwrap().unwrap();
+    let key = node.db.state_keys().find("m.room.tombstone", "").await.unwrap()?;
+    let tombstone = node.db.events().find(*head.state.get(&key)?).await.unwrap().unwrap();
+    let event: serde_json::Value = serde_json::from_str(&tombstone.json).unwrap();
+    Some(event["content"]["replacement_room"].as_str().unwrap().try_into().unwrap())
 }
 
-async fn room_of(rooms: &Rooms, alias: &RoomAliasId) -> Option<OwnedRoomId> {
-    rooms.db().aliases().find(alias).await.unwrap().map(|alias| alias.room_id)
+async fn room_of(node: &Node, alias: &RoomAliasId) -> Option<OwnedRoomId> {
+    node.db.aliases().find(alias).await.unwrap().map(|alias| alias.room_id)
 }
 
-async fn joined(rooms: &Rooms, actor: &Actor) -> Vec<OwnedRoomId> {
-    rooms.db().memberships().list_room_ids(&actor.user_id, &[Membership::Join]).await.unwrap()
+async fn joined(node: &Node, actor: &Actor) -> Vec<OwnedRoomId> {
+    node.db.memberships().list_room_ids(&actor.user_id, &[Membership::Join]).await.unwrap()
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -86,7 +87,7 @@ async fn an_upgrade_that_ends_anywhere_is_finished_or_never_began(pool: PgPool) 
         }
     }
     assert!(ended && finished > 1 && untouched > 1, "{ended} {finished} {untouched}");
-    assert_eq!(other.db().unfinished_work().list_due(u64::MAX, 10).await.unwrap(), []);
+    assert_eq!(other.db.unfinished_work().list_due(u64::MAX, 10).await.unwrap(), []);
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

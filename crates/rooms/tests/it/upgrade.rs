@@ -70,7 +70,7 @@ async fn a_new_profile_brings_no_redacted_member_fields_back(pool: PgPool) {
     };
     let member = update(&rooms, &alice, change).await.unwrap();
     redact(&rooms, &alice, &room_id, &member, "{}", None).await.unwrap();
-    let mut tx = rooms.db().begin().await.unwrap();
+    let mut tx = rooms.db.begin().await.unwrap();
     let user_id = alice.user_id.as_str();
     let work = tx.unfinished_work().add(WorkKind::UpdateProfile, user_id, 0).await.unwrap();
     tx.commit().await.unwrap();
