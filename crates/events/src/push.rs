@@ -265,81 +265,78 @@ mod tests {
         assert_eq!((verdict.notify, verdict.highlight), expect, "{event}");
     }
 
+    /// Events, and whether they notify and are highlighted by the default rules, in a room of three.
+    const VERDICTS: [(&str, (bool, bool)); 20] = [
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.text","body":"hi"}}"#,
+            (true, false),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@u:h","content":{"msgtype":"m.text","body":"hi"}}"#,
+            (false, false),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.notice","body":"hi"}}"#,
+            (false, false),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.text","body":"hi ursula!"}}"#,
+            (true, true),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.text","body":"hi u."}}"#,
+            (true, true),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"x","m.mentions":{"user_ids":["@u:h"]}}}"#,
+            (true, true),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"ursula","m.mentions":{}}}"#,
+            (true, false),
+        ),
+        (r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"@room"}}"#, (true, false)),
+        (r#"{"type":"m.room.message","sender":"@mod:h","content":{"body":"@room"}}"#, (true, true)),
+        (
+            r#"{"type":"m.room.message","sender":"@creator:h","content":{"body":"x","m.mentions":{"room":true}}}"#,
+            (true, true),
+        ),
+        (
+            r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"x","m.mentions":{"room":true}}}"#,
+            (true, false),
+        ),
+        (r#"{"type":"m.room.encrypted","sender":"@a:h","content":{}}"#, (true, false)),
+        (r#"{"type":"m.reaction","sender":"@a:h","content":{}}"#, (false, false)),
+        (
+            r#"{"type":"m.room.topic","state_key":"","sender":"@a:h","content":{"topic":"x"}}"#,
+            (false, false),
+        ),
+        (
+            r#"{"type":"m.room.tombstone","state_key":"","sender":"@a:h","content":{}}"#,
+            (true, true),
+        ),
+        (
+            r#"{"type":"m.room.member","state_key":"@u:h","sender":"@a:h","content":{"membership":"invite"}}"#,
+            (true, false),
+        ),
+        (
+            r#"{"type":"m.room.member","state_key":"@b:h","sender":"@a:h","content":{"membership":"join"}}"#,
+            (false, false),
+        ),
+        (r#"{"type":"m.call.invite","sender":"@a:h","content":{}}"#, (true, false)),
+        (
+            r#"{"type":"im.vector.modular.widgets","state_key":"w","sender":"@a:h","content":{"type":"jitsi"}}"#,
+            (true, false),
+        ),
+        (
+            r#"{"type":"im.vector.modular.widgets","sender":"@a:h","content":{"type":"jitsi"}}"#,
+            (false, false),
+        ),
+    ];
+
     #[test]
     fn default_rules_decide_as_the_spec_says() {
-        for (event, expect) in [
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.text","body":"hi"}}"#,
-                (true, false),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@u:h","content":{"msgtype":"m.text","body":"hi"}}"#,
-                (false, false),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.notice","body":"hi"}}"#,
-                (false, false),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.text","body":"hi ursula!"}}"#,
-                (true, true),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"msgtype":"m.text","body":"hi u."}}"#,
-                (true, true),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"x","m.mentions":{"user_ids":["@u:h"]}}}"#,
-                (true, true),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"ursula","m.mentions":{}}}"#,
-                (true, false),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"@room"}}"#,
-                (true, false),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@mod:h","content":{"body":"@room"}}"#,
-                (true, true),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@creator:h","content":{"body":"x","m.mentions":{"room":true}}}"#,
-                (true, true),
-            ),
-            (
-                r#"{"type":"m.room.message","sender":"@a:h","content":{"body":"x","m.mentions":{"room":true}}}"#,
-                (true, false),
-            ),
-            (r#"{"type":"m.room.encrypted","sender":"@a:h","content":{}}"#, (true, false)),
-            (r#"{"type":"m.reaction","sender":"@a:h","content":{}}"#, (false, false)),
-            (
-                r#"{"type":"m.room.topic","state_key":"","sender":"@a:h","content":{"topic":"x"}}"#,
-                (false, false),
-            ),
-            (
-                r#"{"type":"m.room.tombstone","state_key":"","sender":"@a:h","content":{}}"#,
-                (true, true),
-            ),
-            (
-                r#"{"type":"m.room.member","state_key":"@u:h","sender":"@a:h","content":{"membership":"invite"}}"#,
-                (true, false),
-            ),
-            (
-                r#"{"type":"m.room.member","state_key":"@b:h","sender":"@a:h","content":{"membership":"join"}}"#,
-                (false, false),
-            ),
-            (r#"{"type":"m.call.invite","sender":"@a:h","content":{}}"#, (true, false)),
-            (
-                r#"{"type":"im.vector.modular.widgets","state_key":"w","sender":"@a:h","content":{"type":"jitsi"}}"#,
-                (true, false),
-            ),
-            (
-                r#"{"type":"im.vector.modular.widgets","sender":"@a:h","content":{"type":"jitsi"}}"#,
-                (false, false),
-            ),
-        ] {
+        for (event, expect) in VERDICTS {
             check(3, event, expect);
         }
     }
