@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use myelin_events::{RoomVersion, sight::Sight, visibility::HistoryVisibility};
 use myelin_model::{Event, Membership, StreamPos};
-use myelin_storage::{RoomHead, StateMap, StorageError};
+use myelin_storage::{RoomHead, StateKey, StateMap, StorageError};
 use ruma::{EventId, RoomId, UserId};
 
 use crate::Engine;
@@ -103,17 +103,27 @@ impl RoomView {
     pub fn upto(&self) -> StreamPos {
         match self.access {
             Access::Departed(upto) => upto,
-            Access::Member | Access::Peeking => StreamPos(i64::MAX),
+            // What comes after the look may be more than the user may see: the room may be closed meanwhile.
+            Access::Member | Access::Peeking => self.head.last_pos,
         }
     }
 
-    /// The room's state as the user may know it: the current one, or the one that held when the user left. It takes at
-    /// most two queries, none for members.
+    /// The room's state as the user may know it: the current one, or the one that held when the user left, with the user's own
+    /// membership of now. It takes at most three queries, none for members.
     pub async fn state(&self, engine: &Engine) -> Result<StateMap, StorageError> {
-        match self.access {
-            Access::Departed(upto) => engine.state_at(&self.head, upto).await,
-            Access::Member | Access::Peeking => Ok(self.head.state.clone()),
+        let upto = match self.access {
+            Access::Departed(upto) => upto,
+            Access::Member | Access::Peeking => return Ok(self.head.state.clone()),
+        };
+        let mut state = engine.state_at(&self.head, upto).await?;
+        let own = StateKey::new("m.room.member", self.sight.user_id().as_str());
+        let keys = engine.db().state_keys().find_many(std::slice::from_ref(&own)).await?;
+        if let Some(key) = keys.get(&own)
+            && let Some(event) = self.head.state.get(key)
+        {
+            state.insert(*key, *event);
         }
+        Ok(state)
     }
 }
 

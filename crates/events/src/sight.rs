@@ -101,23 +101,12 @@ impl Sight {
     /// Whether the user may see the event: by history visibility, because its sender is not ignored, and because it passed the
     /// checks. The user's own member events are always visible.
     pub fn may_see(&self, event: &Event) -> bool {
-        let is_own = event.is_state_of("m.room.member", self.user_id.as_str());
-        let ignores = |sender: &UserId| self.ignored.contains(sender);
-        self.would_see(event) && (is_own || !is_ignored(event.is_state(), &event.sender, ignores))
+        is_seen(event, &self.user_id, &self.ignored, |pos| self.may_see_at(pos))
     }
 
     /// Whether the user may see the event, or would see it but for ignoring who sent it.
     pub fn would_see(&self, event: &Event) -> bool {
-        if !event.is_visible() || is_hidden(event) {
-            return false;
-        }
-        if event.is_state_of("m.room.member", self.user_id.as_str()) {
-            return true;
-        }
-        let Some(pos) = event.pos.filter(|_| !event.flags.contains(EventFlags::OUTLIER)) else {
-            return false;
-        };
-        self.may_see_at(pos)
+        is_seen(event, &self.user_id, &HashSet::new(), |pos| self.may_see_at(pos))
     }
 
     /// The event as the user sees it, if it may be seen: what erased users sent is shown in full only to whom they sent it, who were in
@@ -144,6 +133,28 @@ impl Sight {
             joined_since: self.joined_upto.is_some_and(|upto| pos < upto),
         })
     }
+}
+
+/// Whether a user sees an event, where `may_see_at` tells what history visibility allows at its position. This decides for every
+/// read path, whether it knows a room's whole history or only a window of it.
+pub fn is_seen(
+    event: &Event,
+    user_id: &UserId,
+    ignored: &HashSet<OwnedUserId>,
+    may_see_at: impl FnOnce(StreamPos) -> bool,
+) -> bool {
+    if !event.is_visible() || is_hidden(event) {
+        return false;
+    }
+    // One's own coming and going is never a secret.
+    if event.is_state_of("m.room.member", user_id.as_str()) {
+        return true;
+    }
+    if is_ignored(event.is_state(), &event.sender, |sender| ignored.contains(sender)) {
+        return false;
+    }
+    let pos = event.pos.filter(|_| !event.flags.contains(EventFlags::OUTLIER));
+    pos.is_some_and(may_see_at)
 }
 
 /// Events that carry nothing for clients: aliases as rooms once announced them, and what servers send to join forks.

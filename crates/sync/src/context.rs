@@ -222,6 +222,35 @@ impl Sync {
         Err(StorageError::foreign("sync view")("the log runs ahead of what is read"))
     }
 
+    /// A user's membership in a room, if there is one. It takes at most one query, none while the user is kept in memory.
+    pub(crate) async fn find_membership(
+        &self,
+        user_id: &UserId,
+        room_nid: RoomNid,
+    ) -> Result<Option<MembershipRow>, StorageError> {
+        for _ in 0..LOAD_ATTEMPTS_MAX {
+            self.warm(user_id).await?;
+            if let Ok(row) = self.view().find_membership(user_id, room_nid) {
+                return Ok(row);
+            }
+        }
+        Err(StorageError::foreign("sync view")("a user is let go at once"))
+    }
+
+    /// The rooms that a user is joined to. It takes at most one query, none while the user is kept in memory.
+    pub(crate) async fn joined_rooms(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Vec<RoomNid>, StorageError> {
+        for _ in 0..LOAD_ATTEMPTS_MAX {
+            self.warm(user_id).await?;
+            if let Ok(rooms) = self.view().joined_rooms(user_id) {
+                return Ok(rooms);
+            }
+        }
+        Err(StorageError::foreign("sync view")("a user is let go at once"))
+    }
+
     /// A user at this moment, with what happened after `since`.
     pub(crate) async fn sample(
         &self,

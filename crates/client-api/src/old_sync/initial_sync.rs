@@ -31,8 +31,7 @@ pub(super) async fn handler(State(sync): State<Sync>, req: Raw) -> Result<JsonTe
     };
     let limit = super::limit(query.limit.as_deref())?;
     let request = InitialSyncRequest { limit, archived, raw: query.raw.is_some() };
-    let (user_id, device_id) = (&req.requester.user_id, req.requester.device_id());
-    let json = initial_sync(&sync, user_id, device_id, &request).await;
+    let json = initial_sync(&sync, &req.requester, &request).await;
     json.map(JsonText).map_err(to_api_error)
 }
 

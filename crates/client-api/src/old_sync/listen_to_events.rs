@@ -34,9 +34,6 @@ pub(super) async fn handler(
 ) -> Result<JsonText, ApiError> {
     let query: Query = req.query()?;
     let requester = &req.requester;
-    if requester.is_guest && query.room_id.is_none() {
-        return Err(ApiError::unknown("Guest users must specify room_id param"));
-    }
     let timeout = match &query.timeout {
         None => TIMEOUT_MILLIS_DEFAULT,
         Some(timeout) => {
@@ -54,14 +51,14 @@ pub(super) async fn handler(
         set_presence: if is_shown { PresenceState::Online } else { PresenceState::Offline },
         raw: query.raw.is_some(),
     };
-    let device_id = requester.device_id();
-    let json = events(&sync, &requester.user_id, device_id, &request).await;
+    let json = events(&sync, requester, &request).await;
     json.map(JsonText).map_err(to_api_error)
 }
 
 fn to_api_error(error: EventsError) -> ApiError {
     match error {
         EventsError::NotInRoom => ApiError::forbidden(error.to_string()),
+        EventsError::GuestWithoutRoom => ApiError::unknown(error.to_string()),
         EventsError::Storage(error) => error.into(),
     }
 }
@@ -201,5 +198,93 @@ mod tests {
         for query in ["from=nope", "timeout=x", "limit=x&timeout=0", "room_id=x&timeout=0"] {
             assert_eq!(listen(&server, &alice, query).await.status, 400, "{query}");
         }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_joins_a_room_that_the_user_has_left_stays_unknown(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let carol = server.user("carol").await;
+        let path = format!("/_matrix/client/v3/presence/{}/status", carol.user_id);
+        let message = json!({"presence": "online", "status_msg": "secret"});
+        server.put(&path, Some(&carol), message).await.ok();
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let from = now(&server, &bob).await;
+        room.join(&carol).await;
+        room.leave(&bob).await;
+        let answer = listen(&server, &bob, &format!("from={from}&timeout=0")).await.ok();
+        assert_eq!(of_type(&answer, "m.room.member").len(), 2, "{answer}");
+        assert_eq!(of_type(&answer, "m.presence"), Vec::<&Value>::new());
+
+        // Who is in the room with carol hears of her, and the content names her.
+        let answer = listen(&server, &alice, &format!("from={from}&timeout=0")).await.ok();
+        let told = of_type(&answer, "m.presence");
+        let told = told.iter().find(|event| event["sender"] == carol.user_id.as_str()).unwrap();
+        assert_eq!(told["content"]["user_id"], carol.user_id.as_str());
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn an_answer_leads_past_what_nobody_may_see(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::visible(&server, &alice, "shared").await;
+        let from = now(&server, &bob).await;
+        for n in 0..110 {
+            room.text(&alice, &format!("hidden {n}")).await;
+        }
+        let opened = json!({"history_visibility": "world_readable"});
+        room.set_state(&alice, "m.room.history_visibility", opened).await;
+        room.text(&alice, "seen").await;
+
+        // One look at a hundred events is all for who does not wait.
+        let query = |from: &str, timeout: u64| {
+            format!("from={from}&limit=1&timeout={timeout}&room_id={}", encode(&room.id))
+        };
+        let answer = listen(&server, &bob, &query(&from, 0)).await.ok();
+        assert_eq!((&answer["chunk"], &answer["start"]), (&json!([]), &json!(from)));
+        assert_ne!(answer["end"], answer["start"]);
+        let rest = listen(&server, &bob, &query(&end(&answer), 0)).await.ok();
+        assert_eq!(of_type(&rest, "m.room.history_visibility").len(), 1, "{rest}");
+        let rest = listen(&server, &bob, &query(&end(&rest), 0)).await.ok();
+        assert_eq!(bodies(&rest["chunk"]), ["seen"]);
+        // Who waits is led on.
+        let answer = listen(&server, &bob, &query(&from, 20_000)).await.ok();
+        assert_eq!(of_type(&answer, "m.room.history_visibility").len(), 1, "{answer}");
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_looks_in_sees_the_room_close(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::visible(&server, &alice, "world_readable").await;
+        let from = now(&server, &bob).await;
+        let query = format!("from={from}&timeout=20000&room_id={}", encode(&room.id));
+        let close = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let closed = json!({"history_visibility": "joined"});
+            room.set_state(&alice, "m.room.history_visibility", closed).await;
+        };
+        let (answer, ()) = tokio::join!(listen(&server, &bob, &query), close);
+        let answer = answer.ok();
+        assert_eq!(of_type(&answer, "m.room.history_visibility").len(), 1, "{answer}");
+        assert_eq!(listen(&server, &bob, &query).await.error(), (403, "M_FORBIDDEN"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn no_limit_and_old_tokens_are_taken_as_synapse_takes_them(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        let from = now(&server, &alice).await;
+        for n in 0..12 {
+            room.text(&alice, &format!("text {n}")).await;
+        }
+        let path = format!("from={from}&timeout=0&limit=0");
+        assert_eq!(bodies(&listen(&server, &alice, &path).await.ok()["chunk"]).len(), 10);
+        let path = format!("from={from}&timeout=0&limit=18446744073709551615");
+        assert_eq!(bodies(&listen(&server, &alice, &path).await.ok()["chunk"]).len(), 12);
+        let answer = listen(&server, &alice, "from=END&timeout=0").await.ok();
+        assert_eq!(answer["start"], answer["end"]);
     }
 }

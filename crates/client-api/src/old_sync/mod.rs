@@ -44,7 +44,7 @@ fn limit(text: Option<&str>) -> Result<usize, ApiError> {
 
 /// The token after which events are wanted. `None`: those that come from now on.
 fn from(text: Option<&str>) -> Result<Option<SyncToken>, ApiError> {
-    // Some clients send an empty token for none.
-    let token = text.filter(|text| !text.is_empty()).map(SyncToken::parse);
+    // Some clients send an empty token for none, and old ones this word.
+    let token = text.filter(|text| !text.is_empty() && *text != "END").map(SyncToken::parse);
     token.transpose().map_err(|_| ApiError::unknown("'from' parameter is invalid"))
 }

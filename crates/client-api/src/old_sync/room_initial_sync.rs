@@ -20,8 +20,7 @@ pub(super) async fn handler(State(sync): State<Sync>, req: Raw) -> Result<JsonTe
     let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
     let limit = super::limit(query.limit.as_deref())?;
-    let (user_id, device_id) = (&req.requester.user_id, req.requester.device_id());
-    let json = room_initial_sync(&sync, user_id, device_id, &room_id, limit).await;
+    let json = room_initial_sync(&sync, &req.requester, &room_id, limit).await;
     json.map(JsonText).map_err(to_api_error)
 }
 
@@ -99,5 +98,32 @@ mod tests {
         let closed = json!({"history_visibility": "shared"});
         room.set_state(&alice, "m.room.history_visibility", closed).await;
         assert_eq!(room.get("initialSync", &bob).await.error(), (403, "M_FORBIDDEN"));
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_was_banned_and_unbanned_sees_it_as_it_was(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        room.text(&alice, "before").await;
+        let target = json!({"user_id": bob.user_id});
+        server.post(&room.path("ban"), Some(&alice), target.clone()).await.ok();
+        room.text(&alice, "after").await;
+        server.post(&room.path("unban"), Some(&alice), target).await.ok();
+
+        let then = room.get("initialSync", &bob).await.ok();
+        assert_eq!(then["membership"], "leave");
+        assert_eq!(bodies(&then["messages"]["chunk"]), ["before"]);
+        let path = "/_matrix/client/v3/initialSync?archived=true";
+        let all = server.get(path, Some(&bob)).await.ok();
+        assert_eq!(all["rooms"][0]["room_id"], room.id.as_str(), "{all}");
+        assert_eq!(all["rooms"][0]["membership"], "leave");
+        let own = room.get(&format!("state/m.room.member/{}", bob.user_id), &bob).await.ok();
+        assert_eq!(own["membership"], "leave");
+        let members = room.get("members", &bob).await.ok();
+        let members = members["chunk"].as_array().unwrap();
+        let own = members.iter().find(|event| event["state_key"] == bob.user_id.as_str()).unwrap();
+        assert_eq!(own["content"]["membership"], "leave");
     }
 }

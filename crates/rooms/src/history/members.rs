@@ -45,7 +45,11 @@ pub async fn members(
             ALL.into_iter().filter(|membership| query.wants(*membership)).collect();
         rooms.db().memberships().list_events(view.head.room_nid, &wanted).await?
     } else {
-        let mut state = rooms.engine().state_at(&view.head, upto).await?;
+        let mut state = if upto == view.upto() {
+            view.state(rooms.engine()).await?
+        } else {
+            rooms.engine().state_at(&view.head, upto).await?
+        };
         if state.is_empty()
             && let Some(first) =
                 rooms.db().history().find_first_joined_state_nid(view.head.room_nid).await?

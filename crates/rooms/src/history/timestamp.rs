@@ -43,6 +43,6 @@ pub async fn find_by_timestamp(
     let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let found = rooms.db().events().find_by_timestamp(view.head.room_nid, ts, forward).await?;
     found
-        .filter(|event| view.sight.may_see(event))
+        .filter(|event| event.pos <= Some(view.upto()) && view.sight.may_see(event))
         .ok_or(TimestampError::NotFound { ts, direction: if forward { 'f' } else { 'b' } })
 }

@@ -8,6 +8,7 @@ use std::{
 use myelin_events::{RoomVersion, sight::Sight};
 use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, EphemeralChanges, LogEntry, RoomHead, StorageError};
+use ruma::OwnedUserId;
 
 use super::written::Written;
 use crate::{
@@ -23,8 +24,21 @@ use crate::{
 pub(super) enum Scope<'s> {
     /// All of the user's rooms, and the changes of the user's own data.
     All(&'s mut Sample),
-    /// One room, which the user may read.
-    Room(RoomNid),
+    /// One room.
+    Room {
+        room_nid: RoomNid,
+        /// The user may read it now, and hears of what passes there. Otherwise only of the events that are visible.
+        is_open: bool,
+    },
+}
+
+/// The number of events for one look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// The number of events that are told at most.
+    pub(super) told: usize,
+    /// The number of events, and of other changes of one kind, that are looked at.
+    pub(super) looked_at: usize,
 }
 
 /// The part of an answer that tells of changes.
@@ -52,9 +66,21 @@ pub(super) struct RoomPart {
 /// The changes beside room events.
 struct Beside {
     own: Vec<Arc<LogEntry>>,
-    ephemeral: EphemeralChanges,
-    /// Presence is told, and typing in all joined rooms. Otherwise only the one room that was asked for is told of.
-    tells_presence: bool,
+    /// The rooms that the user hears of who types in.
+    typing: Vec<RoomNid>,
+    /// The users whose presence changed.
+    presence: Vec<OwnedUserId>,
+    /// All rooms are told of, not just the one that was asked for.
+    is_of_all: bool,
+    stamp: u64,
+}
+
+/// The changes that are looked at.
+struct Found {
+    rooms: Vec<RoomPart>,
+    beside: Beside,
+    /// The changes beside events are all there are up to this position.
+    upto: StreamPos,
 }
 
 /// A room event that the user sees.
@@ -64,42 +90,59 @@ pub(super) struct Seen {
     pub(super) membership: Membership,
 }
 
-/// Read what happened after `from`: at most `limit` room events, the oldest, and what else there was by the last of
-/// them. It takes at most six queries, and none for a user who has kept up.
+/// Read what happened after `from`: the oldest room events, and what else there was by the last of them. It takes at most
+/// six queries, and none for a user who has kept up.
 pub(super) async fn read(
     reader: &Reader<'_>,
     from: SyncToken,
     scope: Scope<'_>,
-    limit: usize,
+    bounds: Bounds,
     form: EventForm<'_>,
 ) -> Result<Chunk, StorageError> {
-    let ephemeral = reader.sync.db().ephemeral().changed_since(from.stamp);
-    let stamp = ephemeral.stamp;
-    let (rooms, beside) = match scope {
-        Scope::All(sample) => {
-            let changes = changes::since(reader, from.pos, sample).await?;
-            let rooms = changes.rooms.into_iter().map(|room| RoomPart::of(reader, room)).collect();
-            (rooms, Beside { own: changes.own, ephemeral, tells_presence: true })
-        }
-        Scope::Room(room_nid) => {
-            let rooms = vec![RoomPart::alone(reader, room_nid, from.pos)];
-            (rooms, Beside { own: Vec::new(), ephemeral, tells_presence: false })
-        }
-    };
+    let Found { rooms, beside, upto } = find(reader, from, scope, bounds).await?;
     let mut nids: Vec<RoomNid> = rooms.iter().map(|room| room.room_nid).collect();
-    nids.extend(beside.rooms(reader, &rooms));
+    nids.extend(beside.rooms());
     let heads = reader.sync.db().heads().find_many(&nids).await?;
-    let (events, end) = next_events(reader, &rooms, from.pos, limit).await?;
-    let seen = see(reader, &rooms, &heads, events).await?;
+    let stretch = next_events(reader, &rooms, from.pos, upto, bounds.looked_at).await?;
+    let (seen, end) = see(reader, &rooms, &heads, stretch, bounds.told).await?;
     let mut chunk = Written::default();
     chunk.write_events(reader, form, &seen).await?;
     chunk.write_receipts(reader, &rooms, &heads, end);
-    chunk.write_typing(reader, &beside.typing_rooms(reader, &rooms), &heads);
+    chunk.write_typing(reader, &beside.typing, &heads);
     chunk.write_account_data(&beside.own, &heads, end);
-    if beside.tells_presence {
-        chunk.write_presence(reader, &beside.ephemeral.presence, &rooms, &seen).await?;
+    if beside.is_of_all {
+        chunk.write_presence(reader, &beside.presence, &rooms, &seen).await?;
+    } else {
+        chunk.write_presence_in(reader, beside.presence, &rooms).await?;
     }
-    Ok(Chunk { json: chunk.json, end: SyncToken { pos: end, stamp } })
+    Ok(Chunk { json: chunk.json, end: SyncToken { pos: end, stamp: beside.stamp } })
+}
+
+/// Find the rooms in which something happened, and the changes beside room events.
+async fn find(
+    reader: &Reader<'_>,
+    from: SyncToken,
+    scope: Scope<'_>,
+    bounds: Bounds,
+) -> Result<Found, StorageError> {
+    let EphemeralChanges { stamp, typing, presence } =
+        reader.sync.db().ephemeral().changed_since(from.stamp);
+    match scope {
+        Scope::All(sample) => {
+            let changes = changes::next(reader, from.pos, sample, bounds.looked_at).await?;
+            let rooms = changes.rooms.into_iter().map(|room| RoomPart::of(reader, room)).collect();
+            let typing = typing_rooms(reader, &typing, None).await?;
+            let beside = Beside { own: changes.own, typing, presence, is_of_all: true, stamp };
+            Ok(Found { rooms, beside, upto: changes.upto })
+        }
+        Scope::Room { room_nid, is_open } => {
+            let (room, upto) =
+                RoomPart::alone(reader, room_nid, is_open, from.pos, bounds.looked_at);
+            let typing = typing_rooms(reader, &typing, Some(&room)).await?;
+            let beside = Beside { own: Vec::new(), typing, presence, is_of_all: false, stamp };
+            Ok(Found { rooms: vec![room], beside, upto })
+        }
+    }
 }
 
 impl RoomPart {
@@ -116,18 +159,31 @@ impl RoomPart {
         }
     }
 
-    /// A room by itself.
-    fn alone(reader: &Reader<'_>, room_nid: RoomNid, since: StreamPos) -> Self {
-        let entries = reader.sync.view().room_since(room_nid, since);
-        Self {
+    /// A room by itself, with its first changes, and the position up to which they are all there are.
+    fn alone(
+        reader: &Reader<'_>,
+        room_nid: RoomNid,
+        is_open: bool,
+        since: StreamPos,
+        entries_max: usize,
+    ) -> (Self, StreamPos) {
+        let entries = reader.sync.view().room_next(room_nid, since, entries_max);
+        let upto = match entries.as_ref().and_then(|entries| entries.last()) {
+            Some(last) if entries.as_ref().is_some_and(|all| all.len() >= entries_max) => {
+                last.pos.min(reader.upto)
+            }
+            Some(_) | None => reader.upto,
+        };
+        let room = Self {
             room_nid,
             upto: reader.upto,
             only_own: false,
-            is_open: true,
+            is_open,
             entered: false,
             has_events: entries.is_some(),
             entries: entries.unwrap_or_default(),
-        }
+        };
+        (room, upto)
     }
 
     /// The events in memory.
@@ -145,60 +201,78 @@ impl RoomPart {
 
 impl Beside {
     /// The rooms that are named beside room events.
-    fn rooms(&self, reader: &Reader<'_>, rooms: &[RoomPart]) -> Vec<RoomNid> {
-        let mut nids = self.typing_rooms(reader, rooms);
-        nids.extend(self.own.iter().filter_map(|entry| {
+    fn rooms(&self) -> impl Iterator<Item = RoomNid> {
+        let of_data = self.own.iter().filter_map(|entry| {
             if let Change::AccountData { room_nid, .. } = &entry.change { *room_nid } else { None }
-        }));
-        nids
-    }
-
-    /// The rooms in which who types changed, as far as the user hears of it.
-    fn typing_rooms(&self, reader: &Reader<'_>, rooms: &[RoomPart]) -> Vec<RoomNid> {
-        let is_open = |nid: &&RoomNid| {
-            if self.tells_presence {
-                reader.joined_row(**nid).is_some()
-            } else {
-                rooms.iter().any(|room| room.room_nid == **nid && room.is_open)
-            }
-        };
-        self.ephemeral.typing.iter().filter(is_open).copied().collect()
+        });
+        self.typing.iter().copied().chain(of_data)
     }
 }
 
-/// The oldest events of rooms, and the position up to which they are all there are. It takes at most two queries.
+/// The rooms among these that the user hears of who types in. It takes at most one query, mostly none.
+async fn typing_rooms(
+    reader: &Reader<'_>,
+    room_nids: &[RoomNid],
+    only: Option<&RoomPart>,
+) -> Result<Vec<RoomNid>, StorageError> {
+    let mut heard = Vec::new();
+    for room_nid in room_nids {
+        let is_heard = match only {
+            Some(room) => room.room_nid == *room_nid && room.is_open,
+            None => reader.joined_row(*room_nid).await?.is_some(),
+        };
+        if is_heard {
+            heard.push(*room_nid);
+        }
+    }
+    Ok(heard)
+}
+
+/// An unbroken stretch of what happened in some rooms.
+struct EventStretch {
+    /// The events, oldest first.
+    events: Vec<Arc<Event>>,
+    /// They are all there are up to this position.
+    upto: StreamPos,
+}
+
+/// The oldest events of rooms up to a position, at most `events_max`. It takes at most two queries.
 async fn next_events(
     reader: &Reader<'_>,
     rooms: &[RoomPart],
     after: StreamPos,
-    limit: usize,
-) -> Result<(Vec<Arc<Event>>, StreamPos), StorageError> {
+    upto: StreamPos,
+    events_max: usize,
+) -> Result<EventStretch, StorageError> {
     let db = reader.sync.db();
-    let mut events: Vec<Arc<Event>> = rooms.iter().flat_map(RoomPart::events).cloned().collect();
+    let in_memory = rooms.iter().flat_map(RoomPart::events).filter(|event| event.pos <= Some(upto));
+    let mut events: Vec<Arc<Event>> = in_memory.cloned().collect();
     let unread: Vec<RoomNid> =
         rooms.iter().filter(|room| !room.has_events).map(|room| room.room_nid).collect();
     if !unread.is_empty() {
-        let nids =
-            db.history().list_next(&unread, after, reader.upto, limit.saturating_add(1)).await?;
+        let limit = events_max.saturating_add(1);
+        let nids = db.history().list_next(&unread, after, upto, limit).await?;
         events.extend(db.events().find_many(&nids).await?.into_values());
     }
     events.sort_unstable_by_key(|event| event.pos);
-    if events.len() <= limit {
-        return Ok((events, reader.upto));
+    if events.len() <= events_max {
+        return Ok(EventStretch { events, upto });
     }
-    events.truncate(limit);
-    let end = events.last().and_then(|event| event.pos).unwrap_or(reader.upto);
-    Ok((events, end))
+    events.truncate(events_max);
+    let upto = events.last().and_then(|event| event.pos).unwrap_or(upto);
+    Ok(EventStretch { events, upto })
 }
 
-/// The events among these that the user sees, in the form in which the user sees them. It takes at most one query for
-/// each room, mostly none.
+/// The first events of a stretch that the user sees, in the form in which the user sees them, and the position up to which
+/// there are no others. It takes at most one query for each room, mostly none.
 async fn see(
     reader: &Reader<'_>,
     rooms: &[RoomPart],
     heads: &HashMap<RoomNid, Arc<RoomHead>>,
-    events: Vec<Arc<Event>>,
-) -> Result<Vec<Seen>, StorageError> {
+    stretch: EventStretch,
+    events_max: usize,
+) -> Result<(Vec<Seen>, StreamPos), StorageError> {
+    let EventStretch { events, upto } = stretch;
     let parts: HashMap<RoomNid, &RoomPart> =
         rooms.iter().map(|room| (room.room_nid, room)).collect();
     let mut sights: HashMap<RoomNid, (Sight, RoomVersion)> = HashMap::new();
@@ -209,21 +283,28 @@ async fn see(
             sights.insert(room_nid, (reader.sight(head).await?, version));
         }
     }
-    let nids: Vec<EventNid> = events.iter().map(|event| event.nid).collect();
-    // What is in memory may have been redacted since.
-    let fresh = reader.sync.db().events().find_many(&nids).await?;
-    let seen = events.into_iter().filter_map(|event| {
+    let visible = events.into_iter().filter_map(|event| {
         let part = parts.get(&event.room_nid)?;
         let (sight, version) = sights.get(&event.room_nid)?;
         let pos = event.pos.filter(|pos| *pos <= part.upto)?;
         let is_own = event.is_state_of("m.room.member", reader.user_id.as_str());
         let is_hidden = part.only_own && !is_own || is_own && !reader.takes_invite(&event);
-        if is_hidden || !sight.may_see(&event) {
-            return None;
-        }
+        (!is_hidden && sight.may_see(&event)).then_some((event, pos, sight, *version))
+    });
+    let mut visible: Vec<_> = visible.take(events_max.saturating_add(1)).collect();
+    let end = if visible.len() > events_max {
+        visible.truncate(events_max);
+        visible.last().map_or(upto, |(_, pos, ..)| *pos)
+    } else {
+        upto
+    };
+    let nids: Vec<EventNid> = visible.iter().map(|(event, ..)| event.nid).collect();
+    // What is in memory may have been redacted since.
+    let fresh = reader.sync.db().events().find_many(&nids).await?;
+    let seen = visible.into_iter().map(|(event, pos, sight, version)| {
         let event = fresh.get(&event.nid).cloned().unwrap_or(event);
         let membership = sight.membership_at(pos).unwrap_or(Membership::Leave);
-        Some(Seen { event: sight.shown(event, *version), version: *version, membership })
+        Seen { event: sight.shown(event, version), version, membership }
     });
-    Ok(seen.collect())
+    Ok((seen.collect(), end))
 }

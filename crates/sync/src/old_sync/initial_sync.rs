@@ -1,11 +1,11 @@
 //! `GET /initialSync`: how everything stands.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use myelin_events::{canonical::write_string, filter::EventFilter};
-use myelin_model::{Membership, RoomNid};
+use myelin_model::{Actor, Membership, RoomNid};
 use myelin_storage::{MembershipRow, StorageError};
-use ruma::{DeviceId, RoomId, UserId};
+use ruma::RoomId;
 
 use super::{
     List, form,
@@ -16,7 +16,7 @@ use crate::{
     reader::{
         Reader, RoomRead,
         account_data::{self, AllAccountData},
-        left_rooms, load, sharers,
+        departed_rooms, load, sharers,
     },
     view::is_join,
 };
@@ -42,21 +42,22 @@ pub enum InitialSyncError {
 /// The rooms of an answer.
 struct Rooms {
     reads: Vec<RoomRead>,
+    /// The memberships now, in rooms that are read up to when the user left.
+    left: HashMap<RoomNid, Membership>,
     invited: Vec<MembershipRow>,
     joined: Vec<RoomNid>,
 }
 
 /// The response's body.
-#[tracing::instrument(name = "sync.initial_sync", skip_all, fields(user.id = %user_id))]
+#[tracing::instrument(name = "sync.initial_sync", skip_all, fields(user.id = %actor.user_id))]
 pub async fn initial_sync(
     sync: &Sync,
-    user_id: &UserId,
-    device_id: Option<&DeviceId>,
+    actor: &Actor,
     request: &InitialSyncRequest,
 ) -> Result<String, InitialSyncError> {
-    let sample = sync.sample(user_id, None, true).await?;
+    let sample = sync.sample(&actor.user_id, None, true).await?;
     let ephemeral = sync.db().ephemeral().changed_since(0);
-    let reader = Reader::at(sync, user_id, device_id, sample.upto).await?;
+    let reader = Reader::at(sync, &actor.user_id, actor.device_id(), sample.upto).await?;
     let rooms = choose(&reader, request, &sample.rooms).await?;
     let reads = rooms.reads.iter().map(|room| room.room_nid);
     let nids: Vec<RoomNid> = reads.chain(rooms.invited.iter().map(|row| row.room_nid)).collect();
@@ -80,7 +81,8 @@ pub async fn initial_sync(
     out.push('{');
     let mut list = List::begin("rooms", &mut out);
     for room in &reads {
-        write_room(&snapshot, room, &listed, &data, &mut list);
+        let membership = rooms.left.get(&room.room_nid).copied().or_else(|| room.membership());
+        write_room(&snapshot, room, membership, &listed, &data, &mut list);
     }
     for row in &rooms.invited {
         write_invite(&snapshot, row, &listed, &mut list);
@@ -96,7 +98,7 @@ pub async fn initial_sync(
     Ok(out)
 }
 
-/// Choose the rooms that are told of. It takes at most two queries, for rooms that the user left.
+/// Choose the rooms that are told of. It takes at most one query, for rooms that the user left.
 async fn choose(
     reader: &Reader<'_>,
     request: &InitialSyncRequest,
@@ -113,10 +115,10 @@ async fn choose(
         }
     }
     // Of rooms that the user never was in there is nothing to tell.
-    let left = left_rooms(reader, &left, limit, |_| true).await?;
-    reads.extend(left.into_iter().filter(|room| !room.bare));
+    reads.extend(departed_rooms(reader, &left, limit).await?);
+    let left = left.into_iter().map(|row| (row.room_nid, row.membership)).collect();
     let joined = rows.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect();
-    Ok(Rooms { reads, invited, joined })
+    Ok(Rooms { reads, left, invited, joined })
 }
 
 /// Begin the object of a room.
@@ -131,12 +133,13 @@ fn begin_room(room_id: &RoomId, membership: Membership, is_listed: bool, out: &m
 fn write_room(
     snapshot: &Snapshot<'_>,
     room: &RoomRead,
+    membership: Option<Membership>,
     listed: &HashSet<RoomNid>,
     data: &AllAccountData,
     list: &mut List<'_>,
 ) {
     let Some((room_id, _)) = snapshot.loaded.room(room.room_nid) else { return };
-    let Some(membership) = room.membership() else { return };
+    let Some(membership) = membership else { return };
     let out = list.item();
     begin_room(room_id, membership, listed.contains(&room.room_nid), out);
     // What cannot be read is left out: the client still hears that the room is there.

@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use myelin_events::{
     canonical::write_string, filter::EventFilter, pdu::content_of, visibility::HistoryVisibility,
 };
-use myelin_model::Membership;
+use myelin_model::{Actor, Membership};
 use myelin_storage::{RoomHead, StorageError};
-use ruma::{DeviceId, RoomId, UserId};
+use ruma::RoomId;
 
 use super::{
     form,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Sync, SyncToken,
-    reader::{Reader, RoomRead, account_data, left_rooms, load, present_members},
+    reader::{Reader, RoomRead, account_data, departed_rooms, load, present_members},
 };
 
 /// The reason why a room is not shown.
@@ -29,20 +29,22 @@ pub enum RoomInitialSyncError {
 }
 
 /// The response's body, with at most `limit` events.
-#[tracing::instrument(name = "sync.room_initial_sync", skip_all, fields(user.id = %user_id, room.id = %room_id))]
+#[tracing::instrument(
+    name = "sync.room_initial_sync", skip_all, fields(user.id = %actor.user_id, room.id = %room_id)
+)]
 pub async fn room_initial_sync(
     sync: &Sync,
-    user_id: &UserId,
-    device_id: Option<&DeviceId>,
+    actor: &Actor,
     room_id: &RoomId,
     limit: usize,
 ) -> Result<String, RoomInitialSyncError> {
-    let head = sync.db().heads().find(room_id).await?.ok_or(RoomInitialSyncError::NotInRoom)?;
-    let sample = sync.sample(user_id, None, false).await?;
+    // The head comes last: when the room is closed meanwhile, nothing that is said after it is shown to strangers.
+    let sample = sync.sample(&actor.user_id, None, false).await?;
     let ephemeral = sync.db().ephemeral().changed_since(0);
-    let reader = Reader::at(sync, user_id, device_id, sample.upto).await?;
+    let reader = Reader::at(sync, &actor.user_id, actor.device_id(), sample.upto).await?;
+    let head = sync.db().heads().find(room_id).await?.ok_or(RoomInitialSyncError::NotInRoom)?;
     let limit = limit.min(sync.settings().timeline_events_max);
-    let room = open(&reader, &head, limit).await?;
+    let Opened { room, membership } = open(&reader, &head, limit).await?;
     let filter = EventFilter::default();
     let wants = wants(&filter);
     let room_nid = room.room_nid;
@@ -61,7 +63,7 @@ pub async fn room_initial_sync(
     write_string(&mut out, room_id.as_str());
     let visibility = if is_listed { "public" } else { "private" };
     out.push_str(&format!(",\"visibility\":\"{visibility}\""));
-    if let Some(membership) = room.membership() {
+    if let Some(membership) = membership {
         out.push_str(&format!(",\"membership\":\"{}\"", membership.as_str()));
     }
     snapshot.write_history(&room, &mut out).ok_or(RoomInitialSyncError::NotInRoom)?;
@@ -75,28 +77,39 @@ pub async fn room_initial_sync(
     Ok(out)
 }
 
+/// The part of a room that a user may read.
+struct Opened {
+    room: RoomRead,
+    /// The user's membership now, in a room that is not just looked into.
+    membership: Option<Membership>,
+}
+
 /// Find the part of a room that the user may read: all of it, its history until the user left, or what everybody may
 /// look into.
 async fn open(
     reader: &Reader<'_>,
     head: &RoomHead,
     limit: usize,
-) -> Result<RoomRead, RoomInitialSyncError> {
-    let row = reader.sync.view().find_membership(reader.user_id, head.room_nid);
+) -> Result<Opened, RoomInitialSyncError> {
+    let row = reader.sync.find_membership(reader.user_id, head.room_nid).await?;
     if let Some(row) = row {
+        let membership = Some(row.membership);
         match row.membership {
-            Membership::Join => return Ok(RoomRead::whole(&row, reader.upto, limit)),
+            Membership::Join => {
+                return Ok(Opened { room: RoomRead::whole(&row, reader.upto, limit), membership });
+            }
             Membership::Leave | Membership::Ban if !row.forgotten => {
-                let left = left_rooms(reader, &[row], limit, |_| true).await?;
-                if let Some(left) = left.into_iter().find(|left| !left.bare) {
-                    return Ok(left);
+                let departed = departed_rooms(reader, &[row], limit).await?;
+                if let Some(room) = departed.into_iter().next() {
+                    return Ok(Opened { room, membership });
                 }
             }
             Membership::Leave | Membership::Ban | Membership::Invite | Membership::Knock => {}
         }
     }
     if is_world_readable(reader, head).await? {
-        return Ok(RoomRead::peeked(head.room_nid, reader.upto, limit));
+        let room = RoomRead::peeked(head.room_nid, reader.upto, limit);
+        return Ok(Opened { room, membership: None });
     }
     Err(RoomInitialSyncError::NotInRoom)
 }

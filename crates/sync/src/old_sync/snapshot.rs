@@ -9,7 +9,7 @@ use super::List;
 use crate::{
     SyncToken,
     reader::{
-        EventForm, Loaded, Reader, Receipts, RoomRead, Wants,
+        EventForm, Loaded, PresenceNames, Reader, Receipts, RoomRead, Wants,
         account_data::{AccountData, write_event},
         cut, write_presence,
     },
@@ -86,7 +86,7 @@ impl Snapshot<'_> {
         for user_id in users {
             let presence = hub.presence(&user_id);
             if let Some(presence) = presence.filter(|one| one.state != PresenceState::Offline) {
-                write_presence(&user_id, &presence, list.item());
+                write_presence(&user_id, &presence, PresenceNames::InContent, list.item());
             }
         }
         list.end();

@@ -1,16 +1,19 @@
 //! Writing what happened, event by event.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use myelin_engine::Related;
-use myelin_model::{Event, EventNid, RoomNid, StreamPos};
+use myelin_model::{EventNid, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry, RoomHead, StorageError};
 use ruma::OwnedUserId;
 
 use super::chunk::{RoomPart, Seen};
 use crate::reader::{
-    EventForm, EventWriter, Reader, Receipts, account_data::write_event, new_acquaintances,
-    sharers, write_presence, write_typing,
+    EventForm, EventWriter, PresenceNames, Reader, Receipts, account_data::write_event,
+    members_among, new_acquaintances, sharers, write_presence, write_typing,
 };
 
 /// Events, separated by commas.
@@ -115,20 +118,46 @@ impl Written {
         rooms: &[RoomPart],
         seen: &[Seen],
     ) -> Result<(), StorageError> {
-        let hub = reader.sync.db().ephemeral();
-        if !hub.is_presence_enabled() {
+        if !reader.sync.db().ephemeral().is_presence_enabled() {
             return Ok(());
         }
         let entered: Vec<RoomNid> =
             rooms.iter().filter(|room| room.entered).map(|room| room.room_nid).collect();
-        let events: Vec<&Arc<Event>> = seen.iter().map(|seen| &seen.event).collect();
+        // Who joined a room that the user has left is no acquaintance.
+        let open: HashSet<RoomNid> =
+            rooms.iter().filter(|room| room.is_open).map(|room| room.room_nid).collect();
+        let events = seen.iter().map(|seen| &seen.event);
+        let events = events.filter(|event| open.contains(&event.room_nid));
         let mut users = new_acquaintances(reader, &entered, events).await?;
         users.extend(sharers(reader, None, changed).await?);
+        self.write_presence_of(reader, users);
+        Ok(())
+    }
+
+    /// Write the presence that changed of those who are in the rooms, as far as these are open. It takes at most one query.
+    pub(super) async fn write_presence_in(
+        &mut self,
+        reader: &Reader<'_>,
+        changed: Vec<OwnedUserId>,
+        rooms: &[RoomPart],
+    ) -> Result<(), StorageError> {
+        let open: Vec<RoomNid> =
+            rooms.iter().filter(|room| room.is_open).map(|room| room.room_nid).collect();
+        let users = members_among(reader, changed, &open).await?;
+        self.write_presence_of(reader, users);
+        Ok(())
+    }
+
+    fn write_presence_of(
+        &mut self,
+        reader: &Reader<'_>,
+        users: impl IntoIterator<Item = OwnedUserId>,
+    ) {
+        let hub = reader.sync.db().ephemeral();
         for user_id in users {
             if let Some(presence) = hub.presence(&user_id) {
-                write_presence(&user_id, &presence, self.item());
+                write_presence(&user_id, &presence, PresenceNames::InContent, self.item());
             }
         }
-        Ok(())
     }
 }

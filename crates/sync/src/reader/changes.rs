@@ -21,6 +21,8 @@ pub(crate) struct Changes {
     pub(crate) rooms: Vec<RoomChange>,
     /// The users whose devices changed, whoever they are.
     pub(crate) device_lists: Vec<OwnedUserId>,
+    /// Everything, events aside, is here up to this position.
+    pub(crate) upto: StreamPos,
 }
 
 /// The changes in one room.
@@ -88,14 +90,35 @@ pub(crate) async fn since(
     since: StreamPos,
     sample: &mut Sample,
 ) -> Result<Changes, StorageError> {
-    let (changes, mut histories, has_events) = match sample.changes.take() {
+    find(reader, since, sample, None).await
+}
+
+/// Find what happened to a user next after `since`, device lists aside: of what must be read from the database, events aside, at
+/// most `entries_max` entries of the log. It takes at most one query where it is in memory, else two.
+pub(crate) async fn next(
+    reader: &Reader<'_>,
+    since: StreamPos,
+    sample: &mut Sample,
+    entries_max: usize,
+) -> Result<Changes, StorageError> {
+    find(reader, since, sample, Some(entries_max)).await
+}
+
+async fn find(
+    reader: &Reader<'_>,
+    since: StreamPos,
+    sample: &mut Sample,
+    entries_max: Option<usize>,
+) -> Result<Changes, StorageError> {
+    let (changes, mut histories, has_events, upto) = match sample.changes.take() {
         Some(changes) => {
             let histories = histories(reader, &changes).await?;
-            (changes, histories, true)
+            (changes, histories, true, reader.upto)
         }
         None => {
-            let (changes, histories) = read(reader, since, &sample.rooms).await?;
-            (changes, histories, false)
+            let (changes, histories, upto) =
+                read(reader, since, &sample.rooms, entries_max).await?;
+            (changes, histories, false, upto)
         }
     };
     let rooms = changes.rooms.into_iter().map(|(row, entries)| {
@@ -103,15 +126,17 @@ pub(crate) async fn since(
         let own = own.unwrap_or_else(|| OwnHistory::unchanged(row.membership));
         RoomChange { row, entries, has_events, own }
     });
-    Ok(Changes { rooms: rooms.collect(), own: changes.own, device_lists: changes.device_lists })
+    let (own, device_lists) = (changes.own, changes.device_lists);
+    Ok(Changes { rooms: rooms.collect(), own, device_lists, upto })
 }
 
-/// Read from the database what happened to a user who was away for long.
+/// Read from the database what happened to a user who was away for long, and tell up to where that is everything.
 async fn read(
     reader: &Reader<'_>,
     since: StreamPos,
     rows: &[MembershipRow],
-) -> Result<(UserChanges, HashMap<RoomNid, OwnHistory>), StorageError> {
+    entries_max: Option<usize>,
+) -> Result<(UserChanges, HashMap<RoomNid, OwnHistory>, StreamPos), StorageError> {
     let db = reader.sync.db();
     let joined: Vec<RoomNid> =
         rows.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect();
@@ -128,7 +153,15 @@ async fn read(
             }
         }
     }
-    let (entries, changed) = db.changes().list(reader.user_id, &joined, since, reader.upto).await?;
+    let (changes, upto) = (db.changes(), reader.upto);
+    let (entries, changed) = match entries_max {
+        None => changes.list(reader.user_id, &joined, since, upto).await?,
+        Some(max) => changes.list_next(reader.user_id, &joined, since, upto, max).await?,
+    };
+    let upto = match entries.last() {
+        Some(last) if entries_max.is_some_and(|max| entries.len() >= max) => last.pos,
+        Some(_) | None => upto,
+    };
     let mut changed: HashSet<RoomNid> = changed.into_iter().collect();
     let mut by_room: HashMap<RoomNid, Vec<Arc<LogEntry>>> = HashMap::new();
     let (mut own, mut device_lists) = (Vec::new(), Vec::new());
@@ -153,7 +186,7 @@ async fn read(
         .filter(|row| row.pos > since || changed.contains(&row.room_nid) && is_join(row))
         .map(|row| (*row, by_room.remove(&row.room_nid).unwrap_or_default()))
         .collect();
-    Ok((UserChanges { own, rooms, device_lists }, chain))
+    Ok((UserChanges { own, rooms, device_lists }, chain, upto))
 }
 
 /// The changes of the user's memberships, from the events in memory. It takes at most one query, for the memberships

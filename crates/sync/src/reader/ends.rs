@@ -3,14 +3,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use myelin_model::{EventNid, RoomNid, StateKeyNid, StreamPos};
-use myelin_storage::{Change, RoomHead, StateMap, StorageError};
+use myelin_storage::{Change, LogEntry, RoomHead, StateMap, StorageError};
 
 use super::{Reader, RoomRead};
 
 /// The time to wait for the log to bring what a head read from the database has already, in milliseconds.
 const HEAD_WAIT_MILLIS_MAX: u64 = 2_000;
 
-/// The states at the ends of the timelines. It takes at most two queries, for the rooms that the user left.
+/// The states at the ends of the timelines. It takes at most two queries for the rooms that the user left, and two for each room
+/// of which this node does not know what happened after its end: mostly none.
 pub(super) async fn load(
     reader: &Reader<'_>,
     rooms: &[&RoomRead],
@@ -25,7 +26,7 @@ pub(super) async fn load(
                 left.push((room_nid, event_nid));
             }
         } else if let Some(head) = heads.get(&room_nid) {
-            ends.insert(room_nid, roll_back(reader, head, room.end).await);
+            ends.insert(room_nid, roll_back(reader, head, room.end).await?);
         }
     }
     if left.is_empty() {
@@ -45,24 +46,59 @@ pub(super) async fn load(
     Ok(ends)
 }
 
-/// A room's state at a position not long ago.
-async fn roll_back(reader: &Reader<'_>, head: &RoomHead, end: StreamPos) -> StateMap {
-    let mut state = head.state.clone();
+/// A room's state at a position not long ago. It takes no query where what happened since is in memory, else two.
+async fn roll_back(
+    reader: &Reader<'_>,
+    head: &RoomHead,
+    end: StreamPos,
+) -> Result<StateMap, StorageError> {
     if head.last_pos <= end {
-        return state;
+        return Ok(head.state.clone());
     }
     // The head may come from the database, ahead of what this node has applied.
-    let patience = Duration::from_millis(HEAD_WAIT_MILLIS_MAX);
-    reader.sync.db().log().wait_for(head.last_pos, patience).await;
-    let entries = reader.sync.view().room_since(head.room_nid, end).unwrap_or_default();
+    let log = reader.sync.db().log();
+    log.wait_for(head.last_pos, Duration::from_millis(HEAD_WAIT_MILLIS_MAX)).await;
+    let entries = reader.sync.view().room_since(head.room_nid, end);
+    let entries = entries.filter(|_| log.applied() >= head.last_pos);
+    match entries.and_then(|entries| undo_all(head, &entries)) {
+        Some(state) => Ok(state),
+        None => read_at(reader, head, end).await,
+    }
+}
+
+/// The state of a head with what led to it taken back. `None` if a change is no event: nothing tells what was before.
+fn undo_all(head: &RoomHead, entries: &[Arc<LogEntry>]) -> Option<StateMap> {
+    let mut state = head.state.clone();
     for entry in entries.iter().rev().filter(|entry| entry.pos <= head.last_pos) {
-        if let Change::Event(event) = &entry.change
-            && event.is_visible()
-        {
-            undo(&mut state, event.state_key_nid, event.replaces);
+        match &entry.change {
+            Change::Event(event) if event.is_visible() => {
+                undo(&mut state, event.state_key_nid, event.replaces);
+            }
+            Change::StateReset { .. } | Change::Other { .. } => return None,
+            Change::Event(_)
+            | Change::Receipt { .. }
+            | Change::AccountData { .. }
+            | Change::Sessions { .. }
+            | Change::Account { .. }
+            | Change::Profile { .. }
+            | Change::DeviceList { .. }
+            | Change::Forgotten { .. } => {}
         }
     }
-    state
+    Some(state)
+}
+
+/// Read a room's state at a position.
+async fn read_at(
+    reader: &Reader<'_>,
+    head: &RoomHead,
+    end: StreamPos,
+) -> Result<StateMap, StorageError> {
+    let db = reader.sync.db();
+    match db.history().find_state_nid_at(head.room_nid, end).await? {
+        Some(nid) => db.state(nid).await,
+        None => Ok(StateMap::new()),
+    }
 }
 
 /// Take a state event back.

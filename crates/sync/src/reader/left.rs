@@ -1,6 +1,8 @@
 //! Rooms that the user left: read as they were then.
 
-use myelin_model::{Event, EventNid, Membership};
+use std::collections::HashMap;
+
+use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
 use myelin_storage::{MembershipRow, StorageError};
 
 use super::{OwnHistory, Reader, RoomRead};
@@ -37,4 +39,33 @@ pub(crate) async fn left_rooms(
         }
     });
     Ok(rooms.collect())
+}
+
+/// The rooms among these that the user was in, each to be read up to the event that ended that: bans, invites and knocks that came
+/// after it do not matter. It takes at most one query.
+pub(crate) async fn departed_rooms(
+    reader: &Reader<'_>,
+    rows: &[MembershipRow],
+    timeline_limit: usize,
+) -> Result<Vec<RoomRead>, StorageError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nids: Vec<EventNid> = rows.iter().map(|row| row.event_nid).collect();
+    let chain = reader.sync.db().memberships().list_chain(&nids, StreamPos(i64::MIN)).await?;
+    let mut later: HashMap<RoomNid, MembershipRow> = HashMap::new();
+    let mut rooms: HashMap<RoomNid, RoomRead> = HashMap::new();
+    // The newest of a room come first.
+    for row in chain {
+        let after = later.insert(row.room_nid, row);
+        if row.membership == Membership::Join
+            && let Some(end) = after.filter(|end| end.membership != Membership::Join)
+        {
+            rooms.entry(row.room_nid).or_insert_with(|| RoomRead {
+                own: OwnHistory { at_start: Some(Membership::Join), changes: vec![end] },
+                ..RoomRead::whole(&end, end.pos, timeline_limit)
+            });
+        }
+    }
+    Ok(rooms.into_values().collect())
 }

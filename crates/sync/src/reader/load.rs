@@ -114,7 +114,7 @@ pub(crate) async fn load(
     unread::want(reader, &unread, &loaded.ends, &mut wanted);
     let wanted: Vec<EventNid> = wanted.into_iter().collect();
     loaded.events = reader.sync.db().events().find_many(&wanted).await?;
-    add_redactions(reader, &mut loaded, &windows).await?;
+    add_referred(reader, rooms, &mut loaded, &windows).await?;
     stripped::load(reader, outside, &mut loaded).await?;
     for window in windows.values_mut() {
         window.fill(&loaded.events);
@@ -264,16 +264,21 @@ fn want(
     }
 }
 
-/// The redactions that emptied events of the timelines. It takes no query where nothing was redacted.
-async fn add_redactions(
+/// The redactions that emptied events of the timelines, and the member events before those of users who were out of a room all the
+/// time. It takes at most one query, none where there are no such events.
+async fn add_referred(
     reader: &Reader<'_>,
+    rooms: &[&RoomRead],
     loaded: &mut Loaded,
     windows: &HashMap<RoomNid, Window>,
 ) -> Result<(), StorageError> {
     let read = loaded.events.values().filter_map(|event| event.redacted_by);
     let held = windows.values().flat_map(|window| window.events.iter());
+    let bare = rooms.iter().filter(|room| room.bare).filter_map(|room| room.member_event());
+    let bare = bare.filter_map(|nid| loaded.events.get(&nid));
     let nids: Vec<EventNid> = read
         .chain(held.filter_map(|event| event.redacted_by))
+        .chain(bare.filter_map(|event| event.replaces))
         .filter(|nid| !loaded.events.contains_key(nid))
         .collect();
     if !nids.is_empty() {

@@ -35,10 +35,10 @@ use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 pub(crate) use self::{
     ends::undo,
     events::{EventForm, EventWriter},
-    left::left_rooms,
+    left::{departed_rooms, left_rooms},
     load::{Loaded, ReadReceipts, Wants, load},
     own::OwnHistory,
-    presence::{new_acquaintances, present_members, write_presence},
+    presence::{PresenceNames, members_among, new_acquaintances, present_members, write_presence},
     receipts::Receipts,
     room::RoomRead,
     sharers::sharers,
@@ -93,7 +93,8 @@ impl<'a> Reader<'a> {
     /// An event from before what is told now, as the user sees it. Whether the user was in the room then is known for sure
     /// only since the user's last member event: who was erased is not shown in doubt.
     fn older(&self, event: &Arc<Event>, version: RoomVersion) -> Arc<Event> {
-        let row = self.joined_row(event.room_nid);
+        let row = self.sync.view().find_membership(self.user_id, event.room_nid);
+        let row = row.ok().flatten().filter(is_join);
         let was_joined = row.is_some_and(|row| event.pos.is_some_and(|pos| pos >= row.pos));
         if self.is_pruned(event, was_joined) {
             Arc::new(prune(event, version))
@@ -113,9 +114,12 @@ impl<'a> Reader<'a> {
         Ok(Sight::new(self.user_id, visibilities, memberships, ignored, erased))
     }
 
-    /// The user's membership in a room, if the user is joined to it.
-    pub(crate) fn joined_row(&self, room_nid: RoomNid) -> Option<MembershipRow> {
-        self.sync.view().find_membership(self.user_id, room_nid).filter(is_join)
+    /// The user's membership in a room, if the user is joined to it. It takes at most one query, mostly none.
+    pub(crate) async fn joined_row(
+        &self,
+        room_nid: RoomNid,
+    ) -> Result<Option<MembershipRow>, StorageError> {
+        Ok(self.sync.find_membership(self.user_id, room_nid).await?.filter(is_join))
     }
 
     /// Whether the user hears of a member event of one's own: an invite from someone ignored never happened, nor does any where

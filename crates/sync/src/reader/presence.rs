@@ -37,16 +37,19 @@ pub(crate) async fn present_members(
         return Ok(Vec::new());
     }
     let present = hub.changed_since(0).presence;
-    joined_of(reader, present, room_nids).await
+    members_among(reader, present, room_nids).await
 }
 
 /// The users among these who are joined to one of the rooms: by a look at each user where they are few, else by the
-/// rooms' members.
-async fn joined_of(
+/// rooms' members. It takes at most one query.
+pub(crate) async fn members_among(
     reader: &Reader<'_>,
     users: Vec<OwnedUserId>,
     rooms: &[RoomNid],
 ) -> Result<Vec<OwnedUserId>, StorageError> {
+    if users.is_empty() || rooms.is_empty() {
+        return Ok(Vec::new());
+    }
     let memberships = reader.sync.db().memberships();
     if users.len().saturating_mul(rooms.len()) <= LOOKUPS_MAX {
         return memberships.list_joined_among(&users, rooms).await;
@@ -57,8 +60,22 @@ async fn joined_of(
     Ok(joined)
 }
 
+/// The place where a presence event names its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PresenceNames {
+    /// As the sender.
+    Sender,
+    /// In the content too, where clients from before `/sync` look for it.
+    InContent,
+}
+
 /// Write an `m.presence` event.
-pub(crate) fn write_presence(user_id: &UserId, presence: &Presence, out: &mut String) {
+pub(crate) fn write_presence(
+    user_id: &UserId,
+    presence: &Presence,
+    names: PresenceNames,
+    out: &mut String,
+) {
     out.push_str("{\"content\":{");
     if presence.currently_active {
         out.push_str("\"currently_active\":true,");
@@ -71,6 +88,10 @@ pub(crate) fn write_presence(user_id: &UserId, presence: &Presence, out: &mut St
     if let Some(message) = &presence.status_msg {
         out.push_str(",\"status_msg\":");
         write_string(out, message);
+    }
+    if names == PresenceNames::InContent {
+        out.push_str(",\"user_id\":");
+        write_string(out, user_id.as_str());
     }
     out.push_str("},\"sender\":");
     write_string(out, user_id.as_str());

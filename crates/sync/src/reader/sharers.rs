@@ -30,7 +30,7 @@ pub(crate) async fn sharers(
         let db = reader.sync.db();
         let rooms = match joined {
             Some(rooms) => rooms.to_vec(),
-            None => reader.sync.view().joined_rooms(reader.user_id),
+            None => reader.sync.joined_rooms(reader.user_id).await?,
         };
         users.extend(db.memberships().list_joined_among(&unknown, &rooms).await?);
     }

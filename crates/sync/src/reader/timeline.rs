@@ -7,7 +7,8 @@ use std::{
 
 use myelin_events::{
     redact::prune,
-    visibility::{HistoryVisibility, Viewpoint, is_ignored, may_see},
+    sight::is_seen,
+    visibility::{HistoryVisibility, Viewpoint, may_see},
 };
 use myelin_model::{Event, EventNid, Membership, StreamPos};
 use myelin_storage::StretchRow;
@@ -183,15 +184,15 @@ struct Seen {
 
 /// The user's view of each event of a window, in their order.
 fn viewpoints(reader: &Reader<'_>, room: &RoomRead, window: &Window, loaded: &Loaded) -> Vec<Seen> {
-    let ignored = &reader.personal.ignored;
-    let hears =
-        |event: &Event| !is_ignored(event.is_state(), &event.sender, |id| ignored.contains(id));
+    let sees = |event: &Event, is_allowed: bool| {
+        is_seen(event, reader.user_id, &reader.personal.ignored, |_| is_allowed)
+    };
     if room.since.is_some() && room.own.was_joined_throughout() {
         let membership = Some(Membership::Join);
         return window
             .events
             .iter()
-            .map(|event| Seen { visible: hears(event), was_joined: true, membership })
+            .map(|event| Seen { visible: sees(event, true), was_joined: true, membership })
             .collect();
     }
     let mut seen = Vec::with_capacity(window.events.len());
@@ -209,8 +210,7 @@ fn viewpoints(reader: &Reader<'_>, room: &RoomRead, window: &Window, loaded: &Lo
             view.visibility_before = replaced
                 .map_or_else(Default::default, |event| HistoryVisibility::parse(content(event)));
         }
-        // One's own coming and going is never a secret.
-        let visible = (is_own || may_see(&view)) && hears(event);
+        let visible = sees(event, may_see(&view));
         let was_joined =
             [view.membership_before, view.membership_after].contains(&Some(Membership::Join));
         seen.push(Seen { visible, was_joined, membership: view.membership_after });

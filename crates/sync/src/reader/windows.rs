@@ -20,9 +20,9 @@ fn read_limit(reader: &Reader<'_>, wants: &Wants<'_>, limit: usize) -> usize {
     if limit == 0 {
         1
     } else if wants.timeline.allows_all() && reader.personal.ignored.is_empty() {
-        limit + 1
+        limit.saturating_add(1)
     } else {
-        (limit * FILTERED_EVENTS_FACTOR).clamp(FILTERED_EVENTS_MIN, FILTERED_EVENTS_MAX)
+        limit.saturating_mul(FILTERED_EVENTS_FACTOR).clamp(FILTERED_EVENTS_MIN, FILTERED_EVENTS_MAX)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn take_up(change: &Change, plan: &mut Plan) {
 pub(super) async fn fill(pass: &Pass<'_>, plan: &mut Plan) -> Result<(), StorageError> {
     for (room_nid, (data_type, content)) in std::mem::take(&mut plan.room_account_data) {
         if !plan.rooms.iter().any(|task| task.read.room_nid == room_nid)
-            && let Some(row) = pass.reader.joined_row(room_nid)
+            && let Some(row) = pass.reader.joined_row(room_nid).await?
         {
             plan.rooms.push(RoomTask::quiet(pass, &row));
         }

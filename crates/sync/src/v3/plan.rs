@@ -82,7 +82,7 @@ pub(super) async fn plan(pass: &Pass<'_>, sample: &mut Sample) -> Result<Plan, S
         plan.joined =
             Some(sample.rooms.iter().filter(|row| is_join(row)).map(|row| row.room_nid).collect());
     }
-    add_typing(pass, &mut plan);
+    add_typing(pass, &mut plan).await?;
     account_data::fill(pass, &mut plan).await?;
     Ok(plan)
 }
@@ -150,17 +150,18 @@ fn incremental(
     plan
 }
 
-/// Rooms in which who types changed belong into the answer too.
-fn add_typing(pass: &Pass<'_>, plan: &mut Plan) {
+/// Rooms in which who types changed belong into the answer too. It takes at most one query, mostly none.
+async fn add_typing(pass: &Pass<'_>, plan: &mut Plan) -> Result<(), StorageError> {
     if pass.since.is_none() {
-        return;
+        return Ok(());
     }
     for room_nid in &pass.ephemeral.typing {
         let known = plan.rooms.iter_mut().find(|task| task.read.room_nid == *room_nid);
         if let Some(task) = known {
             task.typing = true;
-        } else if let Some(row) = pass.reader.joined_row(*room_nid) {
+        } else if let Some(row) = pass.reader.joined_row(*room_nid).await? {
             plan.rooms.push(RoomTask { typing: true, ..RoomTask::quiet(pass, &row) });
         }
     }
+    Ok(())
 }

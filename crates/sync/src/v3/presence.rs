@@ -7,7 +7,7 @@ use myelin_storage::{PresenceState, StorageError};
 use ruma::OwnedUserId;
 
 use super::{Pass, plan::Plan};
-use crate::reader::{Loaded, new_acquaintances, sharers, write_presence};
+use crate::reader::{Loaded, PresenceNames, new_acquaintances, sharers, write_presence};
 
 /// Write the presence of others that changed, or all of it where everything is told.
 pub(super) async fn write(
@@ -39,7 +39,7 @@ pub(super) async fn write(
         if !events.is_empty() {
             events.push(',');
         }
-        write_presence(user_id, &presence, &mut events);
+        write_presence(user_id, &presence, PresenceNames::Sender, &mut events);
     }
     if !events.is_empty() {
         out.push_str(",\"presence\":{\"events\":[");

@@ -59,6 +59,10 @@ impl std::fmt::Debug for View {
     }
 }
 
+/// A user's rooms are not known here: they must be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotHot;
+
 /// The state of a user at one moment.
 pub(crate) struct Sample {
     /// The position at which everything is told.
@@ -130,14 +134,15 @@ impl View {
         if state.ring.complete_after() > read_at {
             return false;
         }
+        // Memberships may have changed in a way that no member event tells of.
+        if state.ring.entries_since(read_at).any(|entry| is_unclear(&entry.change, user_id)) {
+            return false;
+        }
         let key = UserKey(state.next_key);
         state.next_key += 1;
         state.uses += 1;
         let mut user = HotUser::new(user_id.to_owned(), rows, state.ring.last(), state.uses);
         for entry in state.ring.user_since(user_id, read_at) {
-            if let Change::Other { .. } = entry.change {
-                return false;
-            }
             user.follow(&entry);
         }
         for room_nid in user.joined() {
@@ -189,6 +194,18 @@ impl View {
         (since >= state.ring.complete_after()).then(|| state.ring.room_since(room_nid, since))
     }
 
+    /// The first changes in a room after a position, at most `entries_max`. `None` when that is older than what is kept here.
+    pub(crate) fn room_next(
+        &self,
+        room_nid: RoomNid,
+        since: StreamPos,
+        entries_max: usize,
+    ) -> Option<Vec<Arc<LogEntry>>> {
+        let state = self.state.lock();
+        (since >= state.ring.complete_after())
+            .then(|| state.ring.room_next(room_nid, since, entries_max))
+    }
+
     /// A wake-up for a user who looks into a room from outside: changes with the position of every entry after now.
     pub(crate) fn watch_room(&self, room_nid: RoomNid) -> watch::Receiver<StreamPos> {
         let mut state = self.state.lock();
@@ -197,21 +214,20 @@ impl View {
         state.peeked.entry(room_nid).or_insert_with(|| watch::Sender::new(last)).subscribe()
     }
 
-    /// The user's membership in a room, if the user is hot and has one.
+    /// The user's membership in a room, if there is one.
     pub(crate) fn find_membership(
         &self,
         user_id: &UserId,
         room_nid: RoomNid,
-    ) -> Option<MembershipRow> {
+    ) -> Result<Option<MembershipRow>, NotHot> {
         let state = self.state.lock();
-        state.users.get(state.keys.get(user_id)?)?.rooms.get(&room_nid).copied()
+        Ok(state.find_user(user_id)?.rooms.get(&room_nid).copied())
     }
 
-    /// The rooms that a hot user is joined to.
-    pub(crate) fn joined_rooms(&self, user_id: &UserId) -> Vec<RoomNid> {
+    /// The rooms that a user is joined to.
+    pub(crate) fn joined_rooms(&self, user_id: &UserId) -> Result<Vec<RoomNid>, NotHot> {
         let state = self.state.lock();
-        let user = state.keys.get(user_id).and_then(|key| state.users.get(key));
-        user.map_or_else(Vec::new, |user| user.joined().collect())
+        Ok(state.find_user(user_id)?.joined().collect())
     }
 
     /// Whether two users are joined to one room. `None` if one of them is not hot.
@@ -283,14 +299,14 @@ impl LogSubscriber for View {
                         state.wake_room(*room_nid, entry.pos);
                     }
                 }
-                Change::StateReset { room_nid, .. } => state.forget_users_of(*room_nid),
+                Change::StateReset { room_nid, .. } => state.forget_users_of(*room_nid, entry.pos),
                 Change::DeviceList { user_id } => {
                     if !state.wake_sharers(user_id, entry.pos) {
                         self.wake_sharers_later(user_id);
                     }
                 }
                 Change::Other { room_nid, user_id } => {
-                    state.forget_concerned(*room_nid, user_id.as_deref());
+                    state.forget_concerned(*room_nid, user_id.as_deref(), entry.pos);
                 }
                 Change::AccountData { .. }
                 | Change::Profile { .. }
@@ -316,6 +332,24 @@ impl EphemeralSubscriber for View {
                 }
             }
         }
+    }
+}
+
+/// Whether memberships of a user may be others after a change, without a member event of the user's.
+fn is_unclear(change: &Change, user_id: &UserId) -> bool {
+    match change {
+        Change::StateReset { .. } => true,
+        Change::Other { room_nid, user_id: concerned } => {
+            room_nid.is_some() || concerned.as_ref().is_none_or(|concerned| concerned == user_id)
+        }
+        Change::Event(_)
+        | Change::Receipt { .. }
+        | Change::DeviceList { .. }
+        | Change::AccountData { .. }
+        | Change::Profile { .. }
+        | Change::Forgotten { .. }
+        | Change::Sessions { .. }
+        | Change::Account { .. } => false,
     }
 }
 

@@ -131,7 +131,18 @@ impl Ring {
 
     /// The changes in a room after a position: events, resets and receipts, oldest first.
     pub(super) fn room_since(&self, room_nid: RoomNid, since: StreamPos) -> Vec<Arc<LogEntry>> {
-        self.rooms.get(&room_nid).map_or_else(Vec::new, |entries| since_in(entries, since))
+        self.room_next(room_nid, since, usize::MAX)
+    }
+
+    /// The first of the changes in a room after a position.
+    pub(super) fn room_next(
+        &self,
+        room_nid: RoomNid,
+        since: StreamPos,
+        entries_max: usize,
+    ) -> Vec<Arc<LogEntry>> {
+        let entries = self.rooms.get(&room_nid);
+        entries.map_or_else(Vec::new, |entries| since_in(entries, since, entries_max))
     }
 
     /// Whether anything happened in a room after a position.
@@ -142,7 +153,14 @@ impl Ring {
 
     /// The changes that concern a user alone after a position, oldest first.
     pub(super) fn user_since(&self, user_id: &UserId, since: StreamPos) -> Vec<Arc<LogEntry>> {
-        self.users.get(user_id).map_or_else(Vec::new, |entries| since_in(entries, since))
+        let entries = self.users.get(user_id);
+        entries.map_or_else(Vec::new, |entries| since_in(entries, since, usize::MAX))
+    }
+
+    /// Everything that happened after a position, oldest first.
+    pub(super) fn entries_since(&self, since: StreamPos) -> impl Iterator<Item = &Arc<LogEntry>> {
+        let first = self.entries.partition_point(|entry| entry.pos <= since);
+        self.entries.range(first..)
     }
 
     /// The users whose devices changed after a position.
@@ -157,9 +175,13 @@ impl Ring {
     }
 }
 
-fn since_in(entries: &VecDeque<Arc<LogEntry>>, since: StreamPos) -> Vec<Arc<LogEntry>> {
+fn since_in(
+    entries: &VecDeque<Arc<LogEntry>>,
+    since: StreamPos,
+    entries_max: usize,
+) -> Vec<Arc<LogEntry>> {
     let first = entries.partition_point(|entry| entry.pos <= since);
-    entries.range(first..).cloned().collect()
+    entries.range(first..).take(entries_max).cloned().collect()
 }
 
 fn size_bytes(entry: &LogEntry) -> usize {

@@ -8,7 +8,7 @@ use ruma::{OwnedUserId, UserId};
 use tokio::sync::watch;
 
 use super::{
-    UserChanges,
+    NotHot, UserChanges,
     hot_user::{HotUser, UserKey},
     ring::Ring,
 };
@@ -41,6 +41,7 @@ impl State {
         let mut woken = HashSet::new();
         for room_nid in user.joined() {
             woken.extend(self.joined.get(&room_nid).into_iter().flatten().copied());
+            self.wake_peekers(room_nid, pos);
         }
         for key in woken {
             self.wake(key, pos);
@@ -54,9 +55,18 @@ impl State {
         for key in self.joined.get(&room_nid).into_iter().flatten() {
             self.wake(*key, pos);
         }
+        self.wake_peekers(room_nid, pos);
+    }
+
+    /// Wake who looks into a room from outside.
+    fn wake_peekers(&self, room_nid: RoomNid, pos: StreamPos) {
         if let Some(wake) = self.peeked.get(&room_nid) {
             wake.send_replace(pos);
         }
+    }
+
+    pub(super) fn find_user(&self, user_id: &UserId) -> Result<&HotUser, NotHot> {
+        self.keys.get(user_id).and_then(|key| self.users.get(key)).ok_or(NotHot)
     }
 
     /// Take up what happened to a user.
@@ -100,8 +110,9 @@ impl State {
         }
     }
 
-    /// State resolution may have changed memberships: read the users again who have to do with the room.
-    pub(super) fn forget_users_of(&mut self, room_nid: RoomNid) {
+    /// State resolution may have changed memberships: read the users again who have to do with the room. Those who look into it from
+    /// outside look again, too.
+    pub(super) fn forget_users_of(&mut self, room_nid: RoomNid, pos: StreamPos) {
         let keys: Vec<UserKey> = self
             .users
             .iter()
@@ -111,13 +122,19 @@ impl State {
         for key in keys {
             self.forget(key);
         }
+        self.wake_peekers(room_nid, pos);
     }
 
     /// Forget the users who have to do with a room or a user, or all users if neither is named. Something happened to
     /// them that this version does not know, so they are read again.
-    pub(super) fn forget_concerned(&mut self, room_nid: Option<RoomNid>, user_id: Option<&UserId>) {
+    pub(super) fn forget_concerned(
+        &mut self,
+        room_nid: Option<RoomNid>,
+        user_id: Option<&UserId>,
+        pos: StreamPos,
+    ) {
         if let Some(room_nid) = room_nid {
-            self.forget_users_of(room_nid);
+            self.forget_users_of(room_nid, pos);
         }
         if let Some(key) = user_id.and_then(|user_id| self.keys.get(user_id).copied()) {
             self.forget(key);
@@ -126,6 +143,9 @@ impl State {
             self.users.clear();
             self.keys.clear();
             self.joined.clear();
+            for wake in self.peeked.values() {
+                wake.send_replace(pos);
+            }
         }
     }
 

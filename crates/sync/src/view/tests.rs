@@ -78,7 +78,7 @@ fn memberships_that_changed_while_they_were_read_are_followed() {
     apply(&view, &[entry(1, 5, Some(Membership::Join)), entry(2, 1, Some(Membership::Leave))]);
     // Read before the two, kept after them.
     assert!(view.add_user(bob, &[row(1)], StreamPos(0)));
-    assert_eq!(view.joined_rooms(bob), [RoomNid(5)]);
+    assert_eq!(view.joined_rooms(bob).unwrap(), [RoomNid(5)]);
 }
 
 #[test]
@@ -140,4 +140,28 @@ fn what_is_not_known_wakes_whom_it_concerns_and_has_them_read_again() {
         // The waiting request finds that nobody keeps its user any more.
         assert_eq!(wakes.map(|wake| wake.has_changed().is_err()), expected);
     }
+}
+
+#[test]
+fn what_is_not_known_is_not_taken_for_absent() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
+    assert_eq!(view.find_membership(bob, RoomNid(1)).map(|row| row.is_some()), Err(NotHot));
+    assert_eq!(view.joined_rooms(bob), Err(NotHot));
+    assert!(view.add_user(bob, &[row(1)], StreamPos(0)));
+    assert_eq!(view.find_membership(bob, RoomNid(1)).map(|row| row.is_some()), Ok(true));
+    assert_eq!(view.find_membership(bob, RoomNid(2)).map(|row| row.is_some()), Ok(false));
+}
+
+#[test]
+fn what_may_change_memberships_has_them_read_again_and_wakes_who_looks_in() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
+    let other = |room_nid| Change::Other { room_nid, user_id: None };
+    let changes = [other(Some(RoomNid(1))), other(None)];
+    for (pos, change) in (1..).zip(changes) {
+        let watch = view.watch_room(RoomNid(1));
+        apply(&view, &[Arc::new(LogEntry { pos: StreamPos(pos), change })]);
+        assert!(!view.add_user(bob, &[row(1)], StreamPos(pos - 1)), "read before it");
+        assert!(watch.has_changed().unwrap());
+    }
+    assert!(view.add_user(bob, &[row(1)], StreamPos(2)), "read after them");
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::{Story, keys, said, sync_at, token};
-use crate::test_server;
+use crate::{test_rooms::TestRoom, test_server};
 
 fn left<'v>(answer: &'v Value, room: &str) -> &'v Value {
     &answer["rooms"]["leave"][room]
@@ -179,5 +179,35 @@ async fn a_leave_and_a_new_invite_are_both_told(pool: PgPool) {
         let left = &answer["rooms"]["leave"][&room];
         assert_eq!(said(&left["timeline"]), ["before", "m.room.member"], "{answer}");
         assert_eq!(left["timeline"]["events"][1]["content"]["reason"], "why");
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_is_unbanned_hears_what_was_before(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let target = json!({"user_id": bob.user_id});
+    story.act(alice, &room, "ban", target.clone()).await;
+    let since = story.now(bob).await;
+    story.act(alice, &room, "unban", target).await;
+    let answer = story.sync(bob, &[("since", &since)]).await;
+    let event = &left(&answer, &room)["timeline"]["events"][0];
+    assert_eq!(event["content"]["membership"], "leave");
+    assert_eq!(event["unsigned"]["prev_content"]["membership"], "ban", "{event}");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_is_for_servers_alone_is_not_told(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let alice = server.user("alice").await;
+    let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+    let since = token(&sync_at(&server, &alice, &[]).await.ok());
+    room.send(&alice, "org.matrix.dummy_event", json!({})).await;
+    room.text(&alice, "text").await;
+    for query in [vec![], vec![("since", &*since)]] {
+        let answer = sync_at(&server, &alice, &query).await.ok();
+        let told = said(&answer["rooms"]["join"][&room.id]["timeline"]);
+        assert!(!told.iter().any(|name| name == "org.matrix.dummy_event"), "{told:?}");
     }
 }
