@@ -96,7 +96,7 @@ async fn read_at(
 ) -> Result<StateMap, StorageError> {
     let db = reader.sync.db();
     match db.history().find_state_nid_at(head.room_nid, end).await? {
-        Some(nid) => db.state(nid).await,
+        Some(nid) => db.states().get(nid).await,
         None => Ok(StateMap::new()),
     }
 }
