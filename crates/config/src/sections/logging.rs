@@ -94,7 +94,7 @@ impl Default for LogConfig {
 ///
 /// # Errors
 ///
-/// The file cannot be read or is not YAML. What it says and cannot be followed is left out: see [`list_left_out`].
+/// The file cannot be read or is not YAML. What it says and cannot be followed is left out: see `list_left_out`.
 pub fn read_log_config(file: &std::path::Path) -> Result<LogConfig, ConfigError> {
     read(file).map(|(config, _)| config)
 }
