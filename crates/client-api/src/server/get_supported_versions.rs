@@ -21,7 +21,6 @@ pub(crate) async fn handler(State(accounts): State<Accounts>) -> Response {
     let body = json!({
         "versions": VERSIONS,
         "unstable_features": {
-            "org.matrix.label_based_filtering": true,
             "org.matrix.msc2432": true,
             "org.matrix.msc2285.stable": true,
             "org.matrix.msc3391": accounts.settings().account_data_deletable,
@@ -55,6 +54,8 @@ mod tests {
         let server = test_server::open(pool).await;
         let body = server.get("/_matrix/client/versions", None).await.ok();
         assert!(body["versions"].as_array().unwrap().iter().any(|version| version == "v1.6"));
+        // Filters know no labels, so clients must not rely on them.
+        assert_eq!(body["unstable_features"]["org.matrix.label_based_filtering"], json!(null));
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
