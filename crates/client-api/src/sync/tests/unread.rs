@@ -58,14 +58,19 @@ async fn many_unread_are_counted_without_looking_at_them(pool: PgPool) {
     assert_eq!(unread["notification_count"], 130);
 }
 
+/// Alice says something that a thread can begin with: its event ID, and the content of a reply in that thread.
+async fn begin_thread(story: &Story, room: &str) -> (String, Value) {
+    let root = story.say(&story.alice, room, "root").await;
+    let relation = json!({"rel_type": "m.thread", "event_id": root});
+    (root, json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation}))
+}
+
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn an_own_message_long_ago_reads_what_was_before_it(pool: PgPool) {
     let story = Story::begin(pool.clone()).await;
     let (alice, bob) = (&story.alice, &story.bob);
     let room = story.shared().await;
-    let root = story.say(alice, &room, "root").await;
-    let relation = json!({"rel_type": "m.thread", "event_id": root});
-    let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation});
+    let (root, reply) = begin_thread(&story, &room).await;
     story.send(alice, &room, reply.clone()).await;
     story.say(bob, &room, "I am here").await;
     story.send(alice, &room, reply).await;
@@ -90,9 +95,7 @@ async fn what_was_redacted_counts_no_more_however_long_ago(pool: PgPool) {
     let story = Story::begin(pool.clone()).await;
     let (alice, bob) = (&story.alice, &story.bob);
     let room = story.shared().await;
-    let root = story.say(alice, &room, "root").await;
-    let relation = json!({"rel_type": "m.thread", "event_id": root});
-    let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation});
+    let (root, reply) = begin_thread(&story, &room).await;
     let replies =
         [story.send(alice, &room, reply.clone()).await, story.send(alice, &room, reply).await];
     let notice = json!({"msgtype": "m.notice", "body": "beep"});
@@ -188,9 +191,7 @@ async fn an_edit_counts_where_its_event_is(pool: PgPool) {
     let story = Story::begin(pool.clone()).await;
     let (alice, bob) = (&story.alice, &story.bob);
     let room = story.shared().await;
-    let root = story.say(alice, &room, "root").await;
-    let relation = json!({"rel_type": "m.thread", "event_id": root});
-    let reply = json!({"msgtype": "m.text", "body": "reply", "m.relates_to": relation});
+    let (root, reply) = begin_thread(&story, &room).await;
     let reply = story.send(alice, &room, reply).await;
     let mentions = json!({"user_ids": [bob.user_id]});
     let edit = json!({"msgtype": "m.text", "body": "* you", "m.mentions": mentions,
