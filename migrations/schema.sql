@@ -139,6 +139,27 @@ CREATE TABLE public.filters (
     content text NOT NULL
 );
 
+CREATE TABLE public.key_backup_keys (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    room_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    first_message_index bigint NOT NULL,
+    forwarded_count bigint NOT NULL,
+    is_verified boolean NOT NULL,
+    session_data text NOT NULL
+);
+
+CREATE TABLE public.key_backups (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    algorithm text NOT NULL,
+    auth_data text NOT NULL,
+    etag bigint DEFAULT 0 NOT NULL,
+    keys_count bigint DEFAULT 0 NOT NULL,
+    deleted boolean DEFAULT false NOT NULL
+);
+
 CREATE TABLE public.late_redactions (
     target_id text NOT NULL COLLATE pg_catalog."C",
     redaction_nid bigint NOT NULL,
@@ -460,6 +481,12 @@ ALTER TABLE ONLY public.filters
 
 ALTER TABLE ONLY public.filters
     ADD CONSTRAINT filters_user_id_hash_key UNIQUE (user_id, hash);
+
+ALTER TABLE ONLY public.key_backup_keys
+    ADD CONSTRAINT key_backup_keys_pkey PRIMARY KEY (user_id, version, room_id, session_id);
+
+ALTER TABLE ONLY public.key_backups
+    ADD CONSTRAINT key_backups_pkey PRIMARY KEY (user_id, version);
 
 ALTER TABLE ONLY public.late_redactions
     ADD CONSTRAINT late_redactions_pkey PRIMARY KEY (target_id, redaction_nid);

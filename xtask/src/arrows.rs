@@ -13,6 +13,7 @@ const STORAGE: &str = "myelin-storage";
 const ENGINE: &str = "myelin-engine";
 const ACCOUNTS: &str = "myelin-accounts";
 const ROOMS: &str = "myelin-rooms";
+const E2EE: &str = "myelin-e2ee";
 const SYNC: &str = "myelin-sync";
 const HTTP: &str = "myelin-http";
 const CLIENT_API: &str = "myelin-client-api";
@@ -20,7 +21,7 @@ const ADMIN_API: &str = "myelin-admin-api";
 const CONFIG: &str = "myelin-config";
 const TESTING: &str = "myelin-testing";
 
-/// The crates that each crate may depend on. Everything absent is forbidden. No use case (accounts, rooms, sync) uses
+/// The crates that each crate may depend on. Everything absent is forbidden. No use case (accounts, rooms, e2ee, sync) uses
 /// another.
 const ARROWS: &[(&str, &[&str])] = &[
     (MODEL, &[]),
@@ -29,16 +30,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     (ENGINE, &[MODEL, EVENTS, STORAGE]),
     (ACCOUNTS, &[MODEL, EVENTS, STORAGE, ENGINE]),
     (ROOMS, &[MODEL, EVENTS, STORAGE, ENGINE]),
+    (E2EE, &[MODEL, EVENTS, STORAGE, ENGINE]),
     (SYNC, &[MODEL, EVENTS, STORAGE, ENGINE]),
     (HTTP, &[MODEL, STORAGE, ACCOUNTS]),
-    (CLIENT_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (CLIENT_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, E2EE, SYNC, HTTP]),
     (ADMIN_API, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
     (CONFIG, &[MODEL]),
     (
         "myelin",
         &[
-            MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP, CLIENT_API, ADMIN_API,
-            CONFIG,
+            MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, E2EE, SYNC, HTTP, CLIENT_API,
+            ADMIN_API, CONFIG,
         ],
     ),
     (TESTING, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
@@ -58,6 +60,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     (ENGINE, &["axum", "hyper", "sqlx", "reqwest"], "the engine knows neither HTTP nor SQL"),
     (ACCOUNTS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (ROOMS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
+    (E2EE, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (SYNC, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (CLIENT_API, &["sqlx"], "all SQL lives in storage"),
     (ADMIN_API, &["sqlx"], "all SQL lives in storage"),

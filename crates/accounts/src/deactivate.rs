@@ -18,6 +18,7 @@ pub async fn deactivate(
     tx.tokens().delete_login(user_id).await?;
     tx.threepids().delete_all(user_id).await?;
     tx.account_data().delete_all(user_id).await?;
+    tx.key_backups().delete_all(user_id).await?;
     if erase {
         tx.profiles().set(user_id, &Profile::default()).await?;
         tx.profiles().publish(user_id);

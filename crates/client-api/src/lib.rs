@@ -4,6 +4,7 @@
 
 mod account;
 mod alias;
+mod backup;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub fn routes() -> RumaRouter<ClientApi> {
     RumaRouter::new()
         .merge(account::routes())
         .merge(alias::routes())
+        .merge(backup::routes())
         .merge(context::routes())
         .merge(device::routes())
         .merge(directory::routes())

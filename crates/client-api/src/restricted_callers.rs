@@ -19,6 +19,10 @@ use crate::{
 /// answers `M_USER_SUSPENDED`. Sending, state and redactions are refused here by what the test sends: see the stories
 /// below.
 const SUSPENDED_MAY: &[&str] = &[
+    "DELETE backup::delete_backup_keys",
+    "DELETE backup::delete_backup_keys_for_room",
+    "DELETE backup::delete_backup_keys_for_session",
+    "DELETE backup::delete_backup_version",
     "DELETE config::delete_global_account_data",
     "DELETE config::delete_room_account_data",
     "DELETE device::delete_device",
@@ -30,6 +34,7 @@ const SUSPENDED_MAY: &[&str] = &[
     "POST account::deactivate",
     "POST account::register",
     "POST account::request_openid_token",
+    "POST backup::create_backup_version",
     "POST device::delete_devices",
     "POST directory::get_public_rooms_filtered",
     "POST filter::create_filter",
@@ -43,6 +48,10 @@ const SUSPENDED_MAY: &[&str] = &[
     "POST session::logout",
     "POST session::logout_all",
     "POST user_directory::search_users",
+    "PUT backup::add_backup_keys",
+    "PUT backup::add_backup_keys_for_room",
+    "PUT backup::add_backup_keys_for_session",
+    "PUT backup::update_backup_version",
     "PUT config::set_global_account_data",
     "PUT config::set_room_account_data",
     "PUT device::update_device",

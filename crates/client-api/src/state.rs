@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use myelin_accounts::Accounts;
+use myelin_e2ee::E2ee;
 use myelin_http::RateLimits;
 use myelin_model::Secret;
 use myelin_rooms::Rooms;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 pub struct ClientApi {
     pub accounts: Accounts,
     pub rooms: Rooms,
+    pub e2ee: E2ee,
     pub sync: Sync,
     pub rate_limits: RateLimits,
     pub settings: ClientApiSettings,
@@ -34,6 +36,7 @@ macro_rules! parts {
 parts! {
     accounts: Accounts,
     rooms: Rooms,
+    e2ee: E2ee,
     sync: Sync,
     rate_limits: RateLimits,
     settings: ClientApiSettings,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use myelin_accounts::AccountsSettings;
+use myelin_e2ee::E2ee;
 use myelin_engine::Engine;
 use myelin_events::SigningKey;
 use myelin_http::{RateLimitSettings, RateLimits};
@@ -50,6 +51,7 @@ pub(crate) fn state_with(parts: &TestParts, mut settings: TestSettings) -> Clien
     ClientApi {
         accounts: parts.accounts.clone(),
         rooms: Rooms::new(engine(parts), settings.rooms),
+        e2ee: E2ee::new(parts.db.clone()),
         sync: Sync::start(parts.db.clone(), parts.clock(), settings.sync, CancellationToken::new()),
         rate_limits: RateLimits::new(&settings.rate_limits),
         settings: ClientApiSettings::default(),

@@ -5,6 +5,7 @@
 pub mod accounts;
 mod auth_chains;
 mod db;
+pub mod e2ee;
 mod ephemeral;
 mod error;
 mod event_cache;

@@ -7,6 +7,7 @@ use myelin_accounts::Accounts;
 use myelin_admin_api::AdminApi;
 use myelin_client_api::ClientApi;
 use myelin_config::Config;
+use myelin_e2ee::E2ee;
 use myelin_engine::Engine;
 use myelin_http::RateLimits;
 use myelin_model::{Clock, SystemClock};
@@ -66,6 +67,7 @@ impl Parts {
             settings::accounts(config),
             prepared.appservices,
         );
+        let e2ee = E2ee::new(db.clone());
         let sync = Sync::start(db.clone(), clock.clone(), prepared.sync, stop.clone());
         let engine = Engine::new(db.clone(), clock, server_name, prepared.signing_key);
         let rooms = Rooms::new(engine, prepared.rooms);
@@ -73,7 +75,7 @@ impl Parts {
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
         let settings = settings::client_api(config);
         let admin_api = AdminApi::new(accounts.clone(), rooms.clone());
-        let client_api = ClientApi { accounts, rooms, sync, rate_limits, settings };
+        let client_api = ClientApi { accounts, rooms, e2ee, sync, rate_limits, settings };
         Ok(Parts { client_api, admin_api, db, leases, storage_stop })
     }
 

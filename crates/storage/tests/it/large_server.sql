@@ -47,4 +47,7 @@ INSERT INTO room_aliases (alias, room_nid, creator, created_ts) SELECT '#' || n 
 INSERT INTO missing_events (event_id, follower_nid, room_nid) SELECT '$m' || n, n, 1 + n % 1000 FROM generate_series(1, 50000) n;
 INSERT INTO late_redactions (target_id, redaction_nid, room_nid, is_powerful)
 SELECT '$l' || n, n, 1 + n % 1000, true FROM generate_series(1, 50000) n;
+INSERT INTO key_backups (user_id, version, algorithm, auth_data) SELECT '@u' || n || ':h', 1, 'a', '{}' FROM generate_series(1, 50000) n;
+INSERT INTO key_backup_keys (user_id, version, room_id, session_id, first_message_index, forwarded_count, is_verified, session_data)
+SELECT '@u' || n % 1000 || ':h', 1, '!' || n % 20000 || ':h', n::text, 0, 0, false, '{}' FROM generate_series(1, 100000) n;
 ANALYZE;

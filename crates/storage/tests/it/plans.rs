@@ -18,7 +18,7 @@ const ROOMS: &str = "
 const LARGE_SERVER: &str = include_str!("large_server.sql");
 
 /// The tables that are never read whole.
-const LARGE: [&str; 23] = [
+const LARGE: [&str; 25] = [
     "access_tokens",
     "account_data",
     "auth_chain_links",
@@ -27,6 +27,8 @@ const LARGE: [&str; 23] = [
     "event_relations",
     "events",
     "filters",
+    "key_backup_keys",
+    "key_backups",
     "late_redactions",
     "log",
     "memberships",
