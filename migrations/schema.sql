@@ -29,6 +29,10 @@ CREATE FUNCTION public.kind_receipt() RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (2)::smallint;
 
+CREATE FUNCTION public.kind_to_device() RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (11)::smallint;
+
 CREATE FUNCTION public.membership_ban() RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (4)::smallint;
@@ -370,6 +374,21 @@ CREATE TABLE public.threepids (
     added_ts bigint NOT NULL
 );
 
+CREATE TABLE public.to_device (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    device_id text NOT NULL COLLATE pg_catalog."C",
+    pos bigint NOT NULL,
+    message text NOT NULL
+);
+
+CREATE TABLE public.to_device_transactions (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    device_id text NOT NULL COLLATE pg_catalog."C",
+    event_type text NOT NULL COLLATE pg_catalog."C",
+    txn_id text NOT NULL COLLATE pg_catalog."C",
+    created_ts bigint NOT NULL
+);
+
 CREATE TABLE public.transactions (
     user_id text NOT NULL COLLATE pg_catalog."C",
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -569,6 +588,12 @@ ALTER TABLE ONLY public.state_snapshots
 ALTER TABLE ONLY public.threepids
     ADD CONSTRAINT threepids_pkey PRIMARY KEY (medium, address);
 
+ALTER TABLE ONLY public.to_device
+    ADD CONSTRAINT to_device_pkey PRIMARY KEY (user_id, device_id, pos);
+
+ALTER TABLE ONLY public.to_device_transactions
+    ADD CONSTRAINT to_device_transactions_pkey PRIMARY KEY (user_id, device_id, event_type, txn_id);
+
 ALTER TABLE ONLY public.transactions
     ADD CONSTRAINT transactions_pkey PRIMARY KEY (user_id, device_id, room_nid, event_type, txn_id);
 
@@ -635,6 +660,8 @@ CREATE INDEX state_garbage_room ON public.state_garbage USING btree (room_nid);
 CREATE INDEX state_snapshots_room ON public.state_snapshots USING btree (room_nid, state_nid) INCLUDE (base_nid);
 
 CREATE INDEX threepids_user ON public.threepids USING btree (user_id);
+
+CREATE INDEX to_device_transactions_created ON public.to_device_transactions USING btree (created_ts);
 
 CREATE INDEX transactions_event ON public.transactions USING btree (event_nid);
 

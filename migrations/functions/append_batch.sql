@@ -13,7 +13,7 @@
 -- an event that the writer does not know is left out, too. One that was kept beside the log before is taken into it.
 --
 -- Returns the position before the batch, the rooms appended to, by how much the notify ordinals of each have shifted, whether
--- others are forward extremities beside its last event, and the receipts that moved.
+-- others are forward extremities beside its last event, the receipts that moved, and the deliveries to users' devices that were made.
 CREATE FUNCTION append_batch(
     r_nid bigint[], r_id text[], r_room_version text[], r_expected bigint[], r_version bigint[], r_depth bigint[],
     r_extremities text[], r_state bigint[], r_ordinal bigint[], r_built_on text[],
@@ -32,7 +32,11 @@ CREATE FUNCTION append_batch(
     x_room bigint[], x_kind smallint[], x_payload text[],
     p_room bigint[], p_user text[], p_receipt_type text[], p_thread text[], p_event bigint[], p_event_pos bigint[], p_ts bigint[],
     p_payload text[],
-    OUT base bigint, OUT appended bigint[], OUT shifts bigint[], OUT forked boolean[], OUT receipts_moved integer[]
+    z_user text[], z_device text[], z_event_type text[], z_txn text[], z_ts bigint[],
+    v_request bigint[], v_user text[], v_payload text[],
+    w_request bigint[], w_delivery bigint[], w_user text[], w_device text[], w_message text[],
+    OUT base bigint, OUT appended bigint[], OUT shifts bigint[], OUT forked boolean[], OUT receipts_moved integer[],
+    OUT delivered integer[]
 ) LANGUAGE plpgsql
 -- The planner knows neither how short the arrays are nor how large the tables will be. Every table is reached by a few
 -- keys, so one plan made of index lookups is right for all batches; planning anew, or compiling, would take longer than the work.
@@ -47,6 +51,7 @@ DECLARE
     m bigint;
     repeated bigint[] := '{}';
     new_transactions bigint[] := '{}';
+    new_requests bigint[];
 BEGIN
     SELECT pos INTO base FROM log_head FOR UPDATE;
 
@@ -238,6 +243,44 @@ BEGIN
         )
         SELECT coalesce(array_agg(ord::integer ORDER BY ord), '{}') INTO receipts_moved FROM numbered;
         n := n + cardinality(receipts_moved);
+    END IF;
+
+    delivered := '{}';
+    IF cardinality(z_user) > 0 THEN
+        -- The writer sends a transaction once in a batch. A request whose transaction is known already sends nothing.
+        WITH given AS (
+            SELECT * FROM unnest(z_user, z_device, z_event_type, z_txn, z_ts) WITH ORDINALITY
+                AS z (user_id, device, event_type, txn, ts, ord)
+        ), taken AS (
+            INSERT INTO to_device_transactions (user_id, device_id, event_type, txn_id, created_ts)
+            SELECT z.user_id, z.device, z.event_type, z.txn, z.ts FROM given AS z
+            ON CONFLICT DO NOTHING
+            RETURNING user_id, device_id, event_type, txn_id
+        )
+        SELECT coalesce(array_agg(z.ord), '{}') INTO new_requests
+        FROM given AS z JOIN taken ON (taken.user_id, taken.device_id, taken.event_type, taken.txn_id)
+            = (z.user_id, z.device, z.event_type, z.txn);
+
+        WITH numbered AS (
+            SELECT v.ord, v.user_id, v.payload, row_number() OVER (ORDER BY v.ord) AS place
+            FROM unnest(v_request, v_user, v_payload) WITH ORDINALITY AS v (request, user_id, payload, ord)
+            WHERE v.request = ANY (new_requests)
+        ), logged AS (
+            INSERT INTO log (pos, kind, user_id, payload)
+            SELECT base + n + place, kind_to_device(), user_id, payload FROM numbered
+        )
+        SELECT coalesce(array_agg(ord::integer ORDER BY ord), '{}') INTO delivered FROM numbered;
+
+        -- Every delivery has messages, so they are counted as above. A device may be gone meanwhile; who deletes one holds the
+        -- lock of the log.
+        INSERT INTO to_device (user_id, device_id, pos, message)
+        SELECT w.user_id, w.device, base + n + w.place, w.message
+        FROM (
+            SELECT user_id, device, message, dense_rank() OVER (ORDER BY delivery) AS place
+            FROM unnest(w_request, w_delivery, w_user, w_device, w_message) AS w (request, delivery, user_id, device, message)
+            WHERE w.request = ANY (new_requests)
+        ) AS w JOIN devices ON devices.user_id = w.user_id AND devices.device_id = w.device;
+        n := n + cardinality(delivered);
     END IF;
 
     IF n > 0 THEN

@@ -48,6 +48,7 @@ const CLAIMS: &[Claim] = &[
 const PAST_TX: &[&str] = &[
     "crates/storage/src/accounts/uia_sessions.rs",
     "crates/storage/src/accounts/user_ips.rs",
+    "crates/storage/src/e2ee/to_device.rs",
     "crates/storage/src/ephemeral/store.rs",
     "crates/storage/src/leases.rs",
     "crates/storage/src/migrate",

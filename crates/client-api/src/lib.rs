@@ -45,6 +45,7 @@ mod test_rooms;
 #[cfg(test)]
 mod test_server;
 mod threads;
+mod to_device;
 mod typing;
 mod uia;
 #[cfg(test)]
@@ -85,6 +86,7 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(typing::routes())
         .merge(relations::routes())
         .merge(threads::routes())
+        .merge(to_device::routes())
         .merge(uia::routes())
         .merge(user_data::routes())
         .merge(sync::routes())

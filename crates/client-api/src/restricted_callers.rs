@@ -58,6 +58,7 @@ const SUSPENDED_MAY: &[&str] = &[
     "PUT presence::set_presence",
     "PUT push::set_pushrule",
     "PUT tag::create_tag",
+    "PUT to_device::send_event_to_device",
     "PUT typing::create_typing_event",
 ];
 
@@ -106,6 +107,7 @@ const GUESTS_MAY: &[&str] = &[
     "PUT device::update_device",
     "PUT message::send_message_event",
     "PUT state::send_state_event",
+    "PUT to_device::send_event_to_device",
     "PUT typing::create_typing_event",
 ];
 

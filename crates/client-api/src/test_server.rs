@@ -51,7 +51,7 @@ pub(crate) fn state_with(parts: &TestParts, mut settings: TestSettings) -> Clien
     ClientApi {
         accounts: parts.accounts.clone(),
         rooms: Rooms::new(engine(parts), settings.rooms),
-        e2ee: E2ee::new(parts.db.clone()),
+        e2ee: E2ee::new(parts.db.clone(), parts.clock(), parts.server_name.to_owned()),
         sync: Sync::start(parts.db.clone(), parts.clock(), settings.sync, CancellationToken::new()),
         rate_limits: RateLimits::new(&settings.rate_limits),
         settings: ClientApiSettings::default(),

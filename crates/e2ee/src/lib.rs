@@ -5,5 +5,6 @@
 
 pub mod backup;
 mod context;
+pub mod to_device;
 
 pub use self::context::E2ee;

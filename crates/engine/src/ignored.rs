@@ -67,6 +67,7 @@ impl LogSubscriber for IgnoredUsers {
                 | Change::Account { .. }
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
+                | Change::ToDevice { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

@@ -105,6 +105,8 @@ rate_limits! {
     third_party_invite = 0.2, 10.0;
     /// `rc_presence.per_user`: changes of presence, by user.
     presence_per_user = 0.1, 1.0;
+    /// `rc_key_requests`: requests for keys sent to other devices, by device.
+    key_requests = 20.0, 100.0;
     /// `rc_reports`: reports of users, rooms and events, by user.
     reports = 1.0, 5.0;
     /// `rc_room_creation`: making rooms, by user.

@@ -147,6 +147,7 @@ impl EventCache {
                 | Change::Account { .. }
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
+                | Change::ToDevice { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

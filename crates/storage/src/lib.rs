@@ -52,5 +52,5 @@ pub use self::{
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap, States, state_changes},
     tx::Tx,
     unfinished_work::{UnfinishedWork, UnfinishedWorks, UnfinishedWorksTx, WorkKind},
-    writer::{Append, AppendError, Appended, Writer},
+    writer::{Append, AppendError, Appended, Delivery, SentToDevice, Writer},
 };

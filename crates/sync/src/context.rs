@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     SyncToken,
     filter::Filter,
+    inboxes::Inboxes,
     member_summaries::MemberSummaries,
     sent_members::SentMembers,
     unread::UnreadCounts,
@@ -91,6 +92,7 @@ struct Inner {
     settings: SyncSettings,
     view: Arc<View>,
     sent_members: SentMembers,
+    inboxes: Arc<Inboxes>,
     unread: UnreadCounts,
     member_summaries: MemberSummaries,
     keys: OnceCell<KnownKeys>,
@@ -128,6 +130,9 @@ impl Sync {
     ) -> Self {
         let (cold_users, cold_users_to_read) = mpsc::channel(COLD_USERS_MAX);
         let view = Arc::new(View::new(db.log().applied(), &settings.view, cold_users));
+        let inboxes = Arc::<Inboxes>::default();
+        // Before the view, which wakes who has messages.
+        db.log().subscribe(Arc::clone(&inboxes) as Arc<dyn LogSubscriber>);
         db.log().subscribe(Arc::clone(&view) as Arc<dyn LogSubscriber>);
         db.ephemeral().subscribe(Arc::clone(&view) as Arc<dyn EphemeralSubscriber>);
         // What was applied between the look at the log and the subscription is not in the view.
@@ -141,6 +146,7 @@ impl Sync {
             settings,
             view,
             sent_members,
+            inboxes,
             unread,
             member_summaries,
             keys,
@@ -171,6 +177,10 @@ impl Sync {
 
     pub(crate) fn sent_members(&self) -> &SentMembers {
         &self.inner.sent_members
+    }
+
+    pub(crate) fn inboxes(&self) -> &Inboxes {
+        &self.inner.inboxes
     }
 
     pub(crate) fn unread(&self) -> &UnreadCounts {
@@ -204,7 +214,8 @@ impl Sync {
     pub(crate) async fn reach(&self, token: SyncToken) -> Result<SyncToken, StorageError> {
         let pos = self.db().reach(token.pos).await?;
         let stamp = token.stamp.min(self.db().ephemeral().stamp_now());
-        Ok(SyncToken { pos, stamp })
+        let to_device = token.to_device.map(|to_device| to_device.min(pos));
+        Ok(SyncToken { pos, stamp, to_device })
     }
 
     /// Read a user's rooms into the view, if they are not there. It takes at most one query.

@@ -100,6 +100,7 @@ fn follow(summary: &mut Arc<MemberSummary>, entry: &LogEntry, events: &EventCach
         | Change::Account { .. }
         | Change::Profile { .. }
         | Change::DeviceList { .. }
+        | Change::ToDevice { .. }
         | Change::Forgotten { .. } => Some(()),
     }
 }

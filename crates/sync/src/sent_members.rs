@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn token(pos: i64) -> SyncToken {
-        SyncToken { pos: StreamPos(pos), stamp: 0 }
+        SyncToken { pos: StreamPos(pos), stamp: 0, to_device: None }
     }
 
     #[test]

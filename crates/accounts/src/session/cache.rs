@@ -94,6 +94,7 @@ impl LogSubscriber for SessionCache {
                 | Change::AccountData { .. }
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
+                | Change::ToDevice { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

@@ -34,7 +34,7 @@ pub struct RateLimits {
     pub joins_remote: RateLimit,
     /// `rc_joins_per_room`: joins, a room. 1 / 10.
     pub joins_per_room: RateLimit,
-    /// `rc_key_requests`: look-ups of others' keys, a device. 20 / 100.
+    /// `rc_key_requests`: requests for keys sent to other devices, by device. 20 / 100.
     pub key_requests: RateLimit,
     /// `rc_3pid_validation`: messages to an e-mail address or phone. 0.003 / 5.
     pub third_party_validation: RateLimit,

@@ -67,7 +67,7 @@ impl Parts {
             settings::accounts(config),
             prepared.appservices,
         );
-        let e2ee = E2ee::new(db.clone());
+        let e2ee = E2ee::new(db.clone(), clock.clone(), server_name.clone());
         let sync = Sync::start(db.clone(), clock.clone(), prepared.sync, stop.clone());
         let engine = Engine::new(db.clone(), clock, server_name, prepared.signing_key);
         let rooms = Rooms::new(engine, prepared.rooms);

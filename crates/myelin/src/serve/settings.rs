@@ -184,6 +184,7 @@ pub fn rate_limits(config: &Config) -> RateLimitSettings {
         invites_per_issuer: rate(limits.invites_per_issuer),
         third_party_invite: rate(limits.third_party_invite),
         presence_per_user: rate(limits.presence_per_user),
+        key_requests: rate(limits.key_requests),
         reports: rate(limits.reports),
         room_creation: rate(limits.room_creation),
         user_directory: rate(limits.user_directory),

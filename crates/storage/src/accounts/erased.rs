@@ -47,6 +47,7 @@ fn concerns_accounts(change: &Change) -> bool {
         | Change::Sessions { .. }
         | Change::Profile { .. }
         | Change::DeviceList { .. }
+        | Change::ToDevice { .. }
         | Change::Forgotten { .. }
         | Change::Other { user_id: None, room_nid: Some(_) } => false,
     }

@@ -432,6 +432,7 @@ impl LogSubscriber for FollowsLog {
                 | Change::Account { .. }
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
+                | Change::ToDevice { .. }
                 | Change::Forgotten { .. }
                 | Change::Other { .. } => continue,
             };

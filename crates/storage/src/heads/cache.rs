@@ -296,6 +296,7 @@ impl LogSubscriber for Heads {
                 | Change::Account { .. }
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
+                | Change::ToDevice { .. }
                 | Change::Forgotten { .. }
                 | Change::Other { room_nid: None, .. } => {}
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use myelin_model::{Event, EventNid, RoomNid, StateKeyNid, StreamPos};
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde_json::value::RawValue;
 
 /// A change and its place in the log.
@@ -63,6 +63,8 @@ pub enum Change {
     Profile { user_id: OwnedUserId },
     /// The keys or names of a user's devices changed.
     DeviceList { user_id: OwnedUserId },
+    /// Messages came for devices of a user, one for each. They stand in `to_device`, at the position of this entry.
+    ToDevice { user_id: OwnedUserId, device_ids: Vec<OwnedDeviceId> },
     /// The user forgot a room.
     Forgotten { user_id: OwnedUserId, room_nid: RoomNid },
     /// A change that this version of the server does not know, or cannot read: a newer one wrote it. What is kept in

@@ -1,7 +1,7 @@
 //! The encoding of changes that are not room events in the `log` table.
 
 use myelin_model::{EventNid, RoomNid, StateKeyNid, StreamPos};
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -35,6 +35,11 @@ struct ReceiptPayload {
 struct AccountDataPayload {
     t: Box<str>,
     c: Box<RawValue>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ToDevicePayload {
+    d: Vec<OwnedDeviceId>,
 }
 
 /// The row of a change. `None` for room events, which have a table of their own.
@@ -73,6 +78,10 @@ pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
         Change::Account { user_id } => row(Kind::Account, None, Some(user_id), nothing()),
         Change::Profile { user_id } => row(Kind::Profile, None, Some(user_id), nothing()),
         Change::DeviceList { user_id } => row(Kind::DeviceList, None, Some(user_id), nothing()),
+        Change::ToDevice { user_id, device_ids } => {
+            let payload = ToDevicePayload { d: device_ids.clone() };
+            row(Kind::ToDevice, None, Some(user_id), to_json(&payload)?)
+        }
         Change::Forgotten { user_id, room_nid } => {
             row(Kind::Forgotten, Some(*room_nid), Some(user_id), nothing())
         }
@@ -128,6 +137,10 @@ fn decode_known(kind: Kind, row: &Row) -> Result<Change, StorageError> {
         Kind::Account => Change::Account { user_id: user()? },
         Kind::Profile => Change::Profile { user_id: user()? },
         Kind::DeviceList => Change::DeviceList { user_id: user()? },
+        Kind::ToDevice => {
+            let payload: ToDevicePayload = from_json(&row.payload)?;
+            Change::ToDevice { user_id: user()?, device_ids: payload.d }
+        }
         Kind::Forgotten => Change::Forgotten { user_id: user()?, room_nid: room()? },
     })
 }

@@ -33,6 +33,7 @@ kinds! {
     Profile = 6,
     DeviceList = 7,
     Forgotten = 8,
+    ToDevice = 11,
 }
 
 impl Kind {
@@ -60,6 +61,7 @@ mod tests {
             ("flag_linear", EventFlags::LINEAR.0),
             ("kind_receipt", Kind::Receipt.number()),
             ("kind_device_list", Kind::DeviceList.number()),
+            ("kind_to_device", Kind::ToDevice.number()),
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT {name}()"));
             let theirs: i16 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();

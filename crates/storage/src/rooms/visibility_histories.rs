@@ -72,6 +72,7 @@ impl LogSubscriber for KnownHistories {
             | Change::Account { .. }
             | Change::Profile { .. }
             | Change::DeviceList { .. }
+            | Change::ToDevice { .. }
             | Change::Forgotten { .. } => false,
         };
         if entries.iter().any(is_unclear) {

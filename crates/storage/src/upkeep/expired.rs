@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use crate::{
     StorageError,
     accounts::{UIA_SESSION_LIFETIME_MS, delete_old_uia_sessions, to_sql_ts},
+    e2ee::delete_beyond,
 };
 
 /// The number of rows that one statement deletes.
@@ -25,6 +26,10 @@ const PRESENCE_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// this time.
 const TRANSACTION_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
+/// The number of messages that wait for a device. One that never comes back must not fill the database; one that comes back after
+/// months has lost the oldest keys, and asks for them anew.
+const TO_DEVICE_MESSAGES_MAX: i64 = 10_000;
+
 /// Delete everything that has expired at `now_ms`.
 pub(super) async fn delete_all(
     pool: &PgPool,
@@ -39,6 +44,8 @@ pub(super) async fn delete_all(
     repeat(|| delete_nonces(pool, before(0))).await?;
     repeat(|| delete_presence(pool, before(PRESENCE_KEPT_MS))).await?;
     delete_transactions(pool, before(TRANSACTION_KEPT_MS)).await?;
+    repeat(|| delete_to_device_transactions(pool, before(TRANSACTION_KEPT_MS))).await?;
+    repeat(|| delete_beyond(pool, TO_DEVICE_MESSAGES_MAX, ROWS_MAX)).await?;
     if let Some(max_age_ms) = user_ips_max_age_ms {
         repeat(|| delete_user_ips(pool, before(max_age_ms))).await?;
     }
@@ -104,6 +111,16 @@ async fn delete_presence(pool: &PgPool, before: i64) -> Result<u64, StorageError
         "DELETE FROM presence WHERE ctid = ANY (ARRAY(
              SELECT ctid FROM presence
              WHERE state = 'offline' AND status_msg IS NULL AND last_active_ts < $1 LIMIT $2))",
+        before,
+        ROWS_MAX
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}
+
+async fn delete_to_device_transactions(pool: &PgPool, before: i64) -> Result<u64, StorageError> {
+    let done = sqlx::query!(
+        "DELETE FROM to_device_transactions WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM to_device_transactions WHERE created_ts < $1 LIMIT $2))",
         before,
         ROWS_MAX
     );

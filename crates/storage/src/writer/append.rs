@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StateNid, StreamPos};
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 
 use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
 
@@ -159,6 +159,30 @@ pub struct NewReceipt {
     pub ts: u64,
 }
 
+/// A request that sends messages to devices. It is stored whole, or not at all where its transaction is known already.
+#[derive(Debug)]
+pub struct SentToDevice {
+    /// The user who sends.
+    pub sender: OwnedUserId,
+    /// The device that sends. Empty for an access token without one.
+    pub device_id: Box<str>,
+    pub event_type: Box<str>,
+    /// The ID by which a repeated request of the same device for the same type is known.
+    pub txn_id: Box<str>,
+    /// Users of this server, each with a message or more.
+    pub deliveries: Vec<Delivery>,
+    /// The time of sending, in milliseconds since the epoch.
+    pub now_ms: u64,
+}
+
+/// The messages of a request for the devices of one user, one for each device. Devices that are not there are passed over.
+#[derive(Debug)]
+pub struct Delivery {
+    pub user_id: OwnedUserId,
+    /// The messages as their clients see them, as JSON.
+    pub messages: Vec<(OwnedDeviceId, Arc<str>)>,
+}
+
 /// Events that stand in the log now.
 #[derive(Debug, Clone)]
 pub struct Appended {
@@ -169,7 +193,7 @@ pub struct Appended {
 }
 
 /// The reason why nothing was appended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     /// The room has moved on since the head was read, or a transaction ID is taken: reload and build anew.
     #[error("the room has moved on")]

@@ -6,7 +6,7 @@ use myelin_model::{EventNid, RoomNid};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::{
-    Append, NewReceipt,
+    Append, Delivery, NewReceipt, SentToDevice,
     message::{Message, Written},
     rows::Columns,
 };
@@ -17,6 +17,8 @@ use crate::{StorageError, log::Change};
 pub(super) struct Batch {
     pub(super) appends: Vec<Append>,
     pub(super) receipts: Vec<NewReceipt>,
+    /// No two of them have the same transaction.
+    pub(super) to_device: Vec<SentToDevice>,
 }
 
 /// The answer of the database to a batch.
@@ -28,6 +30,8 @@ pub(super) struct Answer {
     pub(super) rooms: HashMap<RoomNid, Placement>,
     /// The places of the receipts that were stored, from 1.
     pub(super) receipts_moved: Vec<i32>,
+    /// The places of the deliveries to devices that were made, from 1.
+    pub(super) delivered: Vec<i32>,
 }
 
 /// The place that a room's events got in the log.
@@ -53,6 +57,7 @@ impl Batch {
                 base: pos - 1,
                 rooms: HashMap::from([(message.room_nid(), Placement { shift, forked })]),
                 receipts_moved: Vec::new(),
+                delivered: Vec::new(),
             },
             None => Answer::default(),
         })
@@ -84,6 +89,7 @@ impl Answer {
             base: row.try_get("base")?,
             rooms: appended.into_iter().map(RoomNid).zip(placements).collect(),
             receipts_moved: row.try_get("receipts_moved")?,
+            delivered: row.try_get("delivered")?,
         })
     }
 }
@@ -108,5 +114,13 @@ pub(super) fn receipt_change(receipt: &NewReceipt) -> Change {
         event_id: receipt.event_id.clone(),
         event_pos: receipt.event_pos,
         ts: receipt.ts,
+    }
+}
+
+/// The log's entry for messages to the devices of a user.
+pub(super) fn delivery_change(delivery: &Delivery) -> Change {
+    Change::ToDevice {
+        user_id: delivery.user_id.clone(),
+        device_ids: delivery.messages.iter().map(|(device_id, _)| device_id.clone()).collect(),
     }
 }

@@ -5,11 +5,12 @@ use std::collections::{HashMap, hash_map::Entry};
 use myelin_model::{Event, EventNid, Membership, RoomNid, StateNid};
 
 use super::{
-    Append, Known, NewReceipt,
-    batch::{Batch, receipt_change, resets},
+    Append, Known, NewReceipt, SentToDevice,
+    batch::{Batch, delivery_change, receipt_change, resets},
     rows::{
-        ArrivalRow, ChainLinkRow, ChainPlaceRow, Columns, EventRow, LateRedactionRow,
-        MembershipRow, MissingRow, ReceiptRow, ResetRow, RoomRow, SnapshotRow, TransactionRow,
+        ArrivalRow, ChainLinkRow, ChainPlaceRow, Columns, DeliveryRow, DeviceMessageRow, EventRow,
+        LateRedactionRow, MembershipRow, MissingRow, ReceiptRow, RequestRow, ResetRow, RoomRow,
+        SnapshotRow, TransactionRow,
     },
 };
 use crate::{StorageError, log::encode};
@@ -32,6 +33,10 @@ impl<'a> Columns<'a> {
         }
         for receipt in &batch.receipts {
             columns.add_receipt(receipt)?;
+        }
+        let mut deliveries = 1..;
+        for (request, number) in batch.to_device.iter().zip(1..) {
+            columns.add_request(request, number, &mut deliveries)?;
         }
         Ok(columns)
     }
@@ -161,6 +166,33 @@ impl<'a> Columns<'a> {
             ts: to_ts(receipt.ts),
             payload: row.payload,
         });
+        Ok(())
+    }
+
+    /// A request, of which `deliveries` counts those of the whole batch.
+    fn add_request(
+        &mut self,
+        sent: &'a SentToDevice,
+        request: i64,
+        deliveries: &mut impl Iterator<Item = i64>,
+    ) -> Result<(), StorageError> {
+        self.requests.push(RequestRow {
+            user: sent.sender.as_str(),
+            device: &sent.device_id,
+            event_type: &sent.event_type,
+            txn: &sent.txn_id,
+            ts: to_ts(sent.now_ms),
+        });
+        for (delivered, delivery) in sent.deliveries.iter().zip(deliveries) {
+            let Some(row) = encode(&delivery_change(delivered))? else { continue };
+            let user = delivered.user_id.as_str();
+            self.deliveries.push(DeliveryRow { request, user, payload: row.payload });
+            for (device_id, message) in &delivered.messages {
+                let device = device_id.as_str();
+                let row = DeviceMessageRow { request, delivery, user, device, message };
+                self.messages.push(row);
+            }
+        }
         Ok(())
     }
 }

@@ -26,7 +26,9 @@ pub(super) struct Written {
 impl<'a> Message<'a> {
     /// The only message of a batch. `None`: there is more in it, or it does more than stand in the log.
     pub(super) fn only(batch: &'a Batch) -> Option<Self> {
-        let ([append], []) = (&*batch.appends, &*batch.receipts) else { return None };
+        let ([append], [], []) = (&*batch.appends, &*batch.receipts, &*batch.to_device) else {
+            return None;
+        };
         let [event] = &*append.events else { return None };
         let derives_nothing = append.snapshots.is_empty()
             && append.memberships.is_empty()

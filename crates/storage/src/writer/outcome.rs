@@ -4,7 +4,10 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use myelin_model::{Event, EventFlags, RoomNid, StreamPos};
 
-use super::batch::{Answer, Batch, Placement, receipt_change, resets};
+use super::{
+    Delivery,
+    batch::{Answer, Batch, Placement, delivery_change, receipt_change, resets},
+};
 use crate::{
     heads::RoomHead,
     log::{Change, LogEntry},
@@ -21,7 +24,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Give out positions as the function did: events in order, then resets, then receipts.
+    /// Give out positions as the function did: events in order, then resets, then receipts, then messages to
+    /// devices.
     pub(super) fn new(batch: Batch, answer: &Answer) -> Self {
         let mut pos = StreamPos(answer.base);
         let mut entries = Vec::new();
@@ -50,8 +54,16 @@ impl Outcome {
                 new_rooms.insert(room_nid, head);
             }
         }
-        let moved = answer.receipts_moved.iter().filter_map(|ord| usize::try_from(*ord - 1).ok());
-        later.extend(moved.filter_map(|at| batch.receipts.get(at)).map(receipt_change));
+        let places =
+            |ords: &[i32]| ords.iter().filter_map(|ord| usize::try_from(*ord - 1).ok()).collect();
+        let moved: Vec<usize> = places(&answer.receipts_moved);
+        let moved = moved.into_iter().filter_map(|at| batch.receipts.get(at));
+        later.extend(moved.map(receipt_change));
+        let deliveries: Vec<&Delivery> =
+            batch.to_device.iter().flat_map(|sent| &sent.deliveries).collect();
+        let delivered: Vec<usize> = places(&answer.delivered);
+        let delivered = delivered.into_iter().filter_map(|at| deliveries.get(at).copied());
+        later.extend(delivered.map(delivery_change));
         for change in later {
             pos = pos.next();
             entries.push(Arc::new(LogEntry { pos, change }));

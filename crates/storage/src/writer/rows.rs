@@ -181,4 +181,29 @@ rows! {
         ts: i64,
         payload: String,
     }
+
+    /// A request that sends messages to devices, by the transaction that it is known by.
+    z requests: RequestRows of RequestRow<'a> {
+        user: &'a str,
+        device: &'a str,
+        event_type: &'a str,
+        txn: &'a str,
+        ts: i64,
+    }
+
+    /// The messages of a request for the devices of one user: an entry of the log.
+    v deliveries: DeliveryRows of DeliveryRow<'a> {
+        request: i64, // its place in the batch, from 1
+        user: &'a str,
+        payload: String,
+    }
+
+    /// A message for a device.
+    w messages: DeviceMessageRows of DeviceMessageRow<'a> {
+        request: i64,
+        delivery: i64, // its place in the batch, from 1
+        user: &'a str,
+        device: &'a str,
+        message: &'a str,
+    }
 }

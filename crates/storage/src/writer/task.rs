@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Append, AppendError, Appended, NewReceipt,
+    Append, AppendError, Appended, NewReceipt, SentToDevice,
     batch::{Answer, Batch},
     outcome::Outcome,
 };
@@ -43,6 +43,8 @@ type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 enum Item {
     Append(Box<Append>, Reply<Appended>),
     Receipt(NewReceipt, Reply<()>),
+    /// A request, and everybody who waits for it: a client may have sent it twice.
+    ToDevice(Box<SentToDevice>, Vec<Reply<()>>),
 }
 
 /// The group-commit writer of this node. It is cheap to clone.
@@ -95,6 +97,17 @@ impl Writer {
     pub async fn set_receipt(&self, receipt: NewReceipt) -> Result<(), AppendError> {
         let (answer, answered) = oneshot::channel();
         self.queue.send(Item::Receipt(receipt, answer)).await.map_err(|_| stopping())?;
+        answered.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Store messages to devices; returns when they are flushed and their devices are woken on this node. A request whose
+    /// transaction is known already changes nothing.
+    pub async fn send_to_device(&self, sent: SentToDevice) -> Result<(), AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .send(Item::ToDevice(Box::new(sent), vec![answer]))
+            .await
+            .map_err(|_| stopping())?;
         answered.await.unwrap_or_else(|_| Err(stopping()))
     }
 }
@@ -186,6 +199,11 @@ fn fail(items: Vec<Item>, error: StorageError) {
         match item {
             Item::Append(_, answer) => drop(answer.send(Err(error))),
             Item::Receipt(_, answer) => drop(answer.send(Err(error))),
+            Item::ToDevice(_, answers) => {
+                for answer in answers {
+                    drop(answer.send(Err(error.clone())));
+                }
+            }
         }
     }
 }
@@ -194,6 +212,7 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
     let _writing = target.log.begin_write();
     let mut batch = Batch::default();
     let (mut appends, mut receipts) = (Vec::new(), Receipts::default());
+    let mut requests = Requests::default();
     for item in items {
         match item {
             Item::Append(append, answer) => {
@@ -201,9 +220,11 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
                 appends.push(answer);
             }
             Item::Receipt(receipt, answer) => receipts.add(receipt, answer),
+            Item::ToDevice(sent, answers) => requests.add(*sent, answers),
         }
     }
     batch.receipts = receipts.newest;
+    batch.to_device = requests.sent;
 
     let answer = match write_patiently(&mut target.connection, &batch).await {
         Ok(answer) => answer,
@@ -212,7 +233,9 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
             let appends = appends.map(|(append, answer)| Item::Append(Box::new(append), answer));
             let receipts = receipts.answers.into_iter();
             let receipts = receipts.map(|(receipt, answer)| Item::Receipt(receipt, answer));
-            return Err((error, appends.chain(receipts).collect()));
+            let requests = batch.to_device.into_iter().zip(requests.answers);
+            let requests = requests.map(|(sent, answers)| Item::ToDevice(Box::new(sent), answers));
+            return Err((error, appends.chain(receipts).chain(requests).collect()));
         }
     };
     let outcome = Outcome::new(batch, &answer);
@@ -223,7 +246,7 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
         (answer, appended)
     });
     let answers: Vec<_> = answers.collect();
-    let receipts = receipts.answers;
+    let (receipts, requests) = (receipts.answers, requests.answers);
     let (heads, new_rooms) = (Arc::clone(&target.heads), outcome.new_rooms);
     let (applied, end) = (target.log.watch(), outcome.entries.last().map(|entry| entry.pos));
     let then = Box::new(move || {
@@ -235,6 +258,9 @@ async fn try_write(target: &mut Target, items: Vec<Item>) -> Result<(), (Storage
             drop(answer.send(appended.ok_or(AppendError::Conflict)));
         }
         for (_, answer) in receipts {
+            drop(answer.send(Ok(())));
+        }
+        for answer in requests.into_iter().flatten() {
             drop(answer.send(Ok(())));
         }
     });
@@ -299,6 +325,32 @@ impl Receipts {
             }
         }
         self.answers.push((receipt, answer));
+    }
+}
+
+/// The requests of a batch that send to devices: each transaction once, and everybody who waits for it.
+#[derive(Default)]
+struct Requests {
+    sent: Vec<SentToDevice>,
+    answers: Vec<Vec<Reply<()>>>,
+    places: HashMap<[Box<str>; 4], usize>,
+}
+
+impl Requests {
+    fn add(&mut self, sent: SentToDevice, answers: Vec<Reply<()>>) {
+        let key = [
+            sent.sender.as_str().into(),
+            sent.device_id.clone(),
+            sent.event_type.clone(),
+            sent.txn_id.clone(),
+        ];
+        if let Some(known) = self.places.get(&key).and_then(|at| self.answers.get_mut(*at)) {
+            known.extend(answers);
+            return;
+        }
+        self.places.insert(key, self.sent.len());
+        self.sent.push(sent);
+        self.answers.push(answers);
     }
 }
 

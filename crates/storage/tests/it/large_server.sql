@@ -50,4 +50,7 @@ SELECT '$l' || n, n, 1 + n % 1000, true FROM generate_series(1, 50000) n;
 INSERT INTO key_backups (user_id, version, algorithm, auth_data) SELECT '@u' || n || ':h', 1, 'a', '{}' FROM generate_series(1, 50000) n;
 INSERT INTO key_backup_keys (user_id, version, room_id, session_id, first_message_index, forwarded_count, is_verified, session_data)
 SELECT '@u' || n % 1000 || ':h', 1, '!' || n % 20000 || ':h', n::text, 0, 0, false, '{}' FROM generate_series(1, 100000) n;
+INSERT INTO to_device (user_id, device_id, pos, message) SELECT '@u' || n % 20000 || ':h', 'D', n, '{}' FROM generate_series(1, 100000) n;
+INSERT INTO to_device_transactions (user_id, device_id, event_type, txn_id, created_ts)
+SELECT '@u' || n % 20000 || ':h', 'D', 't', n::text, n FROM generate_series(1, 50000) n;
 ANALYZE;

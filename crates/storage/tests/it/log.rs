@@ -103,6 +103,10 @@ async fn every_kind_of_change_survives_the_way_to_another_node(pool: PgPool) {
         Change::Sessions { user_id: alice.clone() },
         Change::Account { user_id: alice.clone() },
         Change::DeviceList { user_id: alice.clone() },
+        Change::ToDevice {
+            user_id: alice.clone(),
+            device_ids: vec!["PHONE".into(), "DESK".into()],
+        },
         Change::Forgotten { user_id: alice, room_nid: room.room_nid },
     ];
     for change in &changes {

@@ -115,7 +115,10 @@ pub(super) async fn read(
     } else {
         chunk.write_presence_in(reader, beside.presence, &rooms).await?;
     }
-    Ok(Chunk { json: chunk.json, end: SyncToken { pos: end, stamp: beside.stamp } })
+    Ok(Chunk {
+        json: chunk.json,
+        end: SyncToken { pos: end, stamp: beside.stamp, to_device: None },
+    })
 }
 
 /// Find the rooms in which something happened, and the changes beside room events.

@@ -78,7 +78,7 @@ pub async fn events(
         Some(from) => sync.reach(from).await?,
         None => {
             let upto = sync.sample(&actor.user_id, None, false).await?.upto;
-            SyncToken { pos: upto, stamp: ephemeral.stamp_now() }
+            SyncToken { pos: upto, stamp: ephemeral.stamp_now(), to_device: None }
         }
     };
     let mut from = start;

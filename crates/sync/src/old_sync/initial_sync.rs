@@ -73,7 +73,7 @@ pub async fn initial_sync(
     let listed = sync.db().directory().list_listed(&nids).await?;
     let data = account_data::list(&reader).await?;
     let present = sharers(&reader, Some(&rooms.joined), &ephemeral.presence).await?;
-    let token = SyncToken { pos: reader.upto, stamp: ephemeral.stamp };
+    let token = SyncToken { pos: reader.upto, stamp: ephemeral.stamp, to_device: None };
     let form = form(request.raw);
     let snapshot = Snapshot { reader: &reader, wants: &wants, loaded: &loaded, form, token };
 

@@ -55,7 +55,7 @@ pub async fn room_initial_sync(
     let present = present_members(&reader, here).await?;
     let is_listed = sync.db().directory().list_listed(&[room_nid]).await?.contains(&room_nid);
     let data = account_data::list(&reader).await?;
-    let token = SyncToken { pos: reader.upto, stamp: ephemeral.stamp };
+    let token = SyncToken { pos: reader.upto, stamp: ephemeral.stamp, to_device: None };
     let form = form(false);
     let snapshot = Snapshot { reader: &reader, wants: &wants, loaded: &loaded, form, token };
 

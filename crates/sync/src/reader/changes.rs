@@ -177,6 +177,7 @@ async fn read(
             | Change::Sessions { .. }
             | Change::Account { .. }
             | Change::Profile { .. }
+            | Change::ToDevice { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => own.push(entry),
         }

@@ -82,6 +82,7 @@ fn undo_all(head: &RoomHead, entries: &[Arc<LogEntry>]) -> Option<StateMap> {
             | Change::Account { .. }
             | Change::Profile { .. }
             | Change::DeviceList { .. }
+            | Change::ToDevice { .. }
             | Change::Forgotten { .. } => {}
         }
     }

@@ -22,6 +22,7 @@ mod sharers;
 mod stripped;
 mod summary;
 mod timeline;
+mod to_device;
 mod typing;
 mod windows;
 
@@ -45,6 +46,7 @@ pub(crate) use self::{
     stripped::write_stripped_state,
     summary::{Summary, summary},
     timeline::{Timeline, Window, cut},
+    to_device::{ToDeviceMessages, take as take_to_device},
     typing::write_typing,
 };
 use crate::{

@@ -202,6 +202,7 @@ fn is_unclear(counts: &Counts, entry: &LogEntry, user_id: &UserId) -> bool {
         | Change::Account { .. }
         | Change::Profile { .. }
         | Change::DeviceList { .. }
+        | Change::ToDevice { .. }
         | Change::Forgotten { .. } => false,
     }
 }
@@ -433,6 +434,7 @@ fn carry_on(
             | Change::Account { .. }
             | Change::Profile { .. }
             | Change::DeviceList { .. }
+            | Change::ToDevice { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => {}
         }

@@ -10,6 +10,7 @@ mod plan;
 mod presence;
 mod room;
 mod state;
+mod to_device;
 
 use std::{
     sync::Arc,
@@ -23,7 +24,7 @@ use ruma::RoomId;
 use crate::{
     Sync, SyncToken,
     filter::Filter,
-    reader::{Reader, RoomRead, Wants, load},
+    reader::{Reader, RoomRead, ToDeviceMessages, Wants, load, take_to_device},
     sent_members::DeviceMembers,
 };
 
@@ -64,6 +65,8 @@ struct Pass<'a> {
     ephemeral: EphemeralChanges,
     /// The members that the device was told of.
     members: DeviceMembers,
+    /// The messages that wait for the device.
+    to_device: ToDeviceMessages,
 }
 
 impl<'a> Pass<'a> {
@@ -78,8 +81,11 @@ impl<'a> Pass<'a> {
         let upto = upto.max(since.map_or(StreamPos::ZERO, |since| since.pos));
         let (user_id, device_id) = (&session.user_id, session.device_id());
         let stamp = since.map_or(0, |since| since.stamp);
+        let reader = Reader::at(sync, user_id, device_id, upto).await?;
+        let to_device = take_to_device(&reader, to_device::received(since)).await?;
         Ok(Self {
-            reader: Reader::at(sync, user_id, device_id, upto).await?,
+            reader,
+            to_device,
             request,
             since,
             ephemeral: sync.db().ephemeral().changed_since(stamp),
@@ -113,7 +119,11 @@ impl Pass<'_> {
 
     /// The token of the answer.
     fn token(&self) -> SyncToken {
-        SyncToken { pos: self.reader.upto, stamp: self.ephemeral.stamp }
+        SyncToken {
+            pos: self.reader.upto,
+            stamp: self.ephemeral.stamp,
+            to_device: self.to_device.more_after,
+        }
     }
 
     /// Whether everything is told, not only what changed.
@@ -186,6 +196,7 @@ async fn answer(pass: &Pass<'_>, sample: &mut crate::view::Sample) -> Result<Ans
     let start = json.len();
     account_data::write_global(pass, &plan, &mut json);
     presence::write(pass, &plan, &loaded, &mut json).await?;
+    to_device::write(pass, &mut json);
     device_lists::write(pass, &plan, &loaded, &mut json).await?;
     room::write_all(pass, &plan, &loaded, &mut json);
     let says_nothing = json.len() == start;

@@ -121,7 +121,8 @@ impl HotUser {
             | Change::Sessions { .. }
             | Change::Account { .. }
             | Change::Profile { .. }
-            | Change::DeviceList { .. } => {}
+            | Change::DeviceList { .. }
+            | Change::ToDevice { .. } => {}
         }
     }
 }

@@ -310,6 +310,7 @@ impl LogSubscriber for View {
                 }
                 Change::AccountData { .. }
                 | Change::Profile { .. }
+                | Change::ToDevice { .. }
                 | Change::Forgotten { .. }
                 | Change::Sessions { .. }
                 | Change::Account { .. } => {}
@@ -345,6 +346,7 @@ fn is_unclear(change: &Change, user_id: &UserId) -> bool {
         Change::Event(_)
         | Change::Receipt { .. }
         | Change::DeviceList { .. }
+        | Change::ToDevice { .. }
         | Change::AccountData { .. }
         | Change::Profile { .. }
         | Change::Forgotten { .. }

@@ -188,6 +188,9 @@ fn size_bytes(entry: &LogEntry) -> usize {
     let content = match &entry.change {
         Change::Event(event) => event.size_bytes(),
         Change::AccountData { content, .. } => content.get().len(),
+        Change::ToDevice { device_ids, .. } => {
+            device_ids.iter().map(|device_id| device_id.as_str().len()).sum()
+        }
         Change::StateReset { .. }
         | Change::Receipt { .. }
         | Change::Sessions { .. }
@@ -221,6 +224,7 @@ impl Audience {
             Change::AccountData { user_id, .. }
             | Change::Profile { user_id }
             | Change::DeviceList { user_id }
+            | Change::ToDevice { user_id, .. }
             | Change::Forgotten { user_id, .. } => user(user_id),
             // Nothing that a client is told.
             Change::Sessions { .. } | Change::Account { .. } => Self::default(),
@@ -249,6 +253,7 @@ fn device_list_of(change: &Change) -> Option<&OwnedUserId> {
         | Change::Sessions { .. }
         | Change::Account { .. }
         | Change::Profile { .. }
+        | Change::ToDevice { .. }
         | Change::Forgotten { .. }
         | Change::Other { .. } => None,
     }

@@ -87,6 +87,7 @@ impl State {
             | Change::Account { .. }
             | Change::Profile { .. }
             | Change::DeviceList { .. }
+            | Change::ToDevice { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => {}
         }
