@@ -17,6 +17,10 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.flag_branched() RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (32)::smallint;
+
 CREATE FUNCTION public.flag_linear() RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (8)::smallint;
@@ -629,9 +633,13 @@ CREATE INDEX event_relations_threads ON public.event_relations USING btree (room
 
 CREATE UNIQUE INDEX events_log_order ON public.events USING btree (((pos + 0))) WHERE (pos IS NOT NULL);
 
+CREATE INDEX events_room_branched ON public.events USING btree (room_nid, pos) WHERE ((flags & public.flag_branched()) > 0);
+
 CREATE INDEX events_room_pos ON public.events USING btree (room_nid, pos) WHERE (pos IS NOT NULL);
 
 CREATE INDEX events_room_ts ON public.events USING btree (room_nid, origin_server_ts, pos) WHERE (pos IS NOT NULL);
+
+CREATE INDEX events_room_visibility ON public.events USING btree (room_nid) WHERE (event_type = 'm.room.history_visibility'::text);
 
 CREATE INDEX log_device_lists ON public.log USING btree (pos) WHERE (kind = public.kind_device_list());
 

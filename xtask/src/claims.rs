@@ -26,6 +26,12 @@ const CLAIMS: &[Claim] = &[
     },
     Claim {
         folder: "crates",
+        words: &["StatesAt", "Sight::new"],
+        except: &["crates/events", "crates/engine/src/sights.rs"],
+        claim: "one function says what a user may see; what it must know of states is looked up in one place",
+    },
+    Claim {
+        folder: "crates",
         words: &[".queue("],
         except: &["crates/engine/src/append.rs", "crates/storage"],
         claim: "the engine is the one way in for events",

@@ -6,6 +6,8 @@ mod account;
 mod alias;
 mod backup;
 #[cfg(test)]
+mod branches;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod config_tests;
@@ -16,6 +18,8 @@ mod directory;
 mod every_route;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod hostile_requests;
 mod membership;

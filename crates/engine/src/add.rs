@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use myelin_events::{NewEvent, Pdu, auth};
+use myelin_events::{NewEvent, Pdu, auth, visibility::HistoryVisibility};
 use myelin_model::{Event, EventFlags, EventNid, StateKeyNid, limits::PREV_EVENTS_MAX};
 use myelin_storage::{
     Extremity, StateKey, StorageError,
@@ -119,6 +119,9 @@ impl Draft {
         match redacted {
             Some(redacted) => self.redact(nid, redacted)?,
             None => self.note_late_redaction(nid, &pdu),
+        }
+        if intent.event_type == "m.room.history_visibility" {
+            self.head.is_open &= HistoryVisibility::parse(pdu.content()).is_open();
         }
         let linear = self.follow(nid, &pdu);
         if notifies(intent.event_type, key.is_some(), pdu.content()) {

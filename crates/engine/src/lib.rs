@@ -12,6 +12,7 @@
 
 mod add;
 mod append;
+mod asking;
 mod attempts;
 mod draft;
 mod engine;
@@ -25,6 +26,7 @@ mod policy;
 mod received;
 mod redactions;
 mod related;
+mod sights;
 mod state;
 mod state_before;
 mod tip;
@@ -43,6 +45,7 @@ pub use self::{
     policy::{RelationError, ShapeError},
     received::{Missing, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict},
     related::Related,
+    sights::{get_sight, look_up},
     state::Unchanged,
     view::{RoomView, ViewError},
 };

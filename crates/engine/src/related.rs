@@ -5,10 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use myelin_events::aggregations::{Aggregations, Thread};
+use myelin_events::{
+    aggregations::{Aggregations, Thread},
+    sight::Sight,
+};
 use myelin_model::{Event, EventNid, StreamPos};
 use myelin_storage::{Db, RelatedRow, StorageError};
 use ruma::{OwnedUserId, UserId};
+
+use crate::sights::look_up_in;
 
 /// The relations to some events. The events that relate to them are still to be read: see [`Related::nids`].
 #[derive(Debug, Default)]
@@ -18,14 +23,33 @@ pub struct Related {
 
 impl Related {
     /// Find what relates to `parents`, each of which is given with the last position that the reader sees of its room, but for what
-    /// the ignored sent and for what stands at positions that `may_see` says no to. It takes at most two queries: threads have a newest
-    /// event, which others relate to.
+    /// the ignored sent. It takes at most two queries: threads have a newest event, which others relate to.
     pub async fn find(
         db: &Db,
         parents: &[(EventNid, StreamPos)],
         reader: &UserId,
         ignored: &HashSet<OwnedUserId>,
-        may_see: impl Fn(StreamPos) -> bool,
+    ) -> Result<Self, StorageError> {
+        Self::find_seen(db, parents, reader, ignored, None).await
+    }
+
+    /// As [`Related::find`], but only what the user may see in a room. It takes at most two queries, and what it takes to look up the
+    /// states at events that are of a time when the room had branches, twice.
+    pub async fn find_in(
+        db: &Db,
+        parents: &[(EventNid, StreamPos)],
+        sight: &mut Sight,
+    ) -> Result<Self, StorageError> {
+        let (reader, ignored) = (sight.user_id().to_owned(), sight.ignored().clone());
+        Self::find_seen(db, parents, &reader, &ignored, Some(sight)).await
+    }
+
+    async fn find_seen(
+        db: &Db,
+        parents: &[(EventNid, StreamPos)],
+        reader: &UserId,
+        ignored: &HashSet<OwnedUserId>,
+        mut sight: Option<&mut Sight>,
     ) -> Result<Self, StorageError> {
         let mut related = Self::default();
         if parents.is_empty() {
@@ -34,7 +58,7 @@ impl Related {
         let ignored: Vec<String> = ignored.iter().map(ToString::to_string).collect();
         let rows = db.relations().list_related(parents, reader, &ignored).await?;
         let asked: HashMap<EventNid, StreamPos> = parents.iter().copied().collect();
-        related.add(rows, &may_see);
+        related.add(db, rows, sight.as_deref_mut()).await?;
         let latest: Vec<(EventNid, StreamPos)> = related
             .rows
             .values()
@@ -45,14 +69,27 @@ impl Related {
             .collect();
         if !latest.is_empty() {
             let rows = db.relations().list_related(&latest, reader, &ignored).await?;
-            related.add(rows, &may_see);
+            related.add(db, rows, sight).await?;
         }
         Ok(related)
     }
 
-    fn add(&mut self, rows: Vec<RelatedRow>, may_see: &impl Fn(StreamPos) -> bool) {
+    async fn add(
+        &mut self,
+        db: &Db,
+        rows: Vec<RelatedRow>,
+        mut sight: Option<&mut Sight>,
+    ) -> Result<(), StorageError> {
+        if let Some(sight) = sight.as_deref_mut() {
+            let children = rows.iter().flat_map(|row| &row.children);
+            let off_line = children.filter(|(_, pos)| sight.is_off_line(*pos));
+            let nids: Vec<EventNid> = off_line.map(|(nid, _)| *nid).collect();
+            look_up_in(db, sight, &db.events().list(&nids).await?).await?;
+        }
         for mut row in rows {
-            row.children.retain(|(_, pos)| may_see(*pos));
+            if let Some(sight) = sight.as_deref() {
+                row.children.retain(|(nid, pos)| sight.may_see_place(*nid, *pos));
+            }
             if !is_reference(&row) {
                 row.children.truncate(1);
             }
@@ -60,6 +97,7 @@ impl Related {
                 self.rows.entry(row.parent_nid).or_default().push(row);
             }
         }
+        Ok(())
     }
 
     /// Whether nothing relates to any of the events.

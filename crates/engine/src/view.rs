@@ -7,7 +7,10 @@ use myelin_model::{Event, Membership, StreamPos};
 use myelin_storage::{RoomHead, StateKey, StateMap, StorageError};
 use ruma::{EventId, RoomId, UserId};
 
-use crate::Engine;
+use crate::{
+    Engine,
+    sights::{get_sight, look_up_in},
+};
 
 /// The reason why a room is not shown to a user.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +53,8 @@ impl RoomView {
     ) -> Result<Self, ViewError> {
         let head = engine.db().heads().find(room_id).await?.ok_or(ViewError::NotInRoom)?;
         let version = engine.version_of(&head)?;
-        let sight = Self::sight(engine, &head, user_id).await?;
+        let ignored = engine.ignored_users(user_id).await?;
+        let sight = get_sight(engine.db(), &head, user_id, ignored).await?;
         let access = match (sight.membership(), sight.joined_upto()) {
             (Some(Membership::Join), _) => Some(Access::Member),
             (Some(Membership::Leave | Membership::Ban), Some(upto))
@@ -65,33 +69,37 @@ impl RoomView {
         Ok(Self { head, version, sight, access })
     }
 
-    async fn sight(
+    /// The events among these that the user may see. It takes no query, unless they are of a time when the room had branches, or of
+    /// before this server was in it: then at most three.
+    pub async fn see(
+        &mut self,
         engine: &Engine,
-        head: &RoomHead,
-        user_id: &UserId,
-    ) -> Result<Sight, StorageError> {
-        let history = engine.db().visibility_histories().get(head, user_id).await?;
-        let ignored = engine.ignored_users(user_id).await?;
-        let erased = engine.db().users().list_erased().await?;
-        Ok(Sight::new(
-            user_id,
-            history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
-            history.memberships.iter().copied(),
-            ignored,
-            erased,
-        ))
+        mut events: Vec<Arc<Event>>,
+    ) -> Result<Vec<Arc<Event>>, StorageError> {
+        self.look_up(engine, &events).await?;
+        events.retain(|event| self.sight.may_see(event));
+        Ok(events)
     }
 
-    /// An event of the room, if the user may see it. It takes at most one query, none if it is in memory.
+    /// Have the user's view know what it must know of these events.
+    pub async fn look_up(
+        &mut self,
+        engine: &Engine,
+        events: &[Arc<Event>],
+    ) -> Result<(), StorageError> {
+        look_up_in(engine.db(), &mut self.sight, events).await
+    }
+
+    /// An event of the room, if the user may see it. It takes at most one query, none if it is in memory, and what [`RoomView::see`]
+    /// takes.
     pub async fn find_event(
-        &self,
+        &mut self,
         engine: &Engine,
         event_id: &EventId,
     ) -> Result<Option<Arc<Event>>, StorageError> {
         let event = engine.db().events().find_by_id(event_id).await?;
-        let is_seen =
-            |event: &Arc<Event>| event.room_nid == self.head.room_nid && self.sight.may_see(event);
-        Ok(event.filter(is_seen))
+        let event = event.filter(|event| event.room_nid == self.head.room_nid);
+        Ok(self.see(engine, event.into_iter().collect()).await?.pop())
     }
 
     /// Whether the user is in the room now.

@@ -1,8 +1,11 @@
-//! The view that one user has of one room: the one place where every read path asks.
+//! An event as it is to its reader: the one place where every read path asks.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use myelin_model::{Event, EventFlags, Membership, StreamPos};
+use myelin_model::{Event, EventFlags, EventNid, Membership, StreamPos};
 use ruma::{OwnedUserId, UserId};
 
 use crate::{
@@ -14,46 +17,92 @@ use crate::{
 /// The values that held in turn, each from its position on, with the newest last.
 type Changes<T> = Vec<(StreamPos, T)>;
 
-/// One user's view of one room: how its history visibility and the user's membership changed over time.
+/// The course of a room, as far as it decides what its events are to a user: one line of changes, by position.
+///
+/// It is right for the events after `branched_pos` and for no others. At each of these the state before the event was the room's
+/// current state, and became the one after it by taking it in alone: so the last change up to an event's position is what the state
+/// at the event has. At any other event the state may be another, as on a branch of the room, or before what it was reset to; it
+/// must be looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Course<V, M> {
+    /// The contents of the room's `m.room.history_visibility` events, each of which replaced the one before it, the oldest first.
+    /// An event without a position stands beside the log.
+    pub visibilities: V,
+    /// The user's memberships, in the same way.
+    pub memberships: M,
+    /// The position of the last event that does not stand on the line.
+    pub branched_pos: StreamPos,
+    /// Whether no event of the room ever kept its history from members who join later.
+    pub is_open: bool,
+}
+
+/// A membership in the state at an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberAt {
+    pub membership: Membership,
+    /// The position of the member event. `None` if it stands beside the log.
+    pub pos: Option<StreamPos>,
+}
+
+/// The part of the states before and after an event that decides what it is to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatesAt {
+    pub visibility_before: HistoryVisibility,
+    pub visibility_after: HistoryVisibility,
+    pub member_before: Option<MemberAt>,
+    pub member_after: Option<MemberAt>,
+}
+
+/// One user's view of one room.
 #[derive(Debug, Clone)]
 pub struct Sight {
     user_id: OwnedUserId,
     visibilities: Changes<HistoryVisibility>,
     memberships: Changes<Membership>,
+    branched_pos: StreamPos,
+    is_open: bool,
+    /// The position of the user's last join. `None` if there is none in the log.
+    last_join: Option<StreamPos>,
     /// The position up to which the user was last in the room. `None`: the user never was.
     joined_upto: Option<StreamPos>,
+    /// The events whose states were looked up.
+    looked_up: HashMap<EventNid, Viewpoint>,
     ignored: Arc<HashSet<OwnedUserId>>,
     erased: Arc<HashSet<OwnedUserId>>,
 }
 
 impl Sight {
-    /// The view of `user_id`, from the contents of the room's `m.room.history_visibility` events and the user's memberships in
-    /// it, both by rising position. `ignored` are the users whom the user ignores, `erased` those who were erased when they left
-    /// this server for good.
+    /// The view of `user_id`. `ignored` are the users whom the user ignores, `erased` those who were erased when they left this server
+    /// for good.
     pub fn new<'a>(
         user_id: &UserId,
-        visibilities: impl IntoIterator<Item = (StreamPos, &'a str)>,
-        memberships: impl IntoIterator<Item = (StreamPos, Membership)>,
+        course: Course<
+            impl IntoIterator<Item = (Option<StreamPos>, &'a str)>,
+            impl IntoIterator<Item = (Option<StreamPos>, Membership)>,
+        >,
         ignored: Arc<HashSet<OwnedUserId>>,
         erased: Arc<HashSet<OwnedUserId>>,
     ) -> Self {
-        let visibilities = visibilities
-            .into_iter()
-            .map(|(pos, content)| (pos, HistoryVisibility::parse(content)))
-            .collect();
-        let memberships: Changes<Membership> = memberships.into_iter().collect();
-        let mut joined_upto = None;
-        let mut changes = memberships.iter().peekable();
-        while let Some((_, membership)) = changes.next() {
+        let branched_pos = course.branched_pos;
+        let visibilities = course.visibilities.into_iter();
+        let visibilities =
+            visibilities.map(|(pos, content)| (pos, HistoryVisibility::parse(content)));
+        let mut last_join = None;
+        let memberships = course.memberships.into_iter().inspect(|(pos, membership)| {
             if *membership == Membership::Join {
-                joined_upto = Some(changes.peek().map_or(StreamPos(i64::MAX), |(pos, _)| *pos));
+                last_join = last_join.max(*pos);
             }
-        }
+        });
+        let memberships = in_order(memberships, branched_pos);
         Self {
             user_id: user_id.to_owned(),
-            visibilities,
+            visibilities: in_order(visibilities, branched_pos),
+            joined_upto: joined_upto(&memberships),
             memberships,
-            joined_upto,
+            branched_pos,
+            is_open: course.is_open,
+            last_join,
+            looked_up: HashMap::new(),
             ignored,
             erased,
         }
@@ -74,9 +123,13 @@ impl Sight {
         self.memberships.last().map(|(_, membership)| *membership)
     }
 
-    /// The user's membership after the event at `pos`.
-    pub fn membership_at(&self, pos: StreamPos) -> Option<Membership> {
-        at(&self.memberships, pos)
+    /// The user's membership after an event. Where the states at the event should have been looked up and were not, it is what it was
+    /// when the event came.
+    pub fn membership_at(&self, event: &Event) -> Option<Membership> {
+        match self.looked_up.get(&event.nid) {
+            Some(view) => view.membership_after,
+            None => event.pos.and_then(|pos| at(&self.memberships, pos)),
+        }
     }
 
     /// The position up to which the user was last in the room: that of the event that ended it, or the greatest there
@@ -90,49 +143,133 @@ impl Sight {
         self.visibilities.last().map(|(_, visibility)| *visibility).unwrap_or_default()
     }
 
-    /// Whether every event of the room is visible, those of ignored users aside: there is no need to ask for each.
-    pub fn sees_all(&self) -> bool {
-        self.joined_upto == Some(StreamPos(i64::MAX))
-            && self.visibilities.iter().all(|(_, visibility)| {
-                matches!(visibility, HistoryVisibility::Shared | HistoryVisibility::WorldReadable)
-            })
+    /// Whether the states at an event must be looked up to know what it is to the user: see [`Sight::learn`].
+    pub fn must_look_up(&self, event: &Event) -> bool {
+        let is_unclear = |pos| {
+            self.is_off_line(pos) || pos <= self.branched_pos && self.erased.contains(&event.sender)
+        };
+        place(event).is_some_and(is_unclear) && !self.looked_up.contains_key(&event.nid)
+    }
+
+    /// Whether the position of an event does not tell what it is to the user.
+    pub fn is_off_line(&self, pos: StreamPos) -> bool {
+        pos <= self.branched_pos && !self.sees_all_at(pos)
+    }
+
+    /// Learn the states at an event that [`Sight::must_look_up`] names.
+    pub fn learn(&mut self, event: EventNid, states: &StatesAt) {
+        let membership = |member: Option<MemberAt>| member.map(|member| member.membership);
+        let view = Viewpoint {
+            visibility_before: states.visibility_before,
+            visibility_after: states.visibility_after,
+            membership_before: membership(states.member_before),
+            membership_after: membership(states.member_after),
+            joined_since: self.joined_after(states.member_after),
+        };
+        self.looked_up.insert(event, view);
     }
 
     /// Whether the user may see the event: by history visibility, because its sender is not ignored, and because it passed the
-    /// checks. The user's own member events are always visible.
+    /// checks. The user's own member events are always visible. What should have been looked up and was not is not.
     pub fn may_see(&self, event: &Event) -> bool {
-        is_seen(event, &self.user_id, &self.ignored, |pos| self.may_see_at(pos))
+        is_seen(event, &self.user_id, &self.ignored, |pos| self.may_see_place(event.nid, pos))
     }
 
     /// Whether the user may see the event, or would see it but for ignoring who sent it.
     pub fn would_see(&self, event: &Event) -> bool {
-        is_seen(event, &self.user_id, &HashSet::new(), |pos| self.may_see_at(pos))
+        is_seen(event, &self.user_id, &HashSet::new(), |pos| self.may_see_place(event.nid, pos))
+    }
+
+    /// Whether history visibility lets the user see an event of this number and position.
+    pub fn may_see_place(&self, event: EventNid, pos: StreamPos) -> bool {
+        if self.sees_all_at(pos) {
+            return true;
+        }
+        let on_line = || (pos > self.branched_pos).then(|| self.on_line(pos));
+        self.looked_up.get(&event).copied().or_else(on_line).is_some_and(|view| may_see(&view))
     }
 
     /// The event as the user sees it, if it may be seen: what erased users sent is shown in full only to whom they sent it, who were in
     /// the room at that time.
     pub fn shown(&self, event: Arc<Event>, version: RoomVersion) -> Arc<Event> {
-        if !self.erased.contains(&event.sender) {
+        if !self.erased.contains(&event.sender) || self.was_joined_at(&event) {
             return event;
         }
-        let was_joined = event.pos.is_some_and(|pos| {
-            let before = StreamPos(pos.0.saturating_sub(1));
-            [before, pos].iter().any(|pos| self.membership_at(*pos) == Some(Membership::Join))
-        });
-        if was_joined { event } else { Arc::new(prune(&event, version)) }
+        Arc::new(prune(&event, version))
     }
 
-    /// Whether the user may see what stands at a position.
-    pub fn may_see_at(&self, pos: StreamPos) -> bool {
+    /// Whether the user is known to have been in the room before an event or after it.
+    pub fn was_joined_at(&self, event: &Event) -> bool {
+        let on_line = || {
+            let pos = place(event).filter(|pos| *pos > self.branched_pos)?;
+            Some(self.on_line(pos))
+        };
+        self.looked_up.get(&event.nid).copied().or_else(on_line).is_some_and(|view| {
+            [view.membership_before, view.membership_after].contains(&Some(Membership::Join))
+        })
+    }
+
+    /// Whether all that stands in the log up to here is visible to the user, those of ignored users aside. What is before the log may
+    /// be of a time about which this server knew nothing.
+    fn sees_all_at(&self, pos: StreamPos) -> bool {
+        pos > StreamPos::ZERO && self.is_open && self.membership() == Some(Membership::Join)
+    }
+
+    /// The view of what stands on the line.
+    fn on_line(&self, pos: StreamPos) -> Viewpoint {
         let before = StreamPos(pos.0.saturating_sub(1));
-        may_see(&Viewpoint {
+        Viewpoint {
             visibility_before: at(&self.visibilities, before).unwrap_or_default(),
             visibility_after: at(&self.visibilities, pos).unwrap_or_default(),
             membership_before: at(&self.memberships, before),
             membership_after: at(&self.memberships, pos),
             joined_since: self.joined_upto.is_some_and(|upto| pos < upto),
-        })
+        }
     }
+
+    /// Whether the user was in the room after an event at which this was the user's membership. In doubt the user was not: who has left
+    /// sees nothing of what came afterwards, however late it comes.
+    fn joined_after(&self, member: Option<MemberAt>) -> bool {
+        if self.membership() == Some(Membership::Join) {
+            return true;
+        }
+        match member {
+            None => self.joined_upto.is_some(),
+            Some(member) => member.pos.zip(self.last_join).is_some_and(|(pos, join)| pos < join),
+        }
+    }
+}
+
+/// The changes with the positions from which they hold. One that stands beside the log, or out of order, holds at the latest from
+/// `branched_pos` on: which of those up to there held when is never asked.
+fn in_order<T>(
+    changes: impl Iterator<Item = (Option<StreamPos>, T)>,
+    branched_pos: StreamPos,
+) -> Changes<T> {
+    let mut last = StreamPos(i64::MIN);
+    changes
+        .map(|(pos, value)| {
+            last = last.max(pos.unwrap_or(branched_pos));
+            (last, value)
+        })
+        .collect()
+}
+
+/// The position up to which a user of these memberships was last in the room.
+fn joined_upto(memberships: &Changes<Membership>) -> Option<StreamPos> {
+    let mut joined_upto = None;
+    let mut changes = memberships.iter().peekable();
+    while let Some((_, membership)) = changes.next() {
+        if *membership == Membership::Join {
+            joined_upto = Some(changes.peek().map_or(StreamPos(i64::MAX), |(pos, _)| *pos));
+        }
+    }
+    joined_upto
+}
+
+/// The position of an event that is part of the room's history.
+fn place(event: &Event) -> Option<StreamPos> {
+    event.pos.filter(|_| !event.flags.contains(EventFlags::OUTLIER))
 }
 
 /// Whether a user sees an event, where `may_see_at` tells what history visibility allows at its position. This decides for every
@@ -153,8 +290,7 @@ pub fn is_seen(
     if is_ignored(event.is_state(), &event.sender, |sender| ignored.contains(sender)) {
         return false;
     }
-    let pos = event.pos.filter(|_| !event.flags.contains(EventFlags::OUTLIER));
-    pos.is_some_and(may_see_at)
+    place(event).is_some_and(may_see_at)
 }
 
 /// Events that carry nothing for clients: aliases as rooms once announced them, and what servers send to join forks.
@@ -180,14 +316,56 @@ mod tests {
             .iter()
             .map(|(pos, name)| (StreamPos(*pos), format!(r#"{{"history_visibility":"{name}"}}"#)))
             .collect();
-        let sight = Sight::new(
-            user_id!("@a:h"),
-            visibilities.iter().map(|(pos, content)| (*pos, &**content)),
-            memberships.iter().map(|(pos, membership)| (StreamPos(*pos), *membership)),
-            Arc::default(),
-            Arc::default(),
-        );
-        (1..=9).filter(|pos| sight.may_see_at(StreamPos(*pos))).collect()
+        let sight = sight(&visibilities, memberships, 0);
+        (1..=9).filter(|pos| sight.may_see_place(EventNid(*pos), StreamPos(*pos))).collect()
+    }
+
+    fn sight(
+        visibilities: &[(StreamPos, String)],
+        memberships: &[(i64, Membership)],
+        branched_pos: i64,
+    ) -> Sight {
+        let course = Course {
+            visibilities: visibilities.iter().map(|(pos, content)| (Some(*pos), &**content)),
+            memberships: memberships
+                .iter()
+                .map(|(pos, membership)| (Some(StreamPos(*pos)), *membership)),
+            branched_pos: StreamPos(branched_pos),
+            is_open: false,
+        };
+        Sight::new(user_id!("@a:h"), course, Arc::default(), Arc::default())
+    }
+
+    #[test]
+    fn what_is_off_the_line_is_seen_by_its_own_states() {
+        let mut sight = sight(&[], &[(3, Join), (6, Leave)], 5);
+        let place = |pos| (EventNid(pos), StreamPos(pos));
+        let sees = |sight: &Sight, pos| {
+            let (nid, pos) = place(pos);
+            sight.may_see_place(nid, pos)
+        };
+        assert!(!sees(&sight, 4), "what was not looked up is not seen");
+        assert!(!sees(&sight, -4));
+        let member =
+            |membership, pos: Option<i64>| Some(MemberAt { membership, pos: pos.map(StreamPos) });
+        for (visibility, member, expect) in [
+            (HistoryVisibility::Joined, member(Join, Some(3)), true),
+            (HistoryVisibility::Joined, member(Leave, Some(2)), false),
+            (HistoryVisibility::Shared, None, true),
+            (HistoryVisibility::Shared, member(Leave, Some(2)), true),
+            (HistoryVisibility::Shared, member(Leave, Some(6)), false),
+            (HistoryVisibility::Shared, member(Leave, None), false),
+            (HistoryVisibility::WorldReadable, member(Leave, None), true),
+        ] {
+            let states = StatesAt {
+                visibility_before: visibility,
+                visibility_after: visibility,
+                member_before: member,
+                member_after: member,
+            };
+            sight.learn(EventNid(-4), &states);
+            assert_eq!(sees(&sight, -4), expect, "{states:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,14 @@ impl HistoryVisibility {
             Err(_) => Self::Shared,
         }
     }
+
+    /// Whether members see what was before they came.
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::WorldReadable | Self::Shared => true,
+            Self::Invited | Self::Joined => false,
+        }
+    }
 }
 
 /// One user and one event. For events that are neither history visibility nor the user's own membership, the states before and after say

@@ -105,6 +105,9 @@ impl EventFlags {
     /// The room's forward extremities or its state after the event were found by looking at more than the event and the head before it.
     /// Nodes that follow the log must read their head anew.
     pub const RESOLVED: Self = Self(16);
+    /// The state before it had another history visibility, or another membership, than the room's current state, or the room's state
+    /// became another by it than by taking it in. What users may see up to here follows from the state at each event alone.
+    pub const BRANCHED: Self = Self(32);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     nids::Nids,
     reads::Reads,
     rooms::KnownHistories,
-    state::StateKeys,
+    state::{KnownValues, StateKeys},
 };
 
 /// The settings of storage.
@@ -62,6 +62,7 @@ struct Inner {
     nids: Nids,
     ephemeral: Ephemeral,
     visibility_histories: Arc<KnownHistories>,
+    state_values: KnownValues,
     erased_users: Arc<ErasedUsers>,
     user_ips: Arc<UserIps>,
     /// The tasks that write a last time after a stop.
@@ -130,6 +131,7 @@ impl Db {
                 nids,
                 ephemeral,
                 visibility_histories,
+                state_values: KnownValues::default(),
                 erased_users,
                 user_ips,
                 last_writes,
@@ -167,6 +169,10 @@ impl Db {
 
     pub(crate) fn known_visibility_histories(&self) -> &KnownHistories {
         &self.inner.visibility_histories
+    }
+
+    pub(crate) fn known_state_values(&self) -> &KnownValues {
+        &self.inner.state_values
     }
 
     /// The group-commit writer.

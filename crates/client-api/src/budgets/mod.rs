@@ -11,6 +11,7 @@ use sqlx::PgPool;
 
 use self::ledger::Ledger;
 use crate::{
+    branches,
     test_rooms::{TestRoom, encode},
     test_server,
 };
@@ -29,6 +30,7 @@ async fn statements_are_as_written_down(pool: PgPool) {
         sending(&mut ledger, &room, &alice).await;
         reading(&mut ledger, &room, &alice).await;
         let since = syncing(&mut ledger, &room, &alice, &bob).await;
+        branched(&mut ledger, &server, alice).await;
         (room.id, since)
     };
     cold(&mut ledger, &pool, &room, &since).await;
@@ -211,6 +213,22 @@ async fn old_sync(
     ledger.note("initial_sync", kind, get("initialSync".to_owned())).await.ok();
     let path = format!("rooms/{}/initialSync", encode(&room.id));
     ledger.note("room_initial_sync", kind, get(path)).await.ok();
+}
+
+/// Reading a room that had branches, and did not always show its history to those who join later.
+async fn branched(ledger: &mut Ledger, server: &TestServer, alice: TestUser) {
+    let carol = server.user("carol").await;
+    let story = branches::tell(server, alice, carol).await;
+    let room = encode(&story.room_id);
+    for kind in ["first", "again"] {
+        for (name, path) in [
+            ("messages_branched", format!("rooms/{room}/messages?dir=b&limit=20")),
+            ("sync_branched", format!("sync?{OFFLINE}&since={}", story.since)),
+        ] {
+            let request = owned::get(server, format!("{V3}/{path}"), &story.carol);
+            ledger.note(name, kind, request).await.ok();
+        }
+    }
 }
 
 /// The same on nodes that have just started: each request is the first of its node.

@@ -34,6 +34,9 @@ impl Draft {
             && extremities == self.extremities_seen(pdu, arriving.nid);
         let flags = match (is_linear, is_beside) {
             (true, _) => EventFlags::LINEAR,
+            (false, _) if self.is_branched(around, &state).await? => {
+                EventFlags::RESOLVED.with(EventFlags::BRANCHED)
+            }
             (false, true) => EventFlags::NONE,
             (false, false) => EventFlags::RESOLVED,
         };
@@ -44,6 +47,24 @@ impl Draft {
         self.head.depth = self.head.depth.max(pdu.depth);
         self.head.newest = Some(arriving.nid);
         Ok(flags)
+    }
+
+    /// Whether the event does not stand on the line of the room's current states, as far as they decide who sees it: the state before it
+    /// is another than the room's, or the room's state becomes another than that after it.
+    async fn is_branched(&self, around: &Around, state: &StateMap) -> Result<bool, EventError> {
+        let mut keys: Vec<StateKeyNid> = Vec::new();
+        for (one, other) in [(&self.head.state, &around.state_before), (&around.state_after, state)]
+        {
+            keys.extend(state_changes(one, other).into_iter().map(|(key, _)| key));
+        }
+        let names = self.engine.db().state_keys().list(&keys).await?;
+        let decides = |key: &StateKeyNid| {
+            // What is not known may decide.
+            names.get(key).is_none_or(|name| {
+                matches!(&*name.event_type, "m.room.member" | "m.room.history_visibility")
+            })
+        };
+        Ok(keys.iter().any(decides))
     }
 
     /// The forward extremities after an event: it, unless others follow it already, and those that it does not follow.

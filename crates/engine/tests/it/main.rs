@@ -13,5 +13,6 @@ mod policy;
 mod random;
 mod received;
 mod redacted;
+mod sight;
 mod unknown;
 mod world;

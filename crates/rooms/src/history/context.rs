@@ -57,17 +57,17 @@ pub async fn context(
     limit: u64,
     filter: &HistoryFilter,
 ) -> Result<Context, ContextError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let event = rooms.db().events().find_by_id(event_id).await?.ok_or(ContextError::NotFound)?;
     let (true, Some(pos)) = (event.room_nid == view.head.room_nid, event.pos) else {
         return Err(ContextError::NotFound);
     };
-    if !view.sight.may_see(&event) {
+    if view.see(rooms.engine(), vec![Arc::clone(&event)]).await?.is_empty() {
         return Err(ContextError::Forbidden);
     }
     let limit = limit.min(CONTEXT_EVENTS_MAX);
-    let (before, start) = read(rooms, &view, filter, Side::Before(pos), limit / 2).await?;
-    let (after, end) = read(rooms, &view, filter, Side::After(pos), limit - limit / 2).await?;
+    let (before, start) = read(rooms, &mut view, filter, Side::Before(pos), limit / 2).await?;
+    let (after, end) = read(rooms, &mut view, filter, Side::After(pos), limit - limit / 2).await?;
 
     let last = after.last().unwrap_or(&event);
     let state = rooms.state_after(&view, last).await?;
@@ -84,7 +84,7 @@ pub async fn context(
         state.values().copied().collect()
     };
     let (mut shown, found) = rooms.show_with(&view, events, &wanted).await?;
-    rooms.aggregate(&view, &mut shown).await?;
+    rooms.aggregate(&mut view, &mut shown).await?;
     let events_after = shown.split_off(before_len + 1);
     let event = shown.pop().ok_or(ContextError::NotFound)?;
     let state: Vec<Arc<Event>> = wanted
@@ -106,7 +106,7 @@ enum Side {
 /// The events on one side that the user may see, and where they end.
 async fn read(
     rooms: &Rooms,
-    view: &RoomView,
+    view: &mut RoomView,
     filter: &HistoryFilter,
     side: Side,
     limit: u64,
@@ -130,7 +130,7 @@ async fn read(
     let events = rooms.db().history().list(&page).await?.events;
     let end = events.last().and_then(|event| event.pos);
     let end = end.map_or(here, |pos| if backward { Place::before(pos) } else { Place(pos) });
-    Ok((events.into_iter().filter(|event| view.sight.may_see(event)).collect(), end))
+    Ok((view.see(rooms.engine(), events).await?, end))
 }
 
 /// The state events that are no member events.

@@ -42,10 +42,10 @@ pub async fn find_event(
     room_id: &RoomId,
     event_id: &EventId,
 ) -> Result<Shown, FindEventError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let event = view.find_event(rooms.engine(), event_id).await?;
     let event = event.ok_or(FindEventError::NotFound)?;
     let (mut shown, _) = rooms.show_with(&view, vec![event], &[]).await?;
-    rooms.aggregate(&view, &mut shown).await?;
+    rooms.aggregate(&mut view, &mut shown).await?;
     shown.pop().ok_or(FindEventError::NotFound)
 }

@@ -48,7 +48,7 @@ pub async fn messages(
     room_id: &RoomId,
     query: &MessagesQuery,
 ) -> Result<Messages, ViewError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let newest = Place(rooms.db().log().applied().max(view.head.last_pos));
     let start = match query.from {
         Some(from) => from,
@@ -79,12 +79,11 @@ pub async fn messages(
     let end = last
         .filter(|_| !is_last_page)
         .map(|pos| if query.backward { Place::before(pos) } else { Place(pos) });
-    let visible: Vec<Arc<Event>> =
-        events.into_iter().filter(|event| view.sight.may_see(event)).collect();
+    let visible = view.see(rooms.engine(), events).await?;
     let (mut chunk, state) =
         with_members(rooms, &view, visible, query.filter.events.lazy_load_members).await?;
     if has_relations {
-        rooms.aggregate(&view, &mut chunk).await?;
+        rooms.aggregate(&mut view, &mut chunk).await?;
     }
     Ok(Messages { start, end, chunk, state })
 }

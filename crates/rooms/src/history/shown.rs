@@ -129,7 +129,7 @@ impl Rooms {
                 redaction: event.redacted_by.and_then(|nid| found.get(&nid).cloned()),
                 membership: event
                     .pos
-                    .map(|pos| view.sight.membership_at(pos).unwrap_or(Membership::Leave)),
+                    .map(|_| view.sight.membership_at(&event).unwrap_or(Membership::Leave)),
                 event: view.sight.shown(event, view.version),
                 related: Aggregations::default(),
             })

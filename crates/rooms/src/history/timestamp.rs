@@ -40,9 +40,11 @@ pub async fn find_by_timestamp(
     ts: u64,
     forward: bool,
 ) -> Result<Arc<Event>, TimestampError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let found = rooms.db().events().find_by_timestamp(view.head.room_nid, ts, forward).await?;
-    found
-        .filter(|event| event.pos <= Some(view.upto()) && view.sight.may_see(event))
+    let found = found.filter(|event| event.pos <= Some(view.upto()));
+    let seen = view.see(rooms.engine(), found.into_iter().collect()).await?;
+    seen.into_iter()
+        .next()
         .ok_or(TimestampError::NotFound { ts, direction: if forward { 'f' } else { 'b' } })
 }

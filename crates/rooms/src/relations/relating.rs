@@ -73,7 +73,7 @@ pub async fn relating(
     event_id: &EventId,
     query: &RelatingQuery,
 ) -> Result<RelationsPage, RelationsError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     if view.find_event(rooms.engine(), event_id).await?.is_none() {
         return Err(RelationsError::NotFound);
     }
@@ -103,8 +103,8 @@ pub async fn relating(
     events.truncate(limit);
     let last = events.last().and_then(|event| event.pos).filter(|_| has_more);
     let next = last.map(|pos| if query.forward { Place(pos) } else { Place::before(pos) });
-    events.retain(|event| view.sight.may_see(event));
+    let events = view.see(rooms.engine(), events).await?;
     let (mut chunk, _) = rooms.show_with(&view, events, &[]).await?;
-    rooms.aggregate(&view, &mut chunk).await?;
+    rooms.aggregate(&mut view, &mut chunk).await?;
     Ok(RelationsPage { chunk, next, prev: query.from, depth: query.recurse.then_some(DEPTH_MAX) })
 }

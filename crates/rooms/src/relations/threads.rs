@@ -34,10 +34,9 @@ pub async fn threads(
     room_id: &RoomId,
     query: &ThreadsQuery,
 ) -> Result<RelationsPage, ViewError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
-    let sight = &view.sight;
+    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
     let limit = usize::try_from(query.limit.clamp(1, PAGE_THREADS_MAX)).unwrap_or(usize::MAX);
-    let ignored: Vec<String> = sight.ignored().iter().map(ToString::to_string).collect();
+    let ignored: Vec<String> = view.sight.ignored().iter().map(ToString::to_string).collect();
     let page = ThreadsPage {
         room_nid: view.head.room_nid,
         upto: query.from.map_or(StreamPos(i64::MAX), |from| from.0),
@@ -52,6 +51,8 @@ pub async fn threads(
     let next = found.last().filter(|_| has_more).map(|(_, last)| Place::before(*last));
     let nids: Vec<EventNid> = found.into_iter().map(|(nid, _)| nid).collect();
     let roots = rooms.db().events().list(&nids).await?;
+    view.look_up(rooms.engine(), &roots).await?;
+    let sight = &view.sight;
     let roots = roots.into_iter().filter_map(|root| {
         if sight.may_see(&root) {
             Some(root)
@@ -64,6 +65,6 @@ pub async fn threads(
     });
     let roots: Vec<Arc<Event>> = roots.collect();
     let (mut chunk, _) = rooms.show_with(&view, roots, &[]).await?;
-    rooms.aggregate(&view, &mut chunk).await?;
+    rooms.aggregate(&mut view, &mut chunk).await?;
     Ok(RelationsPage { chunk, next, prev: query.from, depth: None })
 }

@@ -34,6 +34,12 @@ pub struct RoomHead {
     pub notify_ordinal: i64,
     /// No event of the room stands after this position.
     pub last_pos: StreamPos,
+    /// The position of the last event that is [`EventFlags::BRANCHED`]. After it, the state at an event is the room's state at the
+    /// event's position, as far as it decides who sees the event. Zero: there never was one.
+    pub branched_pos: StreamPos,
+    /// Whether no event that this server has of the room, whatever became of it, keeps its history from members who join later. Whoever
+    /// is in the room then sees all that stands in the log.
+    pub is_open: bool,
 }
 
 impl RoomHead {
@@ -50,12 +56,18 @@ impl RoomHead {
             chain: SnapshotChain::default(),
             notify_ordinal: 0,
             last_pos: StreamPos::ZERO,
+            branched_pos: StreamPos::ZERO,
+            is_open: true,
         }
     }
 
     /// Carry the head on by an event that the log brought. `false` if the event is not enough to know the new head, which must be
     /// read then.
     pub(super) fn carry_on(&mut self, event: &Event, pos: StreamPos) -> bool {
+        if event.is_state_of("m.room.history_visibility", "") {
+            // The database tells whether the room is open still.
+            return false;
+        }
         if event.flags.contains(EventFlags::LINEAR) {
             self.extremities.clear();
         } else if event.is_state() || event.flags.contains(EventFlags::RESOLVED) {

@@ -19,6 +19,8 @@ struct Row {
     notify_ordinal: i64,
     last_pos: i64,
     extremity_ids: Vec<String>,
+    branched_pos: i64,
+    is_open: bool,
 }
 
 /// Read heads. It takes two queries, however many; rooms that do not exist or cannot be read are left out.
@@ -35,7 +37,16 @@ pub(super) async fn heads(
             ARRAY(
                 SELECT (SELECT e.event_id FROM events e WHERE e.event_nid = x.nid)
                 FROM unnest(r.extremities) WITH ORDINALITY AS x (nid, ord) ORDER BY x.ord
-            ) AS "extremity_ids!"
+            ) AS "extremity_ids!",
+            coalesce((SELECT max(e.pos) FROM events e WHERE e.room_nid = r.room_nid AND e.flags & flag_branched() > 0), 0)
+                AS "branched_pos!",
+            -- The JSON is canonical: the member has no other form. What only looks like it does no harm. Asked for as a value, as
+            -- `EXISTS` could be planned as a scan of the events of all rooms.
+            (
+                SELECT e.event_nid FROM events e WHERE e.room_nid = r.room_nid AND e.event_type = 'm.room.history_visibility'
+                    AND (strpos(e.json, '"history_visibility":"invited"') > 0 OR strpos(e.json, '"history_visibility":"joined"') > 0)
+                LIMIT 1
+            ) IS NULL AS "is_open!"
         FROM rooms r WHERE r.room_nid = ANY ($1)
         "#,
         &nids,
@@ -86,5 +97,7 @@ fn to_head(
         chain,
         notify_ordinal: row.notify_ordinal,
         last_pos: StreamPos(row.last_pos),
+        branched_pos: StreamPos(row.branched_pos),
+        is_open: row.is_open,
     })
 }

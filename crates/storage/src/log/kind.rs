@@ -59,6 +59,7 @@ mod tests {
             ("membership_knock", Membership::Knock.to_i16()),
             ("membership_ban", Membership::Ban.to_i16()),
             ("flag_linear", EventFlags::LINEAR.0),
+            ("flag_branched", EventFlags::BRANCHED.0),
             ("kind_receipt", Kind::Receipt.number()),
             ("kind_device_list", Kind::DeviceList.number()),
             ("kind_to_device", Kind::ToDevice.number()),

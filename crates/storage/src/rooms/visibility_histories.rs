@@ -25,17 +25,19 @@ const HISTORIES_MAX: usize = 20_000;
 /// followed was the first.
 const CHANGES_MAX: i32 = 10_000;
 
-/// The changes of a room's history visibility and of one user's membership, by rising position.
+/// The changes of a room's history visibility and of one user's membership: each replaced the one before it, the oldest first. Those of
+/// events that stand beside the log have no position.
 #[derive(Debug, Default)]
 pub struct VisibilityHistory {
     /// The contents of the `m.room.history_visibility` events, as JSON.
-    pub visibilities: Vec<(StreamPos, Box<str>)>,
+    pub visibilities: Vec<(Option<StreamPos>, Box<str>)>,
     /// The memberships of the user, each with the position of its member event.
-    pub memberships: Vec<(StreamPos, Membership)>,
+    pub memberships: Vec<(Option<StreamPos>, Membership)>,
 }
 
-/// The current events of both keys name the history: nothing that is known here changes it.
-type Key = (Option<EventNid>, Option<EventNid>);
+/// The current events of both keys name the history, with [`RoomHead::branched_pos`]: nothing else changes it. An event beside the log
+/// that finds its place is of another state than the room's, which has it already.
+type Key = (Option<EventNid>, Option<EventNid>, StreamPos);
 
 /// Histories in memory.
 pub(crate) struct KnownHistories {
@@ -112,7 +114,7 @@ impl VisibilityHistories<'_> {
         let current =
             keys.each_ref().map(|key| nids.get(key).and_then(|nid| head.state.get(nid)).copied());
         let [visibility, member] = current;
-        let key = (visibility, member);
+        let key = (visibility, member, head.branched_pos);
         if let Some(history) = self.db.known_visibility_histories().cache.get(&key) {
             return Ok(history);
         }
@@ -158,8 +160,8 @@ impl VisibilityHistories<'_> {
                 WHERE chain.depth < $2
             )
             -- PostgreSQL reads no JSON that has \u0000 somewhere.
-            SELECT pos AS "pos!", membership, CASE WHEN membership IS NULL THEN json END AS json
-            FROM chain WHERE pos IS NOT NULL ORDER BY pos
+            SELECT pos, membership, CASE WHEN membership IS NULL THEN json END AS json
+            FROM chain ORDER BY depth DESC
             "#,
             &nids,
             CHANGES_MAX
@@ -168,7 +170,7 @@ impl VisibilityHistories<'_> {
         .await?;
         let mut history = VisibilityHistory::default();
         for row in rows {
-            let pos = StreamPos(row.pos);
+            let pos = row.pos.map(StreamPos).filter(in_log);
             if let Some(number) = row.membership {
                 // Of a membership that is not known nothing may follow in the user's favor.
                 let membership = Membership::from_i16(number).unwrap_or(Membership::Leave);
@@ -183,7 +185,7 @@ impl VisibilityHistories<'_> {
 
 impl VisibilityHistory {
     fn add(&mut self, event: &Event) -> Option<()> {
-        let pos = event.pos?;
+        let pos = event.pos.filter(in_log);
         match event.membership {
             Some(membership) => self.memberships.push((pos, membership)),
             None => {
@@ -192,6 +194,11 @@ impl VisibilityHistory {
         }
         Some(())
     }
+}
+
+/// Whether a position is in the log, and not beside it.
+fn in_log(pos: &StreamPos) -> bool {
+    *pos > StreamPos::ZERO
 }
 
 fn content_of(json: &str) -> Option<Box<str>> {

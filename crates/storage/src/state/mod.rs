@@ -3,9 +3,10 @@
 mod keys;
 mod packed;
 mod snapshots;
+mod values;
 
-pub(crate) use self::snapshots::read_each;
 pub use self::{
     keys::{StateKey, StateKeys},
     snapshots::{NewSnapshot, SnapshotChain, StateMap, States, state_changes},
 };
+pub(crate) use self::{snapshots::read_each, values::KnownValues};

@@ -203,7 +203,7 @@ fn apply(packed: &[u8], map: &mut StateMap) -> Result<Delta, StorageError> {
 /// Reads of the states that snapshots hold.
 #[derive(Debug, Clone, Copy)]
 pub struct States<'db> {
-    db: &'db Db,
+    pub(super) db: &'db Db,
 }
 
 impl Db {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use myelin_events::{RoomVersion, sight::Sight};
+use myelin_events::RoomVersion;
 use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, EphemeralChanges, LogEntry, RoomHead, StorageError};
 use ruma::OwnedUserId;
@@ -278,21 +278,19 @@ async fn see(
     let EventStretch { events, upto } = stretch;
     let parts: HashMap<RoomNid, &RoomPart> =
         rooms.iter().map(|room| (room.room_nid, room)).collect();
-    let mut sights: HashMap<RoomNid, (Sight, RoomVersion)> = HashMap::new();
-    for room_nid in events.iter().map(|event| event.room_nid).collect::<HashSet<_>>() {
-        let head = heads.get(&room_nid).filter(|head| reader.tells_of(&head.room_id));
-        let version = head.and_then(|head| RoomVersion::try_from(&head.room_version).ok());
-        if let (Some(head), Some(version)) = (head, version) {
-            sights.insert(room_nid, (reader.sight(head).await?, version));
-        }
-    }
+    let told: HashSet<RoomNid> = events.iter().map(|event| event.room_nid).collect();
+    let told = told.iter().filter_map(|room_nid| heads.get(room_nid));
+    let told: Vec<Arc<RoomHead>> =
+        told.filter(|head| reader.tells_of(&head.room_id)).cloned().collect();
+    let sights = reader.sights(&told, &events).await?;
+    let version = |room_nid| RoomVersion::try_from(&heads.get(&room_nid)?.room_version).ok();
     let visible = events.into_iter().filter_map(|event| {
         let part = parts.get(&event.room_nid)?;
-        let (sight, version) = sights.get(&event.room_nid)?;
+        let (sight, version) = (sights.get(&event.room_nid)?, version(event.room_nid)?);
         let pos = event.pos.filter(|pos| *pos <= part.upto)?;
         let is_own = event.is_state_of("m.room.member", reader.user_id.as_str());
         let is_hidden = part.only_own && !is_own || is_own && !reader.takes_invite(&event);
-        (!is_hidden && sight.may_see(&event)).then_some((event, pos, sight, *version))
+        (!is_hidden && sight.may_see(&event)).then_some((event, pos, sight, version))
     });
     let mut visible: Vec<_> = visible.take(events_max.saturating_add(1)).collect();
     let end = if visible.len() > events_max {
@@ -304,9 +302,9 @@ async fn see(
     let nids: Vec<EventNid> = visible.iter().map(|(event, ..)| event.nid).collect();
     // What is in memory may have been redacted since.
     let fresh = reader.sync.db().events().find_many(&nids).await?;
-    let seen = visible.into_iter().map(|(event, pos, sight, version)| {
+    let seen = visible.into_iter().map(|(event, _, sight, version)| {
         let event = fresh.get(&event.nid).cloned().unwrap_or(event);
-        let membership = sight.membership_at(pos).unwrap_or(Membership::Leave);
+        let membership = sight.membership_at(&event).unwrap_or(Membership::Leave);
         Seen { event: sight.shown(event, version), version, membership }
     });
     Ok((seen.collect(), end))

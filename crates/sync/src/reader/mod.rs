@@ -26,8 +26,12 @@ mod to_device;
 mod typing;
 mod windows;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use myelin_engine::{get_sight, look_up};
 use myelin_events::{RoomVersion, redact::prune, sight::Sight};
 use myelin_model::{Event, Membership, RoomNid, StreamPos};
 use myelin_storage::{MembershipRow, RoomHead, StorageError, accounts::StoredAccountData};
@@ -105,15 +109,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The user's view of a room, for events anywhere in its history. It takes at most one query, mostly none.
-    pub(crate) async fn sight(&self, head: &RoomHead) -> Result<Sight, StorageError> {
-        let db = self.sync.db();
-        let history = db.visibility_histories().get(head, self.user_id).await?;
-        let ignored = Arc::new(self.personal.ignored.clone());
-        let visibilities = history.visibilities.iter().map(|(pos, content)| (*pos, &**content));
-        let memberships = history.memberships.iter().copied();
-        let erased = Arc::clone(&self.erased);
-        Ok(Sight::new(self.user_id, visibilities, memberships, ignored, erased))
+    /// The user's views of those of these rooms that have one, for these events, anywhere in history. It takes at most one query for
+    /// each room, mostly none, and three if the events are of a time when their rooms had branches.
+    pub(crate) async fn sights(
+        &self,
+        heads: &[Arc<RoomHead>],
+        events: &[Arc<Event>],
+    ) -> Result<HashMap<RoomNid, Sight>, StorageError> {
+        let (db, ignored) = (self.sync.db(), Arc::new(self.personal.ignored.clone()));
+        let mut sights = HashMap::new();
+        for head in heads {
+            let sight = get_sight(db, head, self.user_id, Arc::clone(&ignored)).await?;
+            sights.insert(head.room_nid, sight);
+        }
+        look_up(db, self.user_id, &mut sights, events).await?;
+        Ok(sights)
     }
 
     /// The user's membership in a room, if the user is joined to it. It takes at most one query, mostly none.

@@ -32,7 +32,7 @@ pub(super) async fn load(
     }
     // What of it is seen shows when the timelines are there.
     let (user_id, ignored) = (reader.user_id, &reader.personal.ignored);
-    Related::find(reader.sync.db(), &parents, user_id, ignored, |_| true).await
+    Related::find(reader.sync.db(), &parents, user_id, ignored).await
 }
 
 /// The events that the filter's `related_by_*` lets pass; `None` if it lets all pass. It takes at most one query.

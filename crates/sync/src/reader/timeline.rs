@@ -182,11 +182,20 @@ struct Seen {
     membership: Option<Membership>,
 }
 
-/// The user's view of each event of a window, in their order.
+/// The user's view of each event of a window, in their order. Where the room has branches there, it has been looked up. Otherwise each
+/// event was taken into the state of the one before it, so that the states follow from the last one, back from event to event.
 fn viewpoints(reader: &Reader<'_>, room: &RoomRead, window: &Window, loaded: &Loaded) -> Vec<Seen> {
     let sees = |event: &Event, is_allowed: bool| {
         is_seen(event, reader.user_id, &reader.personal.ignored, |_| is_allowed)
     };
+    if let Some(sight) = loaded.sights.get(&room.room_nid) {
+        let see = |event: &Arc<Event>| Seen {
+            visible: sight.may_see(event),
+            was_joined: sight.was_joined_at(event),
+            membership: sight.membership_at(event),
+        };
+        return window.events.iter().map(see).collect();
+    }
     if room.since.is_some() && room.own.was_joined_throughout() {
         let membership = Some(Membership::Join);
         return window

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use myelin_events::sight::Sight;
 use myelin_model::{Event, EventNid, RoomNid, StreamPos};
 use myelin_storage::{
     Change, LogEntry, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateMap, StorageError,
@@ -18,7 +19,7 @@ use super::{
     counts::{Counts, Item},
     older::{self, OlderUnread},
     threads,
-    verdict::{Judge, RoomView},
+    verdict::{Judge, RoomFacts},
 };
 use crate::reader::{ReadReceipts, Reader};
 
@@ -56,6 +57,15 @@ impl UnreadLoad {
             Self::Known { .. } => None,
             Self::New { stretch, .. } => *stretch,
         }
+    }
+
+    /// The events that came since the counts were made.
+    pub(crate) fn new_events(&self) -> impl Iterator<Item = &Arc<Event>> {
+        let entries = match self {
+            Self::Known { entries, .. } => &entries[..],
+            Self::New { .. } => &[],
+        };
+        entries.iter().filter_map(|entry| entry.change.as_event())
     }
 
     pub(super) fn row(&self) -> &MembershipRow {
@@ -229,6 +239,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) ends: &'a HashMap<RoomNid, StateMap>,
     pub(crate) events: &'a HashMap<EventNid, Arc<Event>>,
     pub(crate) summaries: &'a HashMap<RoomNid, Arc<MemberSummary>>,
+    /// The user's views of rooms that had branches in the time that is looked at.
+    pub(crate) sights: &'a HashMap<RoomNid, Sight>,
     /// The events of each stretch.
     pub(crate) rows: &'a [Vec<StretchRow>],
 }
@@ -254,7 +266,8 @@ pub(crate) async fn finish(
         })
         .collect();
     older::read_by_own(reader, &mut loads).await?;
-    let older = older::load(reader, &loads).await?;
+    let mut older = older::load(reader, &loads).await?;
+    older::hide_unseen(reader, seen.heads, &mut older).await?;
     threads::resolve(reader, &notifying(&loads, seen, &older)).await?;
     let mut unread = HashMap::with_capacity(loads.len());
     for (load, rows, judge) in loads {
@@ -292,7 +305,8 @@ fn judge<'a>(
     let (head, end) = (seen.heads.get(&row.room_nid)?, seen.ends.get(&row.room_nid)?);
     let joined = members.get(&row.room_nid).copied();
     let (events, keys, own_member) = (seen.events, &reader.keys, row.event_nid);
-    let room = RoomView { head, end, events, keys, own_member, joined };
+    let sight = seen.sights.get(&row.room_nid);
+    let room = RoomFacts { head, end, events, keys, own_member, joined, sight };
     Some(Judge::new(reader.sync.unread(), reader.user_id, &reader.personal, room))
 }
 
@@ -392,7 +406,7 @@ fn add_older(
     let unread = reader.sync.unread();
     let mut only_counted = older.counts(upto, all);
     for event in &older.mentions {
-        let verdict = judge.judge(event);
+        let verdict = judge.judge_seen(event);
         let Some(pos) = event.pos.filter(|_| verdict.highlight && !judge.is_own(event)) else {
             continue;
         };

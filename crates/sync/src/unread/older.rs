@@ -1,10 +1,15 @@
 //! Unread events before those that are looked at one by one: counted by their ordinals and threads, and looked through for
 //! what highlights.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use myelin_model::{Event, RoomNid, StreamPos};
-use myelin_storage::{MentionRange, RedactedUnread, StorageError, StretchRow, UnreadRange};
+use myelin_storage::{
+    MentionRange, RedactedUnread, RoomHead, StorageError, StretchRow, UnreadRange,
+};
 
 use super::{
     counts::Older,
@@ -124,6 +129,30 @@ pub(super) async fn load(
         room.mentions.sort_unstable_by_key(|event| event.pos);
     }
     Ok(older)
+}
+
+/// Leave out what may highlight but is not for the user to see. It takes no query unless rooms had branches then.
+pub(super) async fn hide_unseen(
+    reader: &Reader<'_>,
+    heads: &HashMap<RoomNid, Arc<RoomHead>>,
+    older: &mut HashMap<RoomNid, OlderUnread>,
+) -> Result<(), StorageError> {
+    let is_unclear = |event: &&Arc<Event>| {
+        let head = heads.get(&event.room_nid);
+        head.is_some_and(|head| !head.is_open && event.pos <= Some(head.branched_pos))
+    };
+    let unclear = older.values().flat_map(|room| &room.mentions).filter(is_unclear);
+    let unclear: Vec<Arc<Event>> = unclear.cloned().collect();
+    let room_nids: HashSet<RoomNid> = unclear.iter().map(|event| event.room_nid).collect();
+    let branched = room_nids.iter().filter_map(|room_nid| heads.get(room_nid));
+    let branched: Vec<Arc<RoomHead>> = branched.cloned().collect();
+    let sights = reader.sights(&branched, &unclear).await?;
+    for (room_nid, sight) in &sights {
+        if let Some(room) = older.get_mut(room_nid) {
+            room.mentions.retain(|event| sight.may_see(event));
+        }
+    }
+    Ok(())
 }
 
 /// The number of events that are looked through in each of some rooms.

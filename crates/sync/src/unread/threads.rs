@@ -63,7 +63,7 @@ pub(super) async fn resolve(
     for (event, judge) in events {
         if let Belongs::With(parent) = belongs(event)
             && counts.threads.get(&event.nid).is_none()
-            && judge.judge(event).notify
+            && judge.judge_seen(event).notify
         {
             unknown.push((event.nid, parent));
         }

@@ -11,6 +11,7 @@ use myelin_events::{
     client::content_for_clients,
     pdu::content_of,
     push::{PushEvent, PushRoom, PushVerdict, default_rules, evaluate},
+    sight::Sight,
 };
 use myelin_model::{Event, EventNid};
 use myelin_storage::{RoomHead, StateMap};
@@ -30,7 +31,7 @@ pub(super) struct Judge<'a> {
     personal: &'a Personal,
     /// The texts of which an event has one if it is about the user, in lower case. `None`: every event may be.
     pub(super) hints: Option<Vec<String>>,
-    room: RoomView<'a>,
+    room: RoomFacts<'a>,
     display_name: String,
     /// Made when an event is about the user, which most are not.
     context: OnceLock<Option<PushConditionRoomCtx>>,
@@ -42,15 +43,23 @@ impl<'a> Judge<'a> {
         counts: &'a UnreadCounts,
         user_id: &'a UserId,
         personal: &'a Personal,
-        room: RoomView<'a>,
+        room: RoomFacts<'a>,
     ) -> Self {
         let display_name = room.display_name().unwrap_or_default();
         let hints = personal.rules_are_default.then(|| hints(user_id, &display_name)).flatten();
         Self { counts, user_id, personal, hints, room, display_name, context: OnceLock::new() }
     }
 
-    /// Whether an event notifies the user.
+    /// Whether an event notifies the user, who may not be allowed to see it.
     pub(super) fn judge(&self, event: &Event) -> PushVerdict {
+        match self.room.sight {
+            Some(sight) if !sight.may_see(event) => PushVerdict::default(),
+            Some(_) | None => self.judge_seen(event),
+        }
+    }
+
+    /// Whether an event that the user may see notifies the user.
+    pub(super) fn judge_seen(&self, event: &Event) -> PushVerdict {
         if event.redacted_by.is_some() || self.personal.ignored.contains(&event.sender) {
             return PushVerdict::default();
         }
@@ -126,16 +135,18 @@ impl UnreadCounts {
 }
 
 /// The facts about a room that rules ask for.
-pub(super) struct RoomView<'a> {
+pub(super) struct RoomFacts<'a> {
     pub(super) head: &'a RoomHead,
     pub(super) end: &'a StateMap,
     pub(super) events: &'a HashMap<EventNid, Arc<Event>>,
     pub(super) keys: &'a KnownKeys,
     pub(super) own_member: EventNid,
     pub(super) joined: Option<u64>,
+    /// The user's view of the room, if it had branches in the time that is looked at.
+    pub(super) sight: Option<&'a Sight>,
 }
 
-impl RoomView<'_> {
+impl RoomFacts<'_> {
     fn push_room(&self) -> Option<PushRoom> {
         let version = RoomVersion::try_from(&self.head.room_version).ok()?;
         let find = |key| self.events.get(self.end.get(key)?);
