@@ -295,6 +295,12 @@ CREATE TABLE public.registration_tokens (
     expires_ts bigint
 );
 
+CREATE TABLE public.retrials (
+    awaited_id text NOT NULL COLLATE pg_catalog."C",
+    event_nid bigint NOT NULL,
+    is_missing boolean NOT NULL
+);
+
 CREATE TABLE public.room_aliases (
     alias text NOT NULL COLLATE pg_catalog."C",
     room_nid bigint NOT NULL,
@@ -562,6 +568,9 @@ ALTER TABLE ONLY public.refresh_tokens
 ALTER TABLE ONLY public.registration_tokens
     ADD CONSTRAINT registration_tokens_pkey PRIMARY KEY (token);
 
+ALTER TABLE ONLY public.retrials
+    ADD CONSTRAINT retrials_pkey PRIMARY KEY (awaited_id, event_nid);
+
 ALTER TABLE ONLY public.room_aliases
     ADD CONSTRAINT room_aliases_pkey PRIMARY KEY (alias);
 
@@ -658,6 +667,8 @@ CREATE INDEX receipts_user ON public.receipts USING btree (user_id);
 CREATE INDEX refresh_tokens_device ON public.refresh_tokens USING btree (user_id, device_id);
 
 CREATE INDEX refresh_tokens_next ON public.refresh_tokens USING btree (next_nid) WHERE (next_nid IS NOT NULL);
+
+CREATE INDEX retrials_event ON public.retrials USING btree (event_nid);
 
 CREATE INDEX room_aliases_room ON public.room_aliases USING btree (room_nid);
 

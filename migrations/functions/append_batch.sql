@@ -81,6 +81,7 @@ BEGIN
             ELSE e.event_nid IS NOT NULL
                 OR EXISTS (SELECT FROM late_redactions WHERE target_id = a.id)
                 OR EXISTS (SELECT FROM missing_events WHERE event_id = a.id)
+                OR EXISTS (SELECT FROM retrials WHERE awaited_id = a.id)
             END;
     END IF;
 
@@ -123,6 +124,8 @@ BEGIN
         WHERE a.stored AND a.room = ANY (appended) AND event_relations.child_nid = a.event;
         DELETE FROM events USING unnest(a_room, a_event, a_stored) AS a (room, event, stored)
         WHERE a.stored AND a.room = ANY (appended) AND events.event_nid = a.event;
+        DELETE FROM retrials USING unnest(a_room, a_event, a_stored) AS a (room, event, stored)
+        WHERE a.stored AND a.room = ANY (appended) AND retrials.event_nid = a.event;
         DELETE FROM missing_events USING unnest(a_room, a_id) AS a (room, id)
         WHERE a.room = ANY (appended) AND missing_events.event_id = a.id;
         WITH applied AS (

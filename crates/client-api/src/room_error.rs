@@ -34,7 +34,9 @@ pub(crate) fn event_error(error: EventError) -> ApiError {
         EventError::RedactionForbidden(_) => ApiError::forbidden(text),
         EventError::RedactedElsewhere => ApiError::unknown(text),
         EventError::Storage(error) => error.into(),
-        EventError::Busy | EventError::NotLoaded => ApiError::internal(error),
+        EventError::Busy | EventError::NotLoaded | EventError::ConflictTooLarge => {
+            ApiError::internal(error)
+        }
     }
 }
 

@@ -62,6 +62,9 @@ pub enum EventError {
     /// A part of the state that decides is not known: nothing is decided without it.
     #[error("a part of the room's state could not be read")]
     NotLoaded,
+    /// States differ in so much that they are not resolved.
+    #[error("the states of the room differ in too much")]
+    ConflictTooLarge,
     #[error("could not read or write the room")]
     Storage(#[source] Arc<StorageError>),
 }
@@ -69,7 +72,7 @@ pub enum EventError {
 impl EventError {
     /// Whether nothing was decided: the same may be done later.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Busy | Self::NotLoaded | Self::Storage(_))
+        matches!(self, Self::Busy | Self::NotLoaded | Self::ConflictTooLarge | Self::Storage(_))
     }
 }
 

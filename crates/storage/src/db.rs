@@ -20,7 +20,7 @@ use crate::{
     nids::Nids,
     reads::Reads,
     rooms::KnownHistories,
-    state::{KnownValues, StateKeys},
+    state::{KnownValues, StateKeys, WholeStates},
 };
 
 /// The settings of storage.
@@ -57,6 +57,7 @@ struct Inner {
     log: Log,
     writer: Writer,
     heads: Arc<Heads>,
+    whole_states: Arc<WholeStates>,
     event_cache: Arc<EventCache>,
     state_keys: StateKeys,
     nids: Nids,
@@ -99,7 +100,8 @@ impl Db {
             stop.clone(),
         )
         .await?;
-        let heads = Arc::new(Heads::new(pool.clone()));
+        let whole_states = Arc::<WholeStates>::default();
+        let heads = Arc::new(Heads::new(pool.clone(), Arc::clone(&whole_states)));
         log.subscribe(Arc::clone(&heads) as Arc<dyn LogSubscriber>);
         let ephemeral = Ephemeral::start(
             pool.clone(),
@@ -126,6 +128,7 @@ impl Db {
                 log,
                 writer,
                 heads,
+                whole_states,
                 event_cache,
                 state_keys,
                 nids,
@@ -178,6 +181,10 @@ impl Db {
     /// The group-commit writer.
     pub fn writer(&self) -> &Writer {
         &self.inner.writer
+    }
+
+    pub(crate) fn whole_states(&self) -> &WholeStates {
+        &self.inner.whole_states
     }
 
     /// The heads of rooms.

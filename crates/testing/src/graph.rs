@@ -106,6 +106,12 @@ impl Graph {
         self.events.get(*number as usize).map(|pdu| &**pdu)
     }
 
+    /// The verdict on an event.
+    pub fn judged(&self, event_id: &ruma::EventId) -> Option<Judged> {
+        let number = self.numbers.get(event_id)?;
+        self.judged.get(*number as usize).copied()
+    }
+
     /// All events.
     pub fn events(&self) -> &[Arc<Pdu>] {
         &self.events

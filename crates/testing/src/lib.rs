@@ -9,6 +9,7 @@
 mod clock;
 mod complaints;
 mod graph;
+mod ledger;
 mod recorder;
 mod remote;
 mod server;
@@ -18,6 +19,7 @@ pub use self::{
     clock::TestClock,
     complaints::Complaints,
     graph::{Graph, Judged, NamedState},
+    ledger::Ledger,
     remote::{Remote, ServerKeys, server_key, sign},
     server::{TestParts, TestResponse, TestServer, TestUser},
     statements::Statements,

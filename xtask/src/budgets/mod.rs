@@ -1,7 +1,7 @@
 //! `cargo xtask budgets [--update]`: what hot paths cost, against what is written down in `tests/budgets/`. Counts, no times, so that a
 //! busy machine changes nothing.
 //!
-//! Statements of requests are counted by a test of `myelin-client-api`, which needs DATABASE_URL; instructions and allocations by the
+//! Statements are counted by tests, of requests and of received events, which need DATABASE_URL; instructions and allocations by the
 //! benches called `counts`, under valgrind.
 
 mod counts;
@@ -29,8 +29,14 @@ fn statements(update: bool) -> Vec<String> {
     if std::env::var_os("DATABASE_URL").is_none() {
         return vec!["DATABASE_URL is not set".to_owned()];
     }
+    let tests = [["myelin-client-api", "--lib"], ["myelin-engine", "--tests"]];
+    tests.iter().flat_map(|[package, target]| count(package, target, update)).collect()
+}
+
+/// Run the tests of a package that count statements.
+fn count(package: &str, target: &str, update: bool) -> Vec<String> {
     let status = Command::new(env!("CARGO"))
-        .args(["test", "--quiet", "--package", "myelin-client-api", "--lib", "budgets::"])
+        .args(["test", "--quiet", "--package", package, target, "budgets::"])
         .env("MYELIN_BUDGETS", if update { "update" } else { "check" })
         .current_dir(crate::root())
         .status();

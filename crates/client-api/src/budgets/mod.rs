@@ -3,13 +3,10 @@
 //! The numbers are exact: they change only when the code does, and who changes them says so in the same commit. See
 //! docs/testing.md, "Budgets".
 
-mod ledger;
-
-use myelin_testing::{TestResponse, TestServer, TestUser};
+use myelin_testing::{Ledger, TestResponse, TestServer, TestUser};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use self::ledger::Ledger;
 use crate::{
     branches,
     test_rooms::{TestRoom, encode},
@@ -21,7 +18,7 @@ const OFFLINE: &str = "set_presence=offline";
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn statements_are_as_written_down(pool: PgPool) {
-    let mut ledger = Ledger::new(&pool);
+    let mut ledger = Ledger::new(&pool, "statements.tsv");
     let (room, since) = {
         let server = test_server::open(pool.clone()).await;
         accounts(&mut ledger, &server).await;

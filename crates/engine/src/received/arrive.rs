@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use myelin_events::received::{Received, check_by_auth_events};
-use myelin_storage::writer::{Arrival, MissingEvent};
+use myelin_model::EventFlags;
+use myelin_storage::{
+    GraphEvent, StorageError,
+    writer::{Arrival, MissingEvent},
+};
 
 use super::{
     Attempt, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict,
@@ -62,7 +66,9 @@ impl Draft {
             if own.room_nid != self.room_nid() {
                 return Err(ReceiveError::OtherRoom);
             }
-            if let Some(verdict) = verdict_of(own, place) {
+            if let Some(verdict) = verdict_of(own, place)
+                && !self.is_due(own).await?
+            {
                 return Ok(Attempt::Done(Outcome::Judged(verdict)));
             }
         }
@@ -96,6 +102,14 @@ impl Draft {
                 Ok(self.keep(arriving, None, verdict).await?)
             }
         }
+    }
+
+    /// Whether an event that is rejected is to be judged anew.
+    async fn is_due(&self, own: &GraphEvent) -> Result<bool, StorageError> {
+        if !own.flags.contains(EventFlags::REJECTED) {
+            return Ok(false);
+        }
+        self.engine.db().retrials().is_due(own.nid).await
     }
 
     /// Check an event against the state before it.

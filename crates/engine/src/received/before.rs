@@ -71,7 +71,13 @@ impl Draft {
             return Ok(Err(NoState::Missing(missing)));
         }
         let is_told = !states_told.is_empty();
-        let mut before = self.combine(nids, states_told).await?;
+        let ends = self.states_of_ends(Some(found)).filter(|_| !is_told);
+        let ends = ends.map(|ends| ends.into_iter().map(Some).collect());
+        // The current state has been found from the very same ones.
+        let mut before = match ends == Some(nids.clone()) {
+            true => Before::Current,
+            false => self.combine(nids, states_told).await?,
+        };
         if let Before::Other(other) = &mut before {
             other.is_told = is_told;
         }
@@ -107,10 +113,10 @@ impl Draft {
             [state] => state.clone(),
             _ => self.engine.resolve(&self.head, states, None).await?,
         };
-        if state == self.head.state {
+        if is_same(&state, &self.head.state) {
             return Ok(Before::Current);
         }
-        if let Some((_, chain)) = bases.iter().find(|(base, _)| *base == state) {
+        if let Some((_, chain)) = bases.iter().find(|(base, _)| is_same(base, &state)) {
             return Ok(Before::Other(OtherState {
                 chain: chain.clone(),
                 state,
@@ -129,14 +135,12 @@ impl Draft {
     /// A state that another server told. Only state of this room that was not rejected counts.
     async fn read_told(&self, told: &StateAt) -> Result<Result<StateMap, Missing>, EventError> {
         let ids: Vec<&EventId> = told.state.iter().map(|id| &**id).collect();
-        let nids = self.engine.db().events().find_nids(&ids).await?;
+        let events = self.engine.db().graph().find_many(&ids).await?;
         let unknown: Vec<_> =
-            told.state.iter().filter(|id| !nids.contains_key(*id)).cloned().collect();
+            told.state.iter().filter(|id| !events.contains_key(*id)).cloned().collect();
         if !unknown.is_empty() {
             return Ok(Err(Missing { auth_events: unknown, ..Missing::default() }));
         }
-        let nids: Vec<_> = nids.into_values().collect();
-        let events = self.engine.db().events().find_many(&nids).await?;
         let counts = events.values().filter(|event| {
             event.room_nid == self.room_nid() && !event.flags.contains(EventFlags::REJECTED)
         });
@@ -186,4 +190,9 @@ impl Draft {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether two states are the same. States that were made of each other are compared in the time that their differences take.
+pub(super) fn is_same(one: &StateMap, other: &StateMap) -> bool {
+    one.diff(other).next().is_none()
 }

@@ -4,11 +4,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use myelin_events::Pdu;
-use myelin_model::{EventFlags, EventNid, Membership, StateKeyNid, StateNid};
+use myelin_model::{
+    EventFlags, EventNid, Membership, StateKeyNid, StateNid, limits::PREV_EVENTS_MAX,
+};
 use myelin_storage::{Extremity, SnapshotChain, StateMap, state_changes, writer::MembershipChange};
 use ruma::OwnedUserId;
 
 use super::{
+    before::is_same,
     look_up::Found,
     place::{Around, Arriving},
 };
@@ -67,7 +70,8 @@ impl Draft {
         Ok(keys.iter().any(decides))
     }
 
-    /// The forward extremities after an event: it, unless others follow it already, and those that it does not follow.
+    /// The forward extremities after an event: it, unless others follow it already, and those that it does not follow. Where there are
+    /// as many as an event can follow, it is none: its branch counts again when somebody follows it and them.
     fn extremities_after(&self, arriving: &Arriving<'_>) -> Vec<Extremity> {
         let pdu = &arriving.received.pdu;
         let Some(found) = &arriving.found else {
@@ -75,7 +79,8 @@ impl Draft {
         };
         let mut extremities = self.head.extremities.clone();
         extremities.retain(|extremity| !found.followed.contains(&extremity.event_id));
-        if !found.traces.is_followed || extremities.is_empty() {
+        let is_end = !found.traces.is_followed && extremities.len() < PREV_EVENTS_MAX;
+        if is_end || extremities.is_empty() {
             extremities.push(Extremity { nid: arriving.nid, event_id: pdu.event_id.clone() });
         }
         extremities
@@ -107,6 +112,11 @@ impl Draft {
         }
         let counts = extremities.iter().any(|extremity| extremity.nid == arriving.nid)
             || own.is_some_and(|own| nids.contains(&own));
+        let mut ends = nids.clone();
+        ends.extend(own.filter(|_| counts));
+        if self.states_of_ends(arriving.found.as_ref()) == Some(ends) {
+            return Ok((self.head.state.clone(), self.head.chain.clone()));
+        }
         nids.retain(|nid| Some(*nid) != own);
         let stored: Vec<StateNid> = nids.iter().copied().collect();
         let chains = self.engine.db().states().list_chains(&stored).await?;
@@ -119,11 +129,11 @@ impl Draft {
             states.push(around.state_after.clone());
         }
         let state = self.engine.resolve(&self.head, states, arriving.to_unstored()).await?;
-        if state == self.head.state {
-            return Ok((state, self.head.chain.clone()));
+        if is_same(&state, &self.head.state) {
+            return Ok((self.head.state.clone(), self.head.chain.clone()));
         }
-        if state == around.state_after {
-            return Ok((state, around.after.clone()));
+        if is_same(&state, &around.state_after) {
+            return Ok((around.state_after.clone(), around.after.clone()));
         }
         let mut chain = self.head.chain.clone();
         let changes = state_changes(&self.head.state, &state);
@@ -192,6 +202,12 @@ impl Draft {
         };
         self.memberships.push(MembershipChange { user_id, membership, event_nid });
         Ok(())
+    }
+
+    /// The states after the forward extremities, from which the current state follows. `None` where nobody has looked.
+    pub(super) fn states_of_ends(&self, found: Option<&Found>) -> Option<BTreeSet<StateNid>> {
+        let extremities = self.head.extremities.iter();
+        extremities.map(|extremity| self.state_of(extremity, found).ok()).collect()
     }
 
     /// The state after a forward extremity.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use myelin_model::{EventFlags, EventNid};
 use myelin_storage::{
-    KeptEvent,
-    writer::{ChainLink, ChainPlace},
+    Awaited, KeptEvent,
+    writer::{ChainLink, ChainPlace, Known},
 };
 
 use super::{
@@ -25,6 +25,21 @@ impl Draft {
         verdict: Verdict,
     ) -> Result<Attempt, EventError> {
         let is_outlier = around.is_none();
+        let known = arriving.known().unwrap_or(Known::Nothing);
+        let awaited = match verdict {
+            Verdict::Rejected(_) => awaited(&arriving, is_outlier),
+            Verdict::Appended
+            | Verdict::RedactedAndAppended
+            | Verdict::SoftFailed
+            | Verdict::Outlier => Vec::new(),
+        };
+        if matches!((&verdict, known), (Verdict::Rejected(_), Known::Stored { pos: Some(_) })) {
+            // It is rejected again.
+            let mut tx = self.engine.db().begin().await?;
+            tx.retrials().set(arriving.nid, &awaited).await?;
+            tx.commit().await?;
+            return Ok(Attempt::Done(Outcome::Judged(verdict)));
+        }
         let mut around = around.unwrap_or_default();
         let (flags, rejection) = match &verdict {
             Verdict::Rejected(rejection) => (EventFlags::REJECTED, Some(rejection.to_string())),
@@ -42,7 +57,10 @@ impl Draft {
         let kept = KeptEvent {
             event: self.to_event(&arriving, &around, &Redacting::default(), flags),
             is_outlier,
+            judged_by: self.head.newest,
+            known,
             rejection,
+            awaited,
             snapshots: std::mem::take(&mut around.snapshots),
             place,
             links,
@@ -50,6 +68,8 @@ impl Draft {
         };
         let mut tx = self.engine.db().begin().await?;
         if !tx.kept_events().add(&kept).await? {
+            // The log has not brought yet what another node did.
+            self.engine.db().heads().forget(self.room_nid());
             return Ok(Attempt::Refused);
         }
         tx.commit().await?;
@@ -86,4 +106,21 @@ impl Draft {
         };
         Ok((Some(place), targets.into_iter().map(link).collect()))
     }
+}
+
+/// The events that speak against one that is rejected: such as it cites or follows and that are rejected themselves, and those that are
+/// missing before it.
+fn awaited(arriving: &Arriving<'_>, is_outlier: bool) -> Vec<Awaited> {
+    let cited = arriving.cited.iter().filter(|event| event.pdu.rejected);
+    let cited = cited.map(|event| &event.pdu.event_id).cloned();
+    let mut awaited: Vec<Awaited> =
+        cited.map(|event_id| Awaited { event_id, is_missing: false }).collect();
+    let Some(found) = arriving.found.as_ref().filter(|_| !is_outlier) else { return awaited };
+    for event_id in &arriving.received.pdu.prev_events {
+        let is_missing = !found.has(event_id);
+        if is_missing || found.is_rejected(event_id) {
+            awaited.push(Awaited { event_id: event_id.clone(), is_missing });
+        }
+    }
+    awaited
 }

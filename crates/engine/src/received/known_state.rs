@@ -96,6 +96,6 @@ pub(super) async fn read_events(
     version: RoomVersion,
     nids: &[EventNid],
 ) -> Result<Vec<Arc<StateEvent>>, StorageError> {
-    let events = engine.db().events().find_many(nids).await?;
+    let events = engine.db().events().find_judged(nids).await?;
     events.values().map(|event| StateEvent::read(event, version, false).map(Arc::new)).collect()
 }

@@ -137,6 +137,12 @@ impl Found {
     pub(super) fn has(&self, event_id: &EventId) -> bool {
         self.events.get(event_id).is_some_and(|event| event.pos.is_some())
     }
+
+    /// Whether an event before the one looked up is rejected.
+    pub(super) fn is_rejected(&self, event_id: &EventId) -> bool {
+        let event = self.events.get(event_id);
+        event.is_some_and(|event| event.flags.contains(EventFlags::REJECTED))
+    }
 }
 
 /// The verdict on an event when it came before. `None` if it is to be judged now: an outlier that finds its place.

@@ -10,12 +10,14 @@
 mod arrive;
 mod before;
 mod grow;
+mod join;
 mod keep;
 mod known_state;
 mod late;
 mod look_up;
 mod place;
 mod resolve;
+mod retry;
 mod stored_room;
 
 use myelin_events::received::Received;
@@ -24,6 +26,9 @@ use ruma::OwnedEventId;
 
 pub(crate) use self::resolve::Resolutions;
 use crate::{Attempts, Draft, Engine, EventError, Refused};
+
+/// The number of state events that may be told of all that is missing before one event. The largest rooms have half as many.
+const STATES_TOLD_EVENTS_MAX: usize = 400_000;
 
 /// The place where a received event belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +95,9 @@ pub enum ReceiveError {
     /// An event of another room has the same ID.
     #[error("the event is of another room")]
     OtherRoom,
+    /// Another server tells of more state than is looked at.
+    #[error("more than {STATES_TOLD_EVENTS_MAX} state events are told")]
+    TooMuchState,
     /// The room could not be read or written.
     #[error(transparent)]
     Room(#[from] EventError),
@@ -131,6 +139,24 @@ impl Engine {
         place: Place,
         states: &[StateAt],
     ) -> Result<Outcome, ReceiveError> {
+        if states.iter().map(|told| told.state.len()).sum::<usize>() > STATES_TOLD_EVENTS_MAX {
+            return Err(ReceiveError::TooMuchState);
+        }
+        let (outcome, looked_up) = self.take_in(received, place, states).await?;
+        // What nobody has looked up is appended only where nothing waits for it.
+        if looked_up && matches!(outcome, Outcome::Judged(_)) {
+            self.retry_after(&received.pdu.event_id).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Take in an event. Says besides whether it was looked up what is stored that has to do with it.
+    async fn take_in(
+        &self,
+        received: &Received,
+        place: Place,
+        states: &[StateAt],
+    ) -> Result<(Outcome, bool), ReceiveError> {
         let room_nid = self.db().heads().find_nid(&received.pdu.room_id).await?;
         let room_nid = room_nid.ok_or(ReceiveError::UnknownRoom)?;
         let mut attempts = Attempts::default();
@@ -148,10 +174,10 @@ impl Engine {
                 false => draft.receive(received, place, states, looks_up).await?,
             };
             match attempt {
-                Attempt::Done(outcome) => return Ok(outcome),
+                Attempt::Done(outcome) => return Ok((outcome, looks_up)),
                 Attempt::Refused => drop(draft),
                 Attempt::Append(verdict) => match draft.append().await {
-                    Ok(_) => return Ok(Outcome::Judged(verdict)),
+                    Ok(_) => return Ok((Outcome::Judged(verdict), looks_up)),
                     Err(Refused::Failed(error)) => return Err(error.into()),
                     Err(Refused::Conflict) => {}
                 },

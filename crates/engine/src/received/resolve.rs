@@ -86,8 +86,7 @@ impl Engine {
                 None => Ok(state),
             }
         };
-        let resolved = tokio::task::spawn_blocking(resolve).await.map_err(stopping)?;
-        Ok(resolved?)
+        tokio::task::spawn_blocking(resolve).await.map_err(stopping)?
     }
 
     /// The events in the auth chains of some states, not of all. Blocks.
@@ -113,18 +112,36 @@ impl Engine {
             nids.iter().flat_map(reach).collect()
         };
         let own: Vec<Vec<EventNid>> = conflict.conflicted_by_state.iter().map(own).collect();
-        let mut asked = own.iter().flatten().chain(&common);
-        let chains = &self.resolutions().chains;
-        let known = chains.get(&room_nid);
-        let index = match known.filter(|index| asked.all(|nid| index.contains(*nid))) {
-            Some(index) => index,
-            None => {
-                let index = Arc::new(runtime.block_on(self.db().auth_chains().get(room_nid))?);
-                chains.insert(room_nid, Arc::clone(&index));
-                index
-            }
-        };
+        let index = self.chains_with(room_nid, own.iter().flatten().chain(&common), runtime)?;
         Ok(index.difference(&common, &own).into_iter().collect())
+    }
+
+    /// The chain cover of a room, with some events at least. Blocks while it is read, or read on.
+    fn chains_with<'a>(
+        &self,
+        room_nid: RoomNid,
+        nids: impl Iterator<Item = &'a EventNid>,
+        runtime: &Handle,
+    ) -> Result<Arc<AuthChainIndex>, StorageError> {
+        let chains = &self.resolutions().chains;
+        if let Some(known) = chains.get(&room_nid) {
+            let missing: Vec<EventNid> =
+                nids.copied().filter(|nid| !known.contains(*nid)).collect();
+            if missing.is_empty() {
+                return Ok(known);
+            }
+            // Not in the cache meanwhile, it is mostly nobody else's, and need not be copied.
+            drop(chains.remove(&room_nid));
+            let mut index = Arc::unwrap_or_clone(known);
+            if runtime.block_on(self.db().auth_chains().extend(&mut index, &missing))? {
+                let index = Arc::new(index);
+                chains.insert(room_nid, Arc::clone(&index));
+                return Ok(index);
+            }
+        }
+        let index = Arc::new(runtime.block_on(self.db().auth_chains().get(room_nid))?);
+        chains.insert(room_nid, Arc::clone(&index));
+        Ok(index)
     }
 }
 

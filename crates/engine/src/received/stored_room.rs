@@ -12,6 +12,11 @@ use myelin_storage::{Db, StateKey, StorageError};
 use ruma::EventId;
 use tokio::runtime::Handle;
 
+use crate::EventError;
+
+/// The number of events that one resolution may read. They are in memory until it is done: some hundred megabytes at worst.
+const EVENTS_MAX: usize = 50_000;
+
 /// A room's events during one resolution. Not for the async threads: it blocks while it reads.
 ///
 /// An event counts as it was sent, also where it was redacted since: every server must come to the same state, whichever redactions
@@ -23,7 +28,7 @@ pub(super) struct StoredRoom<'a> {
     create: Option<EventNid>,
     events: RefCell<HashMap<EventNid, Loaded>>,
     keys: RefCell<HashMap<StateKey, Option<StateKeyNid>>>,
-    failure: Cell<Option<StorageError>>,
+    failure: Cell<Option<EventError>>,
 }
 
 /// A state event that is about to be stored.
@@ -70,7 +75,7 @@ impl<'a> StoredRoom<'a> {
     }
 
     /// The error that came up while the room was read. With one, what was resolved meanwhile says nothing.
-    pub(super) fn into_failure(self) -> Option<StorageError> {
+    pub(super) fn into_failure(self) -> Option<EventError> {
         self.failure.into_inner()
     }
 
@@ -81,8 +86,11 @@ impl<'a> StoredRoom<'a> {
         self.events.borrow().get(&id).cloned()
     }
 
-    fn load(&self, nids: &[EventNid]) -> Result<(), StorageError> {
-        let stored = self.runtime.block_on(self.db.events().find_many(nids))?;
+    fn load(&self, nids: &[EventNid]) -> Result<(), EventError> {
+        if self.events.borrow().len() + nids.len() > EVENTS_MAX {
+            return Err(EventError::ConflictTooLarge);
+        }
+        let stored = self.runtime.block_on(self.db.events().find_judged(nids))?;
         let mut pdus = Vec::with_capacity(nids.len());
         for nid in nids {
             let event = stored.get(nid).ok_or_else(|| {
@@ -140,7 +148,7 @@ impl RoomEvents for StoredRoom<'_> {
                 nid
             }
             Err(error) => {
-                self.failure.set(Some(error));
+                self.failure.set(Some(error.into()));
                 None
             }
         }

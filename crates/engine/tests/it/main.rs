@@ -6,13 +6,19 @@
     reason = "a fixture that fails is a test that fails"
 )]
 
+mod budgets;
+mod extremities;
 mod fixture;
 mod late;
 mod lies;
 mod policy;
 mod random;
 mod received;
+mod receiver;
 mod redacted;
+mod resolving;
 mod sight;
+mod taken_back;
+mod two_nodes;
 mod unknown;
 mod world;

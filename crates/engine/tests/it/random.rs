@@ -1,6 +1,9 @@
 //! Random graphs, handed over in random order, twice, and to whichever node: every node comes to what the slow model says.
 //!
-//! A few in each run; `RANDOM_GRAPHS=1000` makes it a thousand, `RANDOM_GRAPHS_FROM` begins with another one.
+//! A few in each run; `RANDOM_GRAPHS=1000` makes it a thousand, `RANDOM_GRAPHS_FROM` begins with another one. In the midst of one in
+//! twenty the second node is killed.
+
+use std::time::Duration;
 
 use myelin_events::{Pdu, RoomVersion};
 use myelin_testing::{Graph, Remote};
@@ -8,13 +11,22 @@ use ruma::OwnedEventId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::world::{BOB, CAROL, DAVE, World, judged};
+use crate::{
+    receiver::Receiver,
+    world::{BOB, CAROL, DAVE, World, judged, judged_by},
+};
 
 /// The number of graphs, unless it is said.
 const GRAPHS: u64 = 12;
 
 /// The number of events of other servers in a graph.
 const EVENTS: usize = 30;
+
+/// In one graph of so many a node is killed.
+const GRAPHS_A_KILL: u64 = 20;
+
+/// The time after which a node is killed that was handed an event, in microseconds at most. Most events take less.
+const KILL_MICROS_MAX: usize = 6_000;
 
 const USERS: [&str; 3] = [BOB, CAROL, DAVE];
 
@@ -46,8 +58,12 @@ async fn whatever_the_order_every_node_comes_to_the_same(pool: PgPool) {
         world = World::on(std::mem::take(&mut world.nodes), version).await;
         let mut numbers = Numbers(seed);
         let events = grow(&world, &mut numbers);
+        if seed % GRAPHS_A_KILL == GRAPHS_A_KILL / 2 {
+            hand_over_to_the_killed(&mut world, &pool, events.clone(), &mut numbers, seed).await;
+        }
         hand_over(&mut world, events, &mut numbers, seed).await;
         world.check().await;
+        world.check_verdicts().await;
     }
 }
 
@@ -126,5 +142,37 @@ async fn hand_over(world: &mut World, mut events: Vec<Pdu>, numbers: &mut Number
         if expected.is_none() {
             events.push(pdu);
         }
+    }
+}
+
+/// Hand events over in random order, to the first node and to one that is killed in the middle. What that was about to take in is there,
+/// with its verdict, or is not.
+async fn hand_over_to_the_killed(
+    world: &mut World,
+    pool: &PgPool,
+    mut events: Vec<Pdu>,
+    numbers: &mut Numbers,
+    seed: u64,
+) {
+    let mut receiver = Receiver::start(pool, world).await;
+    for _ in 0..numbers.below(events.len()) {
+        let pdu = events.swap_remove(numbers.below(events.len()));
+        let verdict = match numbers.below(3) {
+            0 => judged(&world.hand(0, &pdu).await),
+            _ => receiver.hand(&pdu).await,
+        };
+        let expected = world.graph.take(&pdu);
+        assert_eq!(verdict, expected, "graph {seed}: {}", pdu.json());
+        if expected.is_none() {
+            events.push(pdu);
+        }
+    }
+    // Something that it can take in.
+    let pdu = events.iter().find(|pdu| World::copy(&world.graph).take(pdu).is_some()).unwrap();
+    let after = Duration::from_micros(numbers.below(KILL_MICROS_MAX) as u64);
+    receiver.kill_while_receiving(pool, pdu, after).await;
+    let stored = world.nodes[0].db().graph().find_many(&[&pdu.event_id]).await.unwrap();
+    if let Some(stored) = stored.get(&pdu.event_id) {
+        assert_eq!(Some(judged_by(stored)), world.graph.take(pdu), "graph {seed}: {}", pdu.json());
     }
 }

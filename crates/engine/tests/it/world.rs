@@ -7,10 +7,10 @@ use myelin_events::{
     Pdu, RoomVersion,
     received::{Dropped, Received},
 };
-use myelin_model::{Event, Membership};
-use myelin_storage::RoomHead;
+use myelin_model::{Event, EventFlags, Membership};
+use myelin_storage::{GraphEvent, RoomHead};
 use myelin_testing::{Graph, Judged, NamedState, Remote, ServerKeys};
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -19,7 +19,7 @@ use crate::fixture::{alice, eventually, node, send};
 pub(crate) const BOB: &str = "@bob:two.example";
 pub(crate) const CAROL: &str = "@carol:three.example";
 pub(crate) const DAVE: &str = "@dave:four.example";
-const SERVERS: [&str; 3] = ["two.example", "three.example", "four.example"];
+pub(crate) const SERVERS: [&str; 3] = ["two.example", "three.example", "four.example"];
 
 /// The room, and who is in it.
 pub(crate) struct World {
@@ -111,11 +111,17 @@ impl World {
     /// Send an event of Alice's, and tell the model.
     pub(crate) async fn send(&mut self, nr: usize, intent: Intent<'_>) -> OwnedEventId {
         let event_id = send(&self.nodes[nr], &self.room_id, intent).await.unwrap();
-        let event = self.stored(nr, &event_id).await;
-        let pdu = Pdu::from_stored(event_id, event.json.clone(), self.graph.version).unwrap();
-        assert_eq!(self.graph.take(&pdu), Some(Judged::Accepted));
+        self.take_stored(nr, &event_id).await;
         self.check().await;
-        pdu.event_id
+        event_id
+    }
+
+    /// Tell the model of an event that a node has.
+    pub(crate) async fn take_stored(&mut self, nr: usize, event_id: &OwnedEventId) {
+        let event = self.stored(nr, event_id).await;
+        let json = event.json.clone();
+        let pdu = Pdu::from_stored(event_id.clone(), json, self.graph.version).unwrap();
+        assert_eq!(self.graph.take(&pdu), Some(Judged::Accepted));
     }
 
     pub(crate) async fn stored(&self, nr: usize, event_id: &OwnedEventId) -> Event {
@@ -133,6 +139,15 @@ impl World {
             let head = head(engine, &self.room_id).await;
             assert_eq!(name(engine, &head).await, state);
             assert_eq!(self.memberships(engine, &head).await, self.memberships_of(&state));
+        }
+    }
+
+    /// Check that what is stored of every event is what the model says.
+    pub(crate) async fn check_verdicts(&self) {
+        let ids: Vec<&EventId> = self.graph.events().iter().map(|pdu| &*pdu.event_id).collect();
+        let stored = self.nodes[0].db().graph().find_many(&ids).await.unwrap();
+        for id in ids {
+            assert_eq!(stored.get(id).map(judged_by), self.graph.judged(id), "{id}");
         }
     }
 
@@ -208,6 +223,18 @@ pub(crate) fn judged(outcome: &Outcome) -> Option<Judged> {
         Outcome::Judged(Verdict::SoftFailed) => Some(Judged::SoftFailed),
         Outcome::Judged(Verdict::Rejected(_)) => Some(Judged::Rejected),
         Outcome::Judged(Verdict::Outlier) | Outcome::Missing(_) => None,
+    }
+}
+
+/// A stored verdict as the model has it.
+pub(crate) fn judged_by(stored: &GraphEvent) -> Judged {
+    match (
+        stored.flags.contains(EventFlags::REJECTED),
+        stored.flags.contains(EventFlags::SOFT_FAILED),
+    ) {
+        (true, _) => Judged::Rejected,
+        (false, true) => Judged::SoftFailed,
+        (false, false) => Judged::Accepted,
     }
 }
 

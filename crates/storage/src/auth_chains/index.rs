@@ -46,6 +46,14 @@ impl AuthChainIndex {
         self.places.is_empty()
     }
 
+    /// The places of each chain, from 1, that are known without a gap.
+    pub(super) fn known_of(&self, chain_nid: EventNid) -> i32 {
+        let chain = self.by_nid.get(&chain_nid).and_then(|at| self.chains.get(*at as usize));
+        let known =
+            chain.map_or(0, |chain| chain.events.iter().take_while(|e| e.is_some()).count());
+        i32::try_from(known).unwrap_or(i32::MAX)
+    }
+
     /// Whether the event has a place.
     pub fn contains(&self, event: EventNid) -> bool {
         self.places.contains_key(&event)

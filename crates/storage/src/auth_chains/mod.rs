@@ -6,6 +6,7 @@
 //! greatest of these numbers, chain by chain.
 
 mod cover;
+mod extend;
 mod index;
 mod positions;
 mod read;

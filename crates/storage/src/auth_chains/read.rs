@@ -27,6 +27,14 @@ impl AuthChains<'_> {
     /// The chain cover of a room's state events. It takes two queries.
     #[tracing::instrument(name = "db.auth_chains.get", skip_all, fields(room.nid = %room_nid))]
     pub async fn get(&self, room_nid: RoomNid) -> Result<AuthChainIndex, StorageError> {
+        // Places first: what is appended in between is then missing whole, and whoever asks for it reads anew. The other way round the index
+        // would have it without its links, and lead nowhere from there.
+        let places = sqlx::query!(
+            "SELECT event_nid, chain_nid, seq FROM auth_chains WHERE room_nid = $1 ORDER BY chain_nid, seq",
+            room_nid.0
+        )
+        .fetch_all(self.db.pool())
+        .await?;
         let links = sqlx::query!(
             "SELECT l.chain_nid, l.seq, l.target_chain_nid, l.target_seq
              FROM auth_chain_links l JOIN auth_chains c ON c.chain_nid = l.chain_nid AND c.seq = l.seq
@@ -44,12 +52,6 @@ impl AuthChains<'_> {
                 target_seq: link.target_seq,
             });
         }
-        let places = sqlx::query!(
-            "SELECT event_nid, chain_nid, seq FROM auth_chains WHERE room_nid = $1 ORDER BY chain_nid, seq",
-            room_nid.0
-        )
-        .fetch_all(self.db.pool())
-        .await?;
         let mut index = AuthChainIndex::default();
         for place in places {
             let links = by_source.remove(&(place.chain_nid, place.seq)).unwrap_or_default();

@@ -19,6 +19,7 @@ use crate::{
     StorageError,
     log::{Change, LogEntry, LogSubscriber},
     reads::Reads,
+    state::WholeStates,
 };
 
 /// The number of room IDs that are remembered with their numbers.
@@ -34,6 +35,7 @@ const STATE_ENTRY_SIZE_BYTES: usize = 32;
 /// The heads of the rooms in use.
 pub struct Heads {
     pool: Reads,
+    whole_states: Arc<WholeStates>,
     slots: Mutex<Slots>,
     ids: Cache<OwnedRoomId, RoomNid>,
     uses: AtomicU64,
@@ -69,9 +71,10 @@ impl std::fmt::Debug for Heads {
 }
 
 impl Heads {
-    pub(crate) fn new(pool: PgPool) -> Self {
+    pub(crate) fn new(pool: PgPool, whole_states: Arc<WholeStates>) -> Self {
         let pool = Reads::new(pool);
-        Self { pool, slots: Mutex::default(), ids: Cache::new(IDS_MAX), uses: AtomicU64::new(0) }
+        let (slots, uses) = (Mutex::default(), AtomicU64::new(0));
+        Self { pool, whole_states, slots, ids: Cache::new(IDS_MAX), uses }
     }
 
     /// The number of a room, if this server knows the room.
@@ -118,7 +121,7 @@ impl Heads {
         }
         // Takes the readers' places back if reading fails or the caller goes away.
         let reading = Reading { heads: self, nids: missing };
-        let read = read::heads(&self.pool, &reading.nids).await?;
+        let read = read::heads(&self.pool, &self.whole_states, &reading.nids).await?;
         for head in read.into_values() {
             self.ids.insert(head.room_id.clone(), head.room_nid);
             found.insert(head.room_nid, self.finish(head));

@@ -6,7 +6,11 @@ use myelin_model::{EventNid, RoomNid, StateNid, StreamPos};
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
 
 use super::{Extremity, RoomHead};
-use crate::{SnapshotChain, StateMap, StorageError, reads::Reads, state};
+use crate::{
+    SnapshotChain, StateMap, StorageError,
+    reads::Reads,
+    state::{self, WholeStates},
+};
 
 struct Row {
     room_nid: i64,
@@ -26,6 +30,7 @@ struct Row {
 /// Read heads. It takes two queries, however many; rooms that do not exist or cannot be read are left out.
 pub(super) async fn heads(
     pool: &Reads,
+    whole_states: &WholeStates,
     nids: &[RoomNid],
 ) -> Result<HashMap<RoomNid, RoomHead>, StorageError> {
     let nids: Vec<i64> = nids.iter().map(|nid| nid.0).collect();
@@ -54,7 +59,7 @@ pub(super) async fn heads(
     .fetch_all(pool)
     .await?;
     let state_nids: Vec<StateNid> = rows.iter().map(|row| StateNid(row.state_nid)).collect();
-    let mut states = state::read_each(pool, &state_nids).await?;
+    let mut states = state::read_each(pool, whole_states, &state_nids).await?;
 
     let mut heads = HashMap::with_capacity(rows.len());
     for row in rows {

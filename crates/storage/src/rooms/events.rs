@@ -147,10 +147,36 @@ impl Events<'_> {
         &self,
         nids: &[EventNid],
     ) -> Result<HashMap<EventNid, Arc<Event>>, StorageError> {
-        let (mut events, missing) = self.db.event_cache().split(nids);
+        let (events, missing) = self.db.event_cache().split(nids);
+        self.complete(events, &missing).await
+    }
+
+    /// Find events by number as [`Events::find_many`] does, with the verdicts that the database has: what is kept beside the log is judged
+    /// anew without an entry there. It takes at most one query, none if all are in memory and part of the history.
+    pub async fn find_judged(
+        &self,
+        nids: &[EventNid],
+    ) -> Result<HashMap<EventNid, Arc<Event>>, StorageError> {
+        let (mut events, mut missing) = self.db.event_cache().split(nids);
+        events.retain(|nid, event| {
+            let is_settled = event.pos.is_some() && event.is_visible();
+            if !is_settled {
+                missing.push(nid.0);
+            }
+            is_settled
+        });
+        self.complete(events, &missing).await
+    }
+
+    /// Add events that are to be read.
+    async fn complete(
+        &self,
+        mut events: HashMap<EventNid, Arc<Event>>,
+        missing: &[i64],
+    ) -> Result<HashMap<EventNid, Arc<Event>>, StorageError> {
         if !missing.is_empty() {
             let token = self.db.event_cache().begin_read();
-            let read = read_by_nids(self.db.pool(), &missing).await?;
+            let read = read_by_nids(self.db.pool(), missing).await?;
             for event in read.values() {
                 self.db.event_cache().insert_read(&token, event);
             }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use myelin_model::{EventFlags, EventNid, RoomNid, StateNid, StreamPos};
+use myelin_model::{EventFlags, EventNid, RoomNid, StateKeyNid, StateNid, StreamPos};
 use ruma::{EventId, OwnedEventId};
 
 use crate::{Db, StorageError};
@@ -18,6 +18,8 @@ pub struct GraphEvent {
     /// Its number.
     pub nid: EventNid,
     pub room_nid: RoomNid,
+    /// The number of its state key, if it is state.
+    pub state_key_nid: Option<StateKeyNid>,
     /// The place of the event in the log, or beside it. `None` for outliers.
     pub pos: Option<StreamPos>,
     /// The outcome of the checks on it.
@@ -59,7 +61,7 @@ impl Graph<'_> {
     ) -> Result<HashMap<OwnedEventId, GraphEvent>, StorageError> {
         let ids: Vec<String> = event_ids.iter().map(ToString::to_string).collect();
         let rows = sqlx::query!(
-            "SELECT event_id, event_nid, room_nid, pos, flags, state_after, rejection FROM events WHERE event_id = ANY ($1)",
+            "SELECT event_id, event_nid, room_nid, state_key_nid, pos, flags, state_after, rejection FROM events WHERE event_id = ANY ($1)",
             &ids
         )
         .fetch_all(self.db.pool())
@@ -71,6 +73,7 @@ impl Graph<'_> {
                 let event = GraphEvent {
                     nid: EventNid(row.event_nid),
                     room_nid: RoomNid(row.room_nid),
+                    state_key_nid: row.state_key_nid.map(StateKeyNid),
                     pos: row.pos.map(StreamPos),
                     flags: EventFlags(row.flags),
                     state_after: row.state_after.map(StateNid),

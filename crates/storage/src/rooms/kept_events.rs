@@ -6,7 +6,8 @@ use ruma::OwnedEventId;
 
 use crate::{
     NewSnapshot, StorageError, Tx,
-    writer::{ChainLink, ChainPlace},
+    rooms::Awaited,
+    writer::{ChainLink, ChainPlace, Known},
 };
 
 /// An event to be kept, with what is derived from it.
@@ -16,8 +17,14 @@ pub struct KeptEvent {
     pub event: Event,
     /// Whether it has no place in the history.
     pub is_outlier: bool,
+    /// The newest event of the head that it was judged by. Outliers are judged by none.
+    pub judged_by: Option<EventNid>,
+    /// The form in which it is known to be stored: that is replaced.
+    pub known: Known,
     /// The reason why it was rejected. `None` if it was not.
     pub rejection: Option<String>,
+    /// The events that speak against it, if it was rejected.
+    pub awaited: Vec<Awaited>,
     /// The snapshots that it refers to and that are not stored yet.
     pub snapshots: Vec<NewSnapshot>,
     /// The place of it in the chain cover. `None` for what takes part in no state, and where it has a place already.
@@ -42,15 +49,24 @@ impl Tx {
 }
 
 impl KeptEventsTx<'_> {
-    /// Keep an event, in the place of an outlier of its number if there is one. `false`, with nothing written, if another node was
-    /// quicker to take it. Takes the lock of the log: commit at once.
+    /// Keep an event, in the place of what is stored of it if that is what was known. `false` if another node was quicker to take it, or if the
+    /// room has moved on since it was judged: then roll back. Takes the lock of the log: commit at once.
     #[tracing::instrument(name = "db.kept_events.add", skip_all, fields(event.id = %kept.event.event_id))]
     pub async fn add(&mut self, kept: &KeptEvent) -> Result<bool, StorageError> {
         self.tx.lock_log().await?;
         let event = &kept.event;
-        sqlx::query!("DELETE FROM events WHERE event_nid = $1 AND pos IS NULL", event.nid.0)
+        if !kept.is_outlier && self.head_of(event.room_nid).await? != kept.judged_by {
+            return Ok(false);
+        }
+        if let Known::Stored { pos } = kept.known {
+            sqlx::query!(
+                "DELETE FROM events WHERE event_nid = $1 AND pos IS NOT DISTINCT FROM $2",
+                event.nid.0,
+                pos.map(|pos| pos.0)
+            )
             .execute(&mut *self.tx.inner)
             .await?;
+        }
         if !self.insert(kept).await? {
             return Ok(false);
         }
@@ -58,10 +74,22 @@ impl KeptEventsTx<'_> {
         if let Some(place) = &kept.place {
             self.add_place(event.room_nid, place, &kept.links).await?;
         }
+        if kept.known != Known::Nothing || !kept.awaited.is_empty() {
+            self.tx.retrials().set(event.nid, &kept.awaited).await?;
+        }
         if !kept.is_outlier {
             self.settle(event.nid, &event.event_id, event.redacted_by).await?;
         }
         Ok(true)
+    }
+
+    /// The newest event of a room's head.
+    async fn head_of(&mut self, room_nid: RoomNid) -> Result<Option<EventNid>, StorageError> {
+        let newest =
+            sqlx::query_scalar!("SELECT version FROM rooms WHERE room_nid = $1", room_nid.0)
+                .fetch_one(&mut *self.tx.inner)
+                .await?;
+        Ok((newest != 0).then_some(EventNid(newest)))
     }
 
     async fn insert(&mut self, kept: &KeptEvent) -> Result<bool, StorageError> {

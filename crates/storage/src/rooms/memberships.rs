@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
-use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, ServerName, UserId};
 
 use crate::{Db, StorageError, Tx, reads::Reads};
 
@@ -58,6 +58,27 @@ impl Memberships<'_> {
             })
         });
         Ok(rows.collect())
+    }
+
+    /// Users of a server who are in a room, at most `count_max`.
+    #[tracing::instrument(name = "db.memberships.list_of_server", skip_all, fields(room.nid = %room_nid))]
+    pub async fn list_of_server(
+        &self,
+        room_nid: RoomNid,
+        server: &ServerName,
+        count_max: u32,
+    ) -> Result<Vec<OwnedUserId>, StorageError> {
+        let rows = sqlx::query_scalar!(
+            "SELECT user_id FROM memberships
+             WHERE room_nid = $1 AND membership = $2 AND right(user_id, length($3)) = $3 LIMIT $4",
+            room_nid.0,
+            Membership::Join.to_i16(),
+            format!(":{server}"),
+            i64::from(count_max)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(to_user_ids(self.db.pool(), rows))
     }
 
     /// The guests of this server that are in a room or invited to it.

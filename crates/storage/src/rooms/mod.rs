@@ -13,6 +13,7 @@ mod next_events;
 mod receipts;
 mod related;
 mod relations;
+mod retrials;
 mod stretches;
 mod transactions;
 mod unread;
@@ -31,6 +32,7 @@ pub use self::{
     receipts::{ReceiptRow, Receipts},
     related::RelatedRow,
     relations::{Relations, RelationsPage, ThreadsPage},
+    retrials::{Awaited, Retrials, RetrialsTx},
     stretches::{Stretch, StretchRow},
     transactions::Transactions,
     unread::{MentionRange, RedactedUnread, UnreadRange, UnreadThread},

@@ -13,7 +13,10 @@ use std::{
 use imbl::ordmap::DiffItem;
 use myelin_model::{EventNid, StateKeyNid, StateNid};
 
-use super::packed::{self, Delta};
+use super::{
+    WholeStates,
+    packed::{self, Delta},
+};
 use crate::{Db, StorageError, reads::Reads};
 
 /// The number of entries that the difference of a level may have, from the level next to the whole state down.
@@ -101,6 +104,12 @@ impl SnapshotChain {
         NewSnapshot { state_nid, base_nid: None, delta: packed::pack(&whole) }
     }
 
+    /// The chain of a whole state.
+    fn whole(state_nid: i64) -> Self {
+        let link = Link { state_nid: StateNid(state_nid), delta: Arc::default() };
+        Self { links: vec![link] }
+    }
+
     fn push(&mut self, state_nid: StateNid, delta: Delta) -> NewSnapshot {
         let base_nid = self.state_nid();
         let packed = packed::pack(&delta);
@@ -113,15 +122,20 @@ impl SnapshotChain {
 pub(crate) type ReadState = (StateMap, SnapshotChain);
 
 /// Read whole states with their chains, each by itself: those that cannot be read are errors, and those that are not there are missing
-/// from the answer. It takes one query, however many; what several of them are based on is read once, and shared.
+/// from the answer. It takes one query, however many; what several of them are based on is read once, and shared, and what is in memory
+/// as a whole is not read.
 ///
 /// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
 /// `OFFSET 0` keeps the lookup from becoming a join.
 pub(crate) async fn read_each(
     pool: &Reads,
+    whole_states: &WholeStates,
     state_nids: &[StateNid],
 ) -> Result<HashMap<StateNid, Result<ReadState, StorageError>>, StorageError> {
     let nids: Vec<i64> = state_nids.iter().map(|nid| nid.0).collect();
+    let known: HashMap<i64, StateMap> =
+        whole_states.list().into_iter().map(|(nid, state)| (nid.0, state)).collect();
+    let known_nids: Vec<i64> = known.keys().copied().collect();
     let rows = sqlx::query_as!(
         SnapshotRow,
         r#"
@@ -134,20 +148,29 @@ pub(crate) async fn read_each(
                 SELECT state_nid, base_nid FROM state_snapshots WHERE state_nid = chain.base_nid OFFSET 0
             ) AS s
         )
-        SELECT chain.state_nid AS "state_nid!", chain.base_nid, s.delta AS "delta!"
+        SELECT chain.state_nid AS "state_nid!", chain.base_nid, s.delta AS "delta?"
         FROM chain
-        CROSS JOIN LATERAL (SELECT delta FROM state_snapshots WHERE state_nid = chain.state_nid OFFSET 0) AS s
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN state_nid = ANY ($2) THEN NULL ELSE delta END AS delta
+            FROM state_snapshots WHERE state_nid = chain.state_nid OFFSET 0
+        ) AS s
         "#,
         &nids,
+        &known_nids,
     )
     .fetch_all(pool)
     .await?;
     let rows: HashMap<i64, SnapshotRow> =
         rows.into_iter().map(|row| (row.state_nid, row)).collect();
-    let mut read: HashMap<i64, (StateMap, SnapshotChain)> = HashMap::with_capacity(rows.len());
+    let mut read: HashMap<i64, ReadState> = HashMap::with_capacity(rows.len());
+    for row in rows.values().filter(|row| row.base_nid.is_none()) {
+        if let Some(state) = known.get(&row.state_nid) {
+            read.insert(row.state_nid, (state.clone(), SnapshotChain::whole(row.state_nid)));
+        }
+    }
     let mut each = HashMap::with_capacity(nids.len());
     for nid in nids {
-        let state = match read_chain(nid, &rows, &mut read) {
+        let state = match read_chain(nid, &rows, &mut read, whole_states) {
             Ok(()) => read.get(&nid).cloned().map(Ok),
             Err(error) => Some(Err(error)),
         };
@@ -160,14 +183,16 @@ pub(crate) async fn read_each(
 struct SnapshotRow {
     state_nid: i64,
     base_nid: Option<i64>,
-    delta: Vec<u8>,
+    /// The difference, packed. `None` for whole states that are in memory.
+    delta: Option<Vec<u8>>,
 }
 
 /// Make a state from what it is based on, and that before.
 fn read_chain(
     nid: i64,
     rows: &HashMap<i64, SnapshotRow>,
-    read: &mut HashMap<i64, (StateMap, SnapshotChain)>,
+    read: &mut HashMap<i64, ReadState>,
+    whole_states: &WholeStates,
 ) -> Result<(), StorageError> {
     let mut path = Vec::new();
     let mut next = Some(nid);
@@ -179,9 +204,13 @@ fn read_chain(
     for row in path.into_iter().rev() {
         let base = row.base_nid.and_then(|base| read.get(&base).cloned());
         let (mut map, mut chain) = base.unwrap_or_default();
-        let delta = apply(&row.delta, &mut map)?;
-        let delta = if row.base_nid.is_some() { delta } else { Delta::new() };
-        chain.links.push(Link { state_nid: StateNid(row.state_nid), delta: Arc::new(delta) });
+        let delta = apply(row.delta.as_deref().unwrap_or_default(), &mut map)?;
+        if row.base_nid.is_some() {
+            chain.links.push(Link { state_nid: StateNid(row.state_nid), delta: Arc::new(delta) });
+        } else {
+            whole_states.insert(StateNid(row.state_nid), &map);
+            chain = SnapshotChain::whole(row.state_nid);
+        }
         read.insert(row.state_nid, (map, chain));
     }
     Ok(())
@@ -233,7 +262,7 @@ impl States<'_> {
         if state_nids.is_empty() {
             return Ok(HashMap::new());
         }
-        let states = read_each(self.db.pool(), state_nids).await?.into_iter();
+        let states = self.read_each(state_nids).await?.into_iter();
         let readable =
             states.filter_map(|(nid, state)| Some((nid, self.db.pool().readable(state)?.0)));
         Ok(readable.collect())
@@ -246,8 +275,15 @@ impl States<'_> {
         &self,
         state_nids: &[StateNid],
     ) -> Result<HashMap<StateNid, (StateMap, SnapshotChain)>, StorageError> {
-        let states = read_each(self.db.pool(), state_nids).await?.into_iter();
+        let states = self.read_each(state_nids).await?.into_iter();
         states.map(|(nid, state)| Ok((nid, state?))).collect()
+    }
+
+    async fn read_each(
+        &self,
+        state_nids: &[StateNid],
+    ) -> Result<HashMap<StateNid, Result<ReadState, StorageError>>, StorageError> {
+        read_each(self.db.pool(), self.db.whole_states(), state_nids).await
     }
 }
 

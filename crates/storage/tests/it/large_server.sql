@@ -24,6 +24,7 @@ SELECT '@u' || n % 20000 || ':h', n % 3, 'type' || n, '{}' FROM generate_series(
 INSERT INTO state_snapshots (state_nid, room_nid, base_nid, delta)
 SELECT n, 1 + n % 1000, CASE WHEN n % 10 > 0 THEN n - 1 END, '\x00' FROM generate_series(1, 50000) n;
 INSERT INTO auth_chains (event_nid, room_nid, chain_nid, seq) SELECT n, 1 + n % 1000, n, 1 FROM generate_series(1, 50000) n;
+INSERT INTO retrials (awaited_id, event_nid, is_missing) SELECT '$awaited' || n, n, n % 2 = 0 FROM generate_series(1, 50000) n;
 INSERT INTO auth_chain_links (chain_nid, seq, target_chain_nid, target_seq) SELECT n, 1, n - 1, 1 FROM generate_series(2, 50000) n;
 INSERT INTO transactions (user_id, device_id, room_nid, event_type, txn_id, event_nid, created_ts)
 SELECT '@u' || n % 20000 || ':h', 'D', 1 + n % 1000, 't', n::text, n, n FROM generate_series(1, 50000) n;

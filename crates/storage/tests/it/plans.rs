@@ -18,7 +18,7 @@ const ROOMS: &str = "
 const LARGE_SERVER: &str = include_str!("large_server.sql");
 
 /// The tables that are never read whole.
-const LARGE: [&str; 27] = [
+const LARGE: [&str; 28] = [
     "access_tokens",
     "account_data",
     "auth_chain_links",
@@ -37,6 +37,7 @@ const LARGE: [&str; 27] = [
     "pushers",
     "receipts",
     "refresh_tokens",
+    "retrials",
     "rooms",
     "state_keys",
     "state_snapshots",

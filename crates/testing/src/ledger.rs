@@ -2,10 +2,12 @@
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
-use myelin_testing::Statements;
 use sqlx::PgPool;
 
-const WRITTEN: &str = "../../tests/budgets/statements.tsv";
+use crate::Statements;
+
+/// The folder of the tables, from that of a crate.
+const WRITTEN: &str = "../../tests/budgets";
 const HEAD: &str = "request\treads\twrites\n";
 /// The environment variable that says what becomes of the counts. Set to `update`, it has the table written instead of
 /// compared; `cargo xtask budgets --update` does so.
@@ -15,11 +17,14 @@ const MODE: &str = "MYELIN_BUDGETS";
 const TURNS: usize = 100;
 
 /// The counts of requests, in the order in which they were made.
-pub(super) struct Ledger {
+#[derive(Debug)]
+pub struct Ledger {
     pool: PgPool,
+    file: &'static str,
     entries: Vec<Entry>,
 }
 
+#[derive(Debug)]
 struct Entry {
     request: String,
     /// The beginnings of its statements.
@@ -28,8 +33,9 @@ struct Entry {
 }
 
 impl Ledger {
-    pub(super) fn new(pool: &PgPool) -> Self {
-        Self { pool: pool.clone(), entries: Vec::new() }
+    /// The ledger that belongs to a file of `tests/budgets`.
+    pub fn new(pool: &PgPool, file: &'static str) -> Self {
+        Self { pool: pool.clone(), file, entries: Vec::new() }
     }
 
     /// Wait until what the last request has set off is over: no task runs, and no connection is out but those that listen.
@@ -45,7 +51,7 @@ impl Ledger {
     }
 
     /// Count the statements of a request, and of what it sets off.
-    pub(super) async fn note<T>(
+    pub async fn note<T>(
         &mut self,
         request: &str,
         kind: &str,
@@ -63,17 +69,25 @@ impl Ledger {
         answer
     }
 
+    /// The path of the table, in the checkout that cargo runs the tests of. They may have been built in another one.
+    fn written(&self) -> PathBuf {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR");
+        let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        package.join(WRITTEN).join(self.file)
+    }
+
     /// Fail if the table in the repository says something else.
     #[track_caller]
-    pub(super) fn check(&self) {
+    pub fn check(&self) {
         let mut table = HEAD.to_owned();
         for Entry { request, statements, writes } in &self.entries {
             writeln!(table, "{request}\t{}\t{writes}", statements.len() - writes).unwrap();
         }
         if std::env::var(MODE).is_ok_and(|mode| mode == "update") {
-            return fs::write(written(), table).unwrap();
+            return fs::write(self.written(), table).unwrap();
         }
-        let mut changes = compare(&fs::read_to_string(written()).unwrap_or_default(), &table);
+        let written = fs::read_to_string(self.written()).unwrap_or_default();
+        let mut changes = compare(&written, &table);
         for Entry { request, statements, .. } in &self.entries {
             let starts = format!("  {request}: ");
             for change in changes.iter_mut().filter(|change| change.starts_with(&starts)) {
@@ -88,12 +102,6 @@ impl Ledger {
             changes.join("\n")
         );
     }
-}
-
-/// The path of the table, in the checkout that cargo runs the tests of. They may have been built in another one.
-fn written() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR");
-    package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from).join(WRITTEN)
 }
 
 /// One line for each request whose numbers differ.

@@ -1,0 +1,55 @@
+//! Joining the forward extremities of a room in which others write side by side and nobody of this server does.
+
+use ruma::{OwnedEventId, RoomId};
+
+use crate::{Attempts, Draft, Engine, EventError, Intent, Refused};
+
+/// The number of forward extremities that a room may have without being joined: as many as in Synapse.
+const EXTREMITIES_UNJOINED_MAX: usize = 10;
+
+/// The number of users of this server who are asked, one after the other, whether they may send.
+const SENDERS_MAX: u32 = 10;
+
+/// The event that servers send for no other purpose than to follow others. Clients are not shown it.
+const EVENT_TYPE: &str = "org.matrix.dummy_event";
+
+impl Engine {
+    /// Join the forward extremities of a room, if there are many, by an event of one of this server's users that says nothing. Gives the
+    /// event. `None` where they are few, and where none of the users asked may send it.
+    ///
+    /// To be called by whoever receives events, when they are taken in: each extremity costs time whenever the state is resolved.
+    pub async fn join_extremities(
+        &self,
+        room_id: &RoomId,
+    ) -> Result<Option<OwnedEventId>, EventError> {
+        let mut attempts = Attempts::default();
+        loop {
+            let mut draft = self.get_draft(room_id).await?;
+            if draft.head.extremities.len() <= EXTREMITIES_UNJOINED_MAX {
+                return Ok(None);
+            }
+            let Some(event_id) = draft.join_extremities().await? else { return Ok(None) };
+            match draft.append().await {
+                Ok(_) => return Ok(Some(event_id)),
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Conflict) => attempts.again().await?,
+            }
+        }
+    }
+}
+
+impl Draft {
+    async fn join_extremities(&mut self) -> Result<Option<OwnedEventId>, EventError> {
+        let memberships = self.engine.db().memberships();
+        let server = self.engine.server_name();
+        let users = memberships.list_of_server(self.room_nid(), server, SENDERS_MAX).await?;
+        for user_id in users {
+            match self.add(Intent::message(&user_id, EVENT_TYPE, "{}")).await {
+                Ok(added) => return Ok(Some(added.event_id)),
+                Err(EventError::Forbidden(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,54 @@
+//! Judging rejected events anew, when what spoke against them does not any more.
+//!
+//! What an event cites may have been rejected itself, and be taken back; the state before it may be another when an event comes that was
+//! missing before it. One that is taken back is an end of the room, even where others follow it: their states do not have it, and so it
+//! comes into the current state, by resolution.
+
+use myelin_events::{Pdu, received::Received};
+use myelin_model::EventNid;
+use myelin_storage::StorageError;
+use ruma::{EventId, OwnedEventId};
+
+use super::{Outcome, Place, ReceiveError, Verdict};
+use crate::Engine;
+
+/// The number of rejected events that are judged anew because of one event. The others are when they are handed over again.
+const RETRIALS_MAX: u32 = 1_000;
+
+impl Engine {
+    /// Judge anew what was rejected because of how an event stood, and what was rejected because of that.
+    pub(super) async fn retry_after(&self, event_id: &EventId) -> Result<(), ReceiveError> {
+        let mut settled = vec![event_id.to_owned()];
+        let mut left = RETRIALS_MAX;
+        while let Some(event_id) = settled.pop() {
+            let due = self.db().retrials().list_due(&event_id, left).await?;
+            left = left.saturating_sub(u32::try_from(due.len()).unwrap_or(u32::MAX));
+            for nid in due {
+                settled.extend(self.retry(nid).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Judge a rejected event anew. Gives its ID if it is taken back.
+    async fn retry(&self, nid: EventNid) -> Result<Option<OwnedEventId>, ReceiveError> {
+        let events = self.db().events().find_judged(&[nid]).await?;
+        let Some(event) = events.get(&nid) else { return Ok(None) };
+        let heads = self.db().heads().find_many(&[event.room_nid]).await?;
+        let head = heads.get(&event.room_nid).ok_or(ReceiveError::UnknownRoom)?;
+        let version = self.version_of(head)?;
+        let pdu = Pdu::from_stored(event.event_id.clone(), event.json.clone(), version)
+            .map_err(StorageError::foreign("events.json"))?;
+        let place = if event.pos.is_some() { Place::New } else { Place::Outlier };
+        let (outcome, _) = self.take_in(&Received { pdu, is_redacted: false }, place, &[]).await?;
+        Ok(match outcome {
+            Outcome::Judged(Verdict::Rejected(_)) | Outcome::Missing(_) => None,
+            Outcome::Judged(
+                Verdict::Appended
+                | Verdict::RedactedAndAppended
+                | Verdict::SoftFailed
+                | Verdict::Outlier,
+            ) => Some(event.event_id.clone()),
+        })
+    }
+}
