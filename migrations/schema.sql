@@ -6,8 +6,9 @@ CREATE FUNCTION public.add_event_relation() RETURNS trigger
     AS $$
 DECLARE
     id_size_bytes_max CONSTANT integer := 255;
-    parent_id text := NEW.json::json #>> '{content,m.relates_to,event_id}';
-    rel_type text := NEW.json::json #>> '{content,m.relates_to,rel_type}';
+    event json := readable_json(NEW.json);
+    parent_id text := event #>> '{content,m.relates_to,event_id}';
+    rel_type text := event #>> '{content,m.relates_to,rel_type}';
 BEGIN
     IF octet_length(parent_id) BETWEEN 1 AND id_size_bytes_max AND octet_length(rel_type) BETWEEN 1 AND id_size_bytes_max THEN
         INSERT INTO event_relations (child_nid, room_nid, parent_id, rel_type, pos, event_type, sender)
@@ -56,6 +57,10 @@ CREATE FUNCTION public.membership_knock() RETURNS smallint
 CREATE FUNCTION public.membership_leave() RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (0)::smallint;
+
+CREATE FUNCTION public.readable_json(json text) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (CASE WHEN (strpos(json, '\u0000'::text) = 0) THEN json ELSE replace(replace(json, '\\'::text, '\u005c'::text), '\u0000'::text, '\ufffd'::text) END)::json;
 
 CREATE TABLE public.access_tokens (
     token_hash bytea NOT NULL,
@@ -694,4 +699,4 @@ CREATE INDEX users_erased ON public.users USING btree (user_id) WHERE erased;
 
 CREATE INDEX users_lower ON public.users USING btree (lower(user_id));
 
-CREATE TRIGGER events_add_relation AFTER INSERT ON public.events FOR EACH ROW WHEN (((new.pos IS NOT NULL) AND (new.state_key_nid IS NULL) AND (strpos(new.json, '"m.relates_to"'::text) > 0) AND (strpos(new.json, '"rel_type"'::text) > 0) AND (strpos(new.json, '\u0000'::text) = 0))) EXECUTE FUNCTION public.add_event_relation();
+CREATE TRIGGER events_add_relation AFTER INSERT ON public.events FOR EACH ROW WHEN (((new.pos IS NOT NULL) AND (new.state_key_nid IS NULL) AND (strpos(new.json, '"m.relates_to"'::text) > 0) AND (strpos(new.json, '"rel_type"'::text) > 0))) EXECUTE FUNCTION public.add_event_relation();

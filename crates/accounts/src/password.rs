@@ -31,6 +31,9 @@ pub enum WeakPassword {
     /// The password is empty.
     #[error("The password must not be empty")]
     Empty,
+    /// Nobody could log in with it: requests of strangers have no NUL characters.
+    #[error("The password must not contain NUL characters")]
+    Nul,
     /// The password has fewer characters than this least number.
     #[error("The password must be at least {0} characters long")]
     TooShort(usize),
@@ -49,6 +52,7 @@ impl WeakPassword {
     pub fn errcode(self) -> &'static str {
         match self {
             Self::Empty => "M_WEAK_PASSWORD",
+            Self::Nul => "M_INVALID_PARAM",
             Self::TooShort(_) => "M_PASSWORD_TOO_SHORT",
             Self::NoDigit => "M_PASSWORD_NO_DIGIT",
             Self::NoSymbol => "M_PASSWORD_NO_SYMBOL",
@@ -62,6 +66,9 @@ impl WeakPassword {
 pub fn check_policy(policy: &PasswordPolicy, password: &str) -> Result<(), WeakPassword> {
     if password.is_empty() {
         return Err(WeakPassword::Empty);
+    }
+    if password.contains('\0') {
+        return Err(WeakPassword::Nul);
     }
     if !policy.enabled {
         return Ok(());
@@ -193,6 +200,7 @@ mod tests {
     #[test]
     fn an_empty_password_is_none_even_without_a_policy() {
         assert_eq!(check_policy(&PasswordPolicy::default(), ""), Err(WeakPassword::Empty));
+        assert_eq!(check_policy(&PasswordPolicy::default(), "a\0b"), Err(WeakPassword::Nul));
         assert_eq!(check_policy(&PasswordPolicy::default(), "x"), Ok(()));
     }
 

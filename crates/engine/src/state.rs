@@ -1,6 +1,7 @@
 //! Setting state, with the same event left alone when nothing changes.
 
 use myelin_events::canonical;
+use myelin_model::Membership;
 use ruma::OwnedEventId;
 
 use crate::{Draft, EventError, Intent};
@@ -28,6 +29,10 @@ impl Draft {
             return Ok(Unchanged::No);
         };
         if *current.pdu.sender != *intent.sender {
+            return Ok(Unchanged::No);
+        }
+        // Who is not in the room any more is refused as for any event, and not told what stands there.
+        if self.membership(intent.sender).await? != Some(Membership::Join) {
             return Ok(Unchanged::No);
         }
         let strict = self.version().is_json_strict();

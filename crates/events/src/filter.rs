@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use myelin_model::Event;
+use myelin_model::{Event, has_nul};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
@@ -30,7 +30,7 @@ pub fn parse_filter<F: DeserializeOwned>(json: &str, objects: &[&str]) -> Result
     }
     let value: Value = serde_json::from_str(json).map_err(|_| InvalidFilter::NotJson)?;
     // No name in Matrix has the character, and the database takes no such text.
-    if json.contains("\\u0000") {
+    if has_nul(json.as_bytes()) {
         return Err(InvalidFilter::Invalid("NUL characters".to_owned()));
     }
     // Lists would be read as the fields of an object in their order.

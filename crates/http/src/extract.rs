@@ -8,6 +8,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use myelin_accounts::Accounts;
+use myelin_model::has_nul;
 use ruma::api::{
     IncomingRequest, IncomingRequestExt as _, OutgoingResponse, OutgoingResponseExt as _,
     auth_scheme::AccessToken,
@@ -108,8 +109,7 @@ impl<A: Authenticate> Raw<A> {
     /// which the database takes none, and each would make an error in the logs. Users may have a NUL in what is kept as
     /// JSON.
     fn check_body(&self) -> Result<(), ApiError> {
-        const NUL: &[u8] = br"\u0000";
-        if A::KIND != AuthKind::Required && self.body.windows(NUL.len()).any(|text| text == NUL) {
+        if A::KIND != AuthKind::Required && has_nul(&self.body) {
             return Err(no_nul());
         }
         Ok(())

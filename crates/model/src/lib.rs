@@ -7,6 +7,7 @@ mod event;
 mod ids;
 pub mod limits;
 mod membership;
+mod nul;
 mod secret;
 mod token;
 
@@ -19,6 +20,7 @@ pub use self::{
     event::{Event, EventFlags, Transaction},
     ids::{EventNid, RoomNid, StateKeyNid, StateNid, StreamPos},
     membership::Membership,
+    nul::has_nul,
     secret::Secret,
     token::TokenHash,
 };

@@ -17,14 +17,13 @@ use myelin_storage::{
     Db, EphemeralSubscriber, LogSubscriber, MemberSummary, MembershipRow, StateKey, StorageError,
     accounts::StoredAccountData,
 };
-use quick_cache::sync::Cache;
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     SyncToken,
-    filter::Filter,
+    filter::{KnownFilters, known_filters},
     inboxes::Inboxes,
     member_summaries::MemberSummaries,
     sent_members::SentMembers,
@@ -38,8 +37,8 @@ const COLD_USERS_MAX: usize = 1_024;
 /// The number of times that a user's rooms are read when the log runs ahead of the database.
 const LOAD_ATTEMPTS_MAX: usize = 5;
 
-/// The number of stored filters that are remembered.
-const FILTERS_MAX: usize = 10_000;
+/// The memory that stored filters may take.
+const FILTERS_SIZE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The settings of the read side.
 #[derive(Debug, Clone)]
@@ -96,7 +95,7 @@ struct Inner {
     unread: UnreadCounts,
     member_summaries: MemberSummaries,
     keys: OnceCell<KnownKeys>,
-    filters: Cache<(OwnedUserId, i64), Arc<Filter>>,
+    filters: KnownFilters,
     stop: CancellationToken,
 }
 
@@ -138,7 +137,7 @@ impl Sync {
         // What was applied between the look at the log and the subscription is not in the view.
         view.start_at(db.log().applied());
         let (sent_members, unread) = (SentMembers::default(), UnreadCounts::default());
-        let (keys, filters) = (OnceCell::new(), Cache::new(FILTERS_MAX));
+        let (keys, filters) = (OnceCell::new(), known_filters(FILTERS_SIZE_BYTES_MAX));
         let member_summaries = MemberSummaries::default();
         let inner = Inner {
             db,
@@ -196,7 +195,7 @@ impl Sync {
     }
 
     /// Stored filters, by user and number.
-    pub(crate) fn filters(&self) -> &Cache<(OwnedUserId, i64), Arc<Filter>> {
+    pub(crate) fn filters(&self) -> &KnownFilters {
         &self.inner.filters
     }
 

@@ -4,10 +4,17 @@ use std::{collections::HashSet, sync::Arc};
 
 use myelin_events::filter::{EventFilter, EventFormat, InvalidFilter, parse_filter};
 use myelin_storage::StorageError;
-use ruma::{OwnedRoomId, RoomId, UserId};
+use quick_cache::{Weighter, sync::Cache};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 
 use crate::Sync;
+
+/// The memory that a filter takes besides its names, in bytes.
+const FILTER_SIZE_BYTES: usize = 1_024;
+
+/// The memory that a filter takes for each byte of its JSON, in bytes.
+const FILTER_GROWTH: usize = 8;
 
 /// The objects in a filter.
 const PARTS: [&str; 8] = [
@@ -76,13 +83,44 @@ pub async fn find_filter(
     }
     let filter_id: i64 = filter.parse().map_err(|_| FilterError::NotFound)?;
     let key = (user_id.to_owned(), filter_id);
-    if let Some(filter) = sync.filters().get(&key) {
-        return Ok(filter);
+    if let Some(known) = sync.filters().get(&key) {
+        return Ok(known.filter);
     }
     let json = sync.db().filters().find(user_id, filter_id).await?;
-    let filter = Arc::new(Filter::parse(&json.ok_or(FilterError::NotFound)?)?);
-    sync.filters().insert(key, Arc::clone(&filter));
+    let json = json.ok_or(FilterError::NotFound)?;
+    let filter = Arc::new(Filter::parse(&json)?);
+    let known = KnownFilter { filter: Arc::clone(&filter), json_size_bytes: json.len() };
+    sync.filters().insert(key, known);
     Ok(filter)
+}
+
+/// The filters in memory, by user and number.
+pub(crate) type KnownFilters = Cache<(OwnedUserId, i64), KnownFilter, BySize>;
+
+/// A filter in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownFilter {
+    filter: Arc<Filter>,
+    /// The size of its JSON.
+    json_size_bytes: usize,
+}
+
+/// Weighs filters by the memory that they take.
+#[derive(Debug, Clone)]
+pub(crate) struct BySize;
+
+impl Weighter<(OwnedUserId, i64), KnownFilter> for BySize {
+    fn weight(&self, _: &(OwnedUserId, i64), known: &KnownFilter) -> u64 {
+        // A name of one letter has four bytes in JSON, and 24 more than itself in memory.
+        let size = FILTER_SIZE_BYTES + FILTER_GROWTH * known.json_size_bytes;
+        u64::try_from(size).unwrap_or(u64::MAX)
+    }
+}
+
+/// A cache of filters that takes at most this memory.
+pub(crate) fn known_filters(size_bytes_max: u64) -> KnownFilters {
+    let filters = usize::try_from(size_bytes_max).unwrap_or(usize::MAX) / FILTER_SIZE_BYTES;
+    Cache::with_weighter(filters, size_bytes_max, BySize)
 }
 
 impl Filter {

@@ -350,3 +350,38 @@ async fn what_is_bundled_has_its_age_and_the_transaction_of_its_sender(pool: PgP
         assert_eq!(unsigned.map(|unsigned| &unsigned["transaction_id"]), [&edit, &reply]);
     }
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_nul_character_elsewhere_keeps_no_relation_from_counting(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = shared(&server, &alice, &bob).await;
+    let root = room.text(&alice, "root").await;
+    let send = async |event_type: &str, txn: &str, content: Value| {
+        let path = room.path(&format!("send/{event_type}/{txn}"));
+        server.put(&path, Some(&alice), content).await
+    };
+    // The character itself, and a text that only looks like it.
+    for (txn, text) in [("t1", "\0"), ("t2", "\\u0000"), ("t3", "\\\0\0")] {
+        let thread = json!({"rel_type": "m.thread", "event_id": root});
+        let reply = json!({"msgtype": "m.text", "body": text, "m.relates_to": thread});
+        send("m.room.message", txn, reply).await.ok();
+    }
+    assert_eq!(bundled(&room, &bob, &root).await["m.thread"]["count"], 3);
+
+    let reaction = |more: &str| {
+        let relation = json!({"rel_type": "m.annotation", "event_id": root, "key": "k"});
+        json!({"m.relates_to": relation, "more": more})
+    };
+    send("m.reaction", "t4", reaction("\0")).await.ok();
+    for (txn, more) in [("t5", "\0"), ("t6", "none")] {
+        let again = send("m.reaction", txn, reaction(more)).await;
+        assert_eq!(again.error(), (400, "M_DUPLICATE_ANNOTATION"));
+    }
+    let new = json!({"msgtype": "m.text", "body": "new\0"});
+    let edit = json!({"msgtype": "m.text", "body": "* new", "m.new_content": new,
+        "m.relates_to": {"rel_type": "m.replace", "event_id": root}});
+    send("m.room.message", "t7", edit).await.ok();
+    let edited = bundled(&room, &bob, &root).await;
+    assert_eq!(edited["m.replace"]["content"]["m.new_content"]["body"], "new\0");
+}

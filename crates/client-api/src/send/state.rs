@@ -68,7 +68,7 @@ mod tests {
     use serde_json::{Value, json};
     use sqlx::PgPool;
 
-    use crate::test_server;
+    use crate::{test_rooms::TestRoom, test_server};
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn state_is_set_once_and_checked(pool: PgPool) {
@@ -128,5 +128,20 @@ mod tests {
             let answer = put(kind, content.clone()).await;
             assert_eq!((answer.0, &*answer.1), expect, "{kind} {content}");
         }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_left_is_not_told_that_state_stands(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.join(&bob).await;
+        let topic = json!({"topic": "alice's"});
+        let set = room.set_state(&alice, "m.room.topic", topic.clone()).await;
+        let path = room.path("state/m.room.topic");
+        let again = server.put(&path, Some(&alice), topic.clone()).await.ok();
+        assert_eq!(again["event_id"], *set);
+        room.leave(&alice).await;
+        assert_eq!(server.put(&path, Some(&alice), topic).await.error(), (403, "M_FORBIDDEN"));
     }
 }

@@ -119,6 +119,16 @@ fn read_service(section: &Section<'_>, file: &Path) -> Option<AppService> {
     let as_token = required("as_token");
     let hs_token = required("hs_token");
     let sender_localpart = required("sender_localpart");
+    if let Some(localpart) = &sender_localpart
+        && !localpart.chars().all(is_plain)
+    {
+        let message =
+            "must be the part of a user ID between @ and : alone, without special characters";
+        section.wrong_key("sender_localpart", message.to_owned());
+    }
+    if section.find("namespaces").is_none() {
+        section.wrong_key("namespaces", "is missing: {} if it has none".to_owned());
+    }
     let namespaces = section.section("namespaces");
     let flag = |names: &[&str]| names.iter().any(|name| section.bool(name, false));
     let service = AppService {
@@ -143,6 +153,11 @@ fn read_service(section: &Section<'_>, file: &Path) -> Option<AppService> {
     Some(service)
 }
 
+/// Whether a character may stand in the name of an application service's own user: those that need no escape in a URL, as in Synapse.
+fn is_plain(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-' | '~' | '/')
+}
+
 /// Tells what a registration asks for and does not get yet.
 fn warn_of_missing(section: &Section<'_>, service: &AppService) {
     if service.url.is_some() {
@@ -163,6 +178,10 @@ fn read_namespaces(namespaces: &Section<'_>, kind: &str) -> Vec<Namespace> {
     let mut found = Vec::new();
     for section in sections {
         let exclusive = section.bool("exclusive", false);
+        if section.find("exclusive").is_none() {
+            let meaning = "is missing: true if nobody else may have such names, else false";
+            section.wrong_key("exclusive", meaning.to_owned());
+        }
         match section.find("regex") {
             None => section.wrong_key("regex", "is missing".to_owned()),
             Some(Found { .. }) => {

@@ -61,8 +61,13 @@ pub fn well_known_routes(documents: WellKnownDocuments) -> Router {
         .method_not_allowed_fallback(async || myelin_http::ApiError::method_not_allowed())
 }
 
+/// No cache may keep it: a server that moves is found where it was for as long.
 fn answer(document: Value) -> Response {
-    ([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], Json(document)).into_response()
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
+    ];
+    (headers, Json(document)).into_response()
 }
 
 fn not_found() -> Response {

@@ -114,7 +114,7 @@ fn check_config_refuses_what_a_start_refuses() {
     };
     let registration = |regex: &str| {
         format!(
-            "id: b\nas_token: a\nhs_token: h\nsender_localpart: b\nnamespaces: {{users: [{{regex: '{regex}'}}]}}\n"
+            "id: b\nas_token: a\nhs_token: h\nsender_localpart: b\nnamespaces: {{users: [{{exclusive: true, regex: '{regex}'}}]}}\n"
         )
     };
     let bridge = format!("app_service_config_files: [{}]\n", path("bridge.yaml").display());

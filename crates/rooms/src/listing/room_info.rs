@@ -75,7 +75,7 @@ impl RoomInfo {
             room_id: head.room_id.clone(),
             version,
             name: text("m.room.name", "name"),
-            topic: text("m.room.topic", "topic"),
+            topic: contents.get("m.room.topic").and_then(plain_topic),
             avatar_url: text("m.room.avatar", "url"),
             canonical_alias: text("m.room.canonical_alias", "alias"),
             allowed_room_ids: allowed.collect(),
@@ -87,6 +87,19 @@ impl RoomInfo {
             joined_members: 0,
         }
     }
+}
+
+/// The topic as plain text: that of `m.topic`, or else what stands there for clients that do not know it (client-server API,
+/// `m.room.topic`).
+fn plain_topic(content: &Map<String, Value>) -> Option<String> {
+    let topic = content.get("m.topic").and_then(|topic| topic.get("m.text"));
+    let texts = topic.and_then(Value::as_array);
+    let is_plain = |text: &&Value| {
+        text.get("mimetype").is_none_or(|mimetype| mimetype.as_str() == Some("text/plain"))
+    };
+    let plain = texts.into_iter().flatten().find(is_plain).and_then(|text| text.get("body"));
+    let topic = plain.filter(|body| body.is_string()).or_else(|| content.get("topic"));
+    topic.and_then(Value::as_str).map(ToOwned::to_owned)
 }
 
 impl Rooms {
@@ -127,4 +140,30 @@ impl Rooms {
 
 fn content(event: &Event, version: RoomVersion) -> Map<String, Value> {
     serde_json::from_str(&content_for_clients(event, version)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_plain_text_of_a_topic_is_listed() {
+        for (content, expect) in [
+            (json!({"topic": "old"}), Some("old")),
+            (json!({"topic": "old", "m.topic": {"m.text": [{"body": "new"}]}}), Some("new")),
+            (
+                json!({"topic": "old", "m.topic": {"m.text": [{"mimetype": "text/html", "body": "<b>"},
+                    {"mimetype": "text/plain", "body": "new"}]}}),
+                Some("new"),
+            ),
+            (json!({"topic": "old", "m.topic": {"m.text": "junk"}}), Some("old")),
+            (json!({"topic": "old", "m.topic": {"m.text": [{"body": 7}]}}), Some("old")),
+            (json!({"topic": 7}), None),
+        ] {
+            let Value::Object(content) = content else { unreachable!() };
+            assert_eq!(plain_topic(&content).as_deref(), expect, "{content:?}");
+        }
+    }
 }

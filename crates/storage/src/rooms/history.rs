@@ -106,11 +106,8 @@ macro_rules! rows {
         WHERE e.room_nid = $1 AND e.pos > $2 AND e.pos <= $3 AND e.flags & $4 < 1
             AND ($5::text[] IS NULL OR e.event_type LIKE ANY ($5)) AND NOT e.event_type LIKE ANY ($6)
             AND ($7::text[] IS NULL OR e.sender = ANY ($7)) AND NOT e.sender = ANY ($8)
-            -- PostgreSQL reads no JSON that has \u0000 somewhere: then it is left out, once no backslash is an escaped one.
-            AND ($9::boolean IS NULL OR COALESCE(json_typeof((
-                CASE WHEN strpos(e.json, '\u0000') = 0 THEN e.json
-                ELSE replace(replace(e.json, '\\', '\u005c'), '\u0000', '') END
-            )::json #> '{content,url}') = 'string' AND e.redacted_by IS NULL, false) = $9)
+            AND ($9::boolean IS NULL OR COALESCE(
+                json_typeof(readable_json(e.json) #> '{content,url}') = 'string' AND e.redacted_by IS NULL, false) = $9)
             AND ($11::text[] IS NULL AND $12::text[] IS NULL OR EXISTS (
                 SELECT 1 FROM event_relations x JOIN events c ON c.event_nid = x.child_nid
                 WHERE x.room_nid = $1 AND x.parent_id = e.event_id AND c.redacted_by IS NULL AND c.flags & $4 < 1

@@ -76,7 +76,7 @@ impl Relations<'_> {
                     WHEN 'm.thread' THEN own.rel_type IS NULL
                     WHEN 'm.replace' THEN p.redacted_by IS NULL AND r.sender = p.sender AND r.event_type = p.event_type
                         AND CASE r.event_type WHEN 'm.room.encrypted' THEN true
-                            ELSE json_typeof(e.json::json #> '{content,m.new_content}') = 'object' END
+                            ELSE json_typeof(readable_json(e.json) #> '{content,m.new_content}') = 'object' END
                     ELSE false
                 END
             GROUP BY p.event_nid, r.rel_type

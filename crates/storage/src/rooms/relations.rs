@@ -163,7 +163,7 @@ impl Relations<'_> {
         event_type: &str,
         key: &str,
     ) -> Result<bool, StorageError> {
-        // No relation whose event has the character in it is kept, and PostgreSQL takes no such text.
+        // Such a key is kept with another character, and PostgreSQL takes no such text.
         if [event_type, key].iter().any(|text| text.contains('\0')) {
             return Ok(false);
         }
@@ -175,7 +175,7 @@ impl Relations<'_> {
                 JOIN LATERAL (SELECT json, redacted_by, flags FROM events WHERE event_nid = r.child_nid OFFSET 0) AS e ON true
                 WHERE r.room_nid = $1 AND r.parent_id = $2 AND r.rel_type = 'm.annotation' AND r.sender = $3
                     AND r.event_type = $4 AND e.redacted_by IS NULL AND e.flags & $6 < 1
-                    AND e.json::json #>> '{content,m.relates_to,key}' = $5
+                    AND readable_json(e.json) #>> '{content,m.relates_to,key}' = $5
             ) AS "found!"
             "#,
             room_nid.0,

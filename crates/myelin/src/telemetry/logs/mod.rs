@@ -1,5 +1,6 @@
 //! Logs: to the console or files, as text or JSON, from a level that SIGHUP reads again.
 
+mod fields;
 mod file;
 
 use std::{io::IsTerminal, sync::Arc};
@@ -14,7 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use self::file::LogFile;
+use self::{fields::PlainFields, file::LogFile};
 
 /// Parts of the server that say little of use below warnings.
 const QUIET: &[&str] =
@@ -110,7 +111,7 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(is_terminal);
     match format {
-        LogFormat::Text => layer.compact().boxed(),
+        LogFormat::Text => layer.compact().fmt_fields(PlainFields).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     }
 }
@@ -242,5 +243,22 @@ mod tests {
         }
         assert!(logged("info").contains("id=7"), "lines name the request");
         assert!(parse_filter("myelin=loud").is_err());
+    }
+
+    #[test]
+    fn nobody_writes_a_line_of_their_own() {
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::registry();
+        let (filter, _handle) = reload::Layer::new(parse_filter("info").unwrap());
+        let layer = layer::<_>(LogFormat::Text, lines.clone(), false);
+        tracing::subscriber::with_default(subscriber.with(filter).with(layer), || {
+            let name = "z\nINFO a login failed \u{1b}[2J\r\u{2028}end";
+            let _span = tracing::info_span!("request", user.id = %name).entered();
+            tracing::info!(user.id = %name, "a login failed");
+        });
+        let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(logged.lines().count(), 1, "{logged}");
+        assert!(!logged.contains(['\u{1b}', '\r', '\u{2028}']), "{logged}");
+        assert!(logged.contains("z\\nINFO"), "{logged}");
     }
 }
