@@ -98,7 +98,13 @@ BEGIN
         WHERE rooms.room_nid = r.nid AND r.expected > 0 AND r.nid <> ALL (repeated)
             AND (rooms.version = r.expected AND rooms.extremities = r.built_on::bigint[]
                 OR rooms.state_nid = r.state AND r.built_state = r.state AND may_fork(rooms.extremities, r.extremities::bigint[])
-                    AND NOT EXISTS (SELECT FROM events WHERE events.event_nid = r.version))
+                    AND NOT EXISTS (SELECT FROM events WHERE events.event_nid = r.version)
+                    -- Two nodes may say the same in the same moment: of both there is one.
+                    AND NOT EXISTS (
+                        SELECT FROM unnest(e_room, e_id) AS e (room, id)
+                        CROSS JOIN LATERAL (SELECT FROM events WHERE events.event_id = e.id OFFSET 0) AS stored
+                        WHERE e.room = r.nid
+                    ))
         RETURNING r.nid, rooms.notify_ordinal - r.ordinal AS shift, rooms.extremities <> r.extremities::bigint[] AS forked
     )
     SELECT coalesce(array_agg(moved.nid), '{}'), coalesce(array_agg(moved.shift), '{}'), coalesce(array_agg(moved.forked), '{}')
@@ -111,7 +117,8 @@ BEGIN
             FROM unnest(r_nid, r_id, r_room_version, r_expected, r_version, r_depth, r_extremities, r_state, r_ordinal)
                 AS r (nid, id, room_version, expected, version, depth, extremities, state, ordinal)
             WHERE r.expected = 0 AND r.nid <> ALL (repeated)
-            ON CONFLICT (room_nid) DO NOTHING
+            -- Two nodes may make the same room in the same moment: one of them begins anew.
+            ON CONFLICT DO NOTHING
             RETURNING room_nid
         )
         SELECT appended || coalesce(array_agg(made.room_nid), '{}'), shifts || coalesce(array_agg(0::bigint), '{}'),

@@ -33,7 +33,9 @@ BEGIN
         notify_ordinal = notify_ordinal + r_ordinal - r_built_ordinal, last_pos = p
     WHERE room_nid = r_nid AND (version = r_expected AND extremities = r_built_on
         OR state_nid = r_state AND may_fork(extremities, r_extremities)
-            AND NOT EXISTS (SELECT FROM events WHERE events.event_nid = e_nid))
+            AND NOT EXISTS (SELECT FROM events WHERE events.event_nid = e_nid)
+            -- Two nodes may say the same in the same moment: of both there is one.
+            AND NOT EXISTS (SELECT FROM events WHERE events.event_id = e_id))
     RETURNING notify_ordinal - r_ordinal, extremities <> r_extremities INTO shift, forked;
     IF NOT FOUND THEN
         DELETE FROM transactions WHERE event_nid = e_nid;

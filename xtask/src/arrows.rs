@@ -11,6 +11,7 @@ const MODEL: &str = "myelin-model";
 const EVENTS: &str = "myelin-events";
 const STORAGE: &str = "myelin-storage";
 const ENGINE: &str = "myelin-engine";
+const OUTBOUND: &str = "myelin-outbound";
 const ACCOUNTS: &str = "myelin-accounts";
 const ROOMS: &str = "myelin-rooms";
 const E2EE: &str = "myelin-e2ee";
@@ -28,7 +29,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (EVENTS, &[MODEL]),
     (STORAGE, &[MODEL]),
     (ENGINE, &[MODEL, EVENTS, STORAGE]),
-    (ACCOUNTS, &[MODEL, EVENTS, STORAGE, ENGINE]),
+    (OUTBOUND, &[MODEL]),
+    (ACCOUNTS, &[MODEL, EVENTS, STORAGE, ENGINE, OUTBOUND]),
     (ROOMS, &[MODEL, EVENTS, STORAGE, ENGINE]),
     (E2EE, &[MODEL, EVENTS, STORAGE, ENGINE]),
     (SYNC, &[MODEL, EVENTS, STORAGE, ENGINE]),
@@ -39,11 +41,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "myelin",
         &[
-            MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, E2EE, SYNC, HTTP, CLIENT_API,
-            ADMIN_API, CONFIG,
+            MODEL, EVENTS, STORAGE, ENGINE, OUTBOUND, ACCOUNTS, ROOMS, E2EE, SYNC, HTTP,
+            CLIENT_API, ADMIN_API, CONFIG,
         ],
     ),
-    (TESTING, &[MODEL, EVENTS, STORAGE, ENGINE, ACCOUNTS, ROOMS, SYNC, HTTP]),
+    (TESTING, &[MODEL, EVENTS, STORAGE, ENGINE, OUTBOUND, ACCOUNTS, ROOMS, SYNC, HTTP]),
     ("myelin-loadgen", &[]),
     ("xtask", &[]),
 ];
@@ -58,6 +60,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ),
     (STORAGE, &["axum", "hyper", "tower-http"], "storage knows nothing of HTTP"),
     (ENGINE, &["axum", "hyper", "sqlx", "reqwest"], "the engine knows neither HTTP nor SQL"),
+    (
+        OUTBOUND,
+        &["ruma", "axum", "sqlx"],
+        "what is sent out, and what it means, is for whoever sends it to know",
+    ),
     (ACCOUNTS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (ROOMS, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),
     (E2EE, &["axum", "hyper", "sqlx"], "use cases know neither HTTP nor SQL"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use myelin_model::{Appservices, Clock};
+use myelin_outbound::Outbound;
 use myelin_storage::{Db, LogSubscriber};
 use ruma::{OwnedServerName, ServerName};
 
@@ -21,6 +22,7 @@ struct Inner {
     server_name: OwnedServerName,
     settings: AccountsSettings,
     appservices: Appservices,
+    outbound: Outbound,
     sessions: Arc<SessionCache>,
     hashing: Arc<Hashing>,
 }
@@ -33,6 +35,7 @@ impl Accounts {
         server_name: OwnedServerName,
         settings: AccountsSettings,
         appservices: Appservices,
+        outbound: Outbound,
     ) -> Self {
         let sessions = Arc::new(SessionCache::new());
         db.log().subscribe(Arc::clone(&sessions) as Arc<dyn LogSubscriber>);
@@ -44,6 +47,7 @@ impl Accounts {
                 server_name,
                 settings,
                 appservices,
+                outbound,
                 sessions,
                 hashing,
             }),
@@ -73,6 +77,11 @@ impl Accounts {
     /// The application services of this server.
     pub fn appservices(&self) -> &Appservices {
         &self.inner.appservices
+    }
+
+    /// The client for requests to others.
+    pub(crate) fn outbound(&self) -> &Outbound {
+        &self.inner.outbound
     }
 
     /// The access tokens this node knows.

@@ -10,6 +10,7 @@ mod hashing;
 pub mod nonces;
 pub mod openid;
 pub mod password;
+pub mod ping_appservice;
 pub mod profile;
 pub mod push_rules;
 pub mod pushers;

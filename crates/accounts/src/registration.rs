@@ -2,7 +2,7 @@
 
 use myelin_model::Secret;
 use myelin_storage::{
-    StorageError, Tx,
+    StorageError, Tx, UnfinishedWork, WorkKind,
     accounts::{NewUser, Profile},
 };
 use ruma::{OwnedUserId, UserId};
@@ -158,23 +158,33 @@ pub struct NewAccount<'a> {
     pub session_id: Option<&'a str>,
     /// The registration token that was set aside for it: it has one use less.
     pub registration_token: Option<&'a str>,
+    /// There are rooms that the user is to join by itself.
+    pub joins_rooms: bool,
+}
+
+/// A user who was registered.
+#[derive(Debug)]
+pub struct Registered {
+    /// The user's ID.
+    pub user_id: OwnedUserId,
+    /// What is left to do: to join the rooms that new users join. `None` if there are none.
+    pub auto_join: Option<UnfinishedWork>,
 }
 
 /// Register a user.
 pub async fn register(
     accounts: &Accounts,
     account: NewAccount<'_>,
-) -> Result<OwnedUserId, UsernameError> {
+) -> Result<Registered, UsernameError> {
     if let Some(user_id) = &account.user_id {
-        add(accounts, user_id, &account).await?;
-        return Ok(user_id.clone());
+        return add(accounts, user_id, &account).await;
     }
     for _ in 0..NUMBERS_TRIED_MAX {
         let number = accounts.db().users().next_number().await?;
         let user_id = OwnedUserId::try_from(format!("@{number}:{}", accounts.server_name()))
             .map_err(|_| UsernameError::TooLong)?;
         match add(accounts, &user_id, &account).await {
-            Ok(()) => return Ok(user_id),
+            Ok(registered) => return Ok(registered),
             Err(UsernameError::InUse) => {}
             Err(error) => return Err(error),
         }
@@ -186,7 +196,7 @@ async fn add(
     accounts: &Accounts,
     user_id: &UserId,
     account: &NewAccount<'_>,
-) -> Result<(), UsernameError> {
+) -> Result<Registered, UsernameError> {
     let mut tx = accounts.db().begin().await?;
     complete_session(&mut tx, user_id, account).await?;
     if account.was_guest {
@@ -224,8 +234,15 @@ async fn add(
         tx.profiles().set(user_id, &Profile { displayname, ..Profile::default() }).await?;
         tx.profiles().publish(user_id);
     }
+    // The rooms come after the account, and must not be forgotten if this node goes down meanwhile.
+    let auto_join = if account.joins_rooms {
+        let (kind, now_ms) = (WorkKind::AutoJoin, accounts.now_ms());
+        Some(tx.unfinished_work().add(kind, user_id.as_str(), now_ms).await?)
+    } else {
+        None
+    };
     tx.commit().await?;
-    Ok(())
+    Ok(Registered { user_id: user_id.to_owned(), auto_join })
 }
 
 /// Use up what the account comes out of, in the transaction that makes it: requests of one session that come at once wait

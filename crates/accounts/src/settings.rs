@@ -12,6 +12,8 @@ pub struct AccountsSettings {
     pub registration_requires_token: bool,
     /// Proves who may register whatever else is set.
     pub registration_shared_secret: Option<Secret>,
+    /// The key of the nonces for such registrations: all nodes of a server have the same, and nobody else can guess it.
+    pub nonce_key: Secret,
     /// Guests may register.
     pub allow_guest_access: bool,
     /// Say that a name is free even if it is not; registration fails later.
@@ -110,6 +112,7 @@ impl Default for AccountsSettings {
             enable_registration: false,
             registration_requires_token: false,
             registration_shared_secret: None,
+            nonce_key: Secret::default(),
             allow_guest_access: false,
             inhibit_user_in_use_error: false,
             allow_underscore_prefixed_registration: false,

@@ -29,7 +29,7 @@ pub async fn search(
 ) -> Result<SearchResult, StorageError> {
     let words: Vec<String> = term
         .split_whitespace()
-        .map(|word| word.trim_start_matches('@').to_lowercase())
+        .map(|word| word.trim_start_matches('@').to_owned())
         .filter(|word| !word.is_empty())
         .take(WORDS_MAX)
         .collect();

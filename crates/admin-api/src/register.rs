@@ -11,7 +11,7 @@ use myelin_accounts::{
 };
 use myelin_http::{ApiError, Raw};
 use myelin_model::Secret;
-use myelin_rooms::{Rooms, membership::auto_join};
+use myelin_rooms::{Rooms, unfinished};
 use ruma::{
     DeviceId,
     api::{auth_scheme::NoAuthentication, error::ErrorKind},
@@ -51,10 +51,14 @@ pub(crate) async fn register(
         displayname: body.get("displayname").and_then(Value::as_str),
         is_admin: request.is_admin,
         user_type: request.user_type,
+        joins_rooms: rooms.settings().auto_join.is_for(false),
         ..NewAccount::default()
     };
-    let user_id = registration::register(&accounts, account).await.map_err(to_api_error)?;
-    auto_join(&rooms, &user_id, false).await;
+    let registered = registration::register(&accounts, account).await.map_err(to_api_error)?;
+    if let Some(work) = &registered.auto_join {
+        unfinished::finish(&rooms, work).await;
+    }
+    let user_id = registered.user_id;
     let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or_default();
     let mut answer = json!({ "user_id": user_id, "home_server": user_id.server_name() });
     if flag("inhibit_login") {

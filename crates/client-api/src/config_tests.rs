@@ -208,6 +208,11 @@ async fn who_takes_no_invites_gets_none(pool: PgPool) {
     let body = json!({"invite": [bob.user_id]});
     let refused = server.post("/_matrix/client/v3/createRoom", Some(&alice), body).await;
     assert_eq!(refused.error(), INVITE_BLOCKED);
+    let member = json!({"type": "m.room.member", "state_key": bob.user_id,
+        "content": {"membership": "invite"}});
+    let body = json!({"initial_state": [member]});
+    let refused = server.post("/_matrix/client/v3/createRoom", Some(&alice), body).await;
+    assert_eq!(refused.error(), INVITE_BLOCKED);
     server.put(path, Some(&bob), json!({})).await.ok();
     room.invite(&alice, &bob).await;
     assert_eq!(sync().await, 2);

@@ -22,9 +22,19 @@ async fn unknown_methods_are_refused_at_the_door(pool: PgPool) {
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn pages_are_not_framed_and_answers_not_kept(pool: PgPool) {
     let server = test_server::open(pool).await;
-    let page = server.get("/_matrix/static/client/login/", None).await;
-    assert_eq!(page.headers["x-frame-options"], "DENY");
-    assert_eq!(page.headers["content-security-policy"], "frame-ancestors 'none';");
+    let challenge = server.post("/_matrix/client/v3/register", None, json!({})).await;
+    let session = challenge.body["session"].as_str().unwrap();
+    let stage =
+        |stage: &str| format!("/_matrix/client/v3/auth/{stage}/fallback/web?session={session}");
+    for path in [
+        "/_matrix/static/client/login/".to_owned(),
+        stage("m.login.dummy"),
+        stage("m.login.registration_token"),
+    ] {
+        let page = server.get(&path, None).await;
+        assert_eq!(page.headers["x-frame-options"], "DENY", "{path}");
+        assert_eq!(page.headers["content-security-policy"], "frame-ancestors 'none';", "{path}");
+    }
     for path in ["/_matrix/static/client/login/", "/_matrix/client/v3/login"] {
         let answer = server.get(path, None).await;
         assert_eq!(
@@ -45,6 +55,17 @@ async fn a_body_that_is_no_text_is_no_json_even_where_nobody_looks(pool: PgPool)
         .body(Body::from(&b"{\"ignored\":\"\xff\"}"[..]))
         .unwrap();
     assert_eq!(server.send(request).await.error(), (400, "M_NOT_JSON"));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn strangers_have_little_to_say(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let body = json!({"type": "m.login.password", "x": vec![0; 40_000]});
+    for path in ["login", "register", "refresh"] {
+        let path = format!("/_matrix/client/v3/{path}");
+        let refused = server.post(&path, None, body.clone()).await;
+        assert_eq!(refused.error(), (413, "M_TOO_LARGE"), "{path}");
+    }
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -83,6 +104,10 @@ async fn nul_characters_are_refused_where_they_are_names(pool: PgPool) {
         (
             "register",
             json!({"auth": {"type": "m.login.dummy", "session": "a\0b"}, "password": "x"}),
+        ),
+        (
+            "register",
+            json!({"username": "x", "password": "x", "device_id": "a\0b", "auth": {"type": "m.login.dummy"}}),
         ),
         ("pushers/set", json!({"app_id": "a\0b", "pushkey": "a", "kind": null})),
     ];

@@ -4,6 +4,7 @@
 
 mod account;
 mod alias;
+mod appservice;
 mod backup;
 #[cfg(test)]
 mod branches;
@@ -43,7 +44,11 @@ mod server;
 mod session;
 mod space;
 mod state;
+#[cfg(test)]
+mod stored_secrets;
 mod sync;
+#[cfg(test)]
+mod test_bridge;
 #[cfg(test)]
 mod test_rooms;
 #[cfg(test)]
@@ -69,6 +74,7 @@ pub fn routes() -> RumaRouter<ClientApi> {
     RumaRouter::new()
         .merge(account::routes())
         .merge(alias::routes())
+        .merge(appservice::routes())
         .merge(backup::routes())
         .merge(context::routes())
         .merge(device::routes())

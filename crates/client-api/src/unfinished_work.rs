@@ -1,18 +1,25 @@
 //! Work of several steps: what one node leaves undone, another does.
 
-use myelin_accounts::{AccountsSettings, deactivate::deactivate, profile};
+use myelin_accounts::{
+    AccountsSettings,
+    deactivate::deactivate,
+    profile,
+    registration::{NewAccount, register},
+    session::{self, NewSession},
+};
 use myelin_engine::Intent;
 use myelin_http::{RateLimit, RateLimitSettings};
 use myelin_model::{Actor, Clock as _};
 use myelin_rooms::unfinished::finish_due;
 use myelin_storage::{WorkKind, accounts::NewUser};
 use myelin_testing::{TestServer, TestUser};
+use ruma::OwnedUserId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
     test_rooms::{TestRoom, encode},
-    test_server,
+    test_server::{self, TestSettings},
 };
 
 /// Another node finds what was left undone some time ago.
@@ -37,6 +44,20 @@ async fn who_was_deactivated_leaves_after_all(pool: PgPool) {
     another_node_looks(&server).await;
 
     assert_eq!(member(&room, &alice, &bob).await["membership"], "leave");
+    // A request that was under way when the account ended brings Bob back.
+    let engine = test_server::engine(&server.parts);
+    let mut draft = engine.get_draft(room.id.as_str().try_into().unwrap()).await.unwrap();
+    let join = r#"{"membership":"join"}"#;
+    draft
+        .add(Intent::state(&bob.user_id, "m.room.member", bob.user_id.as_str(), join))
+        .await
+        .unwrap();
+    draft.append().await.unwrap();
+    assert_eq!(member(&room, &alice, &bob).await["membership"], "join");
+    another_node_looks(&server).await;
+    assert_eq!(member(&room, &alice, &bob).await["membership"], "leave");
+
+    another_node_looks(&server).await;
     assert_eq!(server.parts.db.unfinished_work().list_due(u64::MAX, 10).await.unwrap(), []);
 }
 
@@ -162,4 +183,76 @@ async fn guests_leave_after_all(pool: PgPool) {
     another_node_looks(&server).await;
 
     assert_eq!(member(&room, &alice, &guest).await["membership"], "leave");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_is_new_joins_after_all(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let alice = server.user("alice").await;
+    let body = json!({"preset": "public_chat", "room_alias_name": "all"});
+    let room = TestRoom::create(&server, &alice, body).await;
+    let rooms = || {
+        let mut settings = TestSettings::default();
+        settings.rooms.auto_join.aliases = vec!["#all:example.org".try_into().unwrap()];
+        test_server::state_with(&server.parts, settings).rooms
+    };
+    // The node that registers them dies before they join.
+    for name in ["bob", "carol"] {
+        let account = NewAccount {
+            user_id: Some(format!("@{name}:example.org").try_into().unwrap()),
+            joins_rooms: true,
+            ..NewAccount::default()
+        };
+        register(&server.parts.accounts, account).await.unwrap();
+    }
+    let carol = OwnedUserId::try_from("@carol:example.org").unwrap();
+    let session = session::start(&server.parts.accounts, &carol, &NewSession::default()).await;
+    let session = session.unwrap();
+    let carol =
+        TestUser { user_id: carol, device_id: session.device_id, token: session.access_token };
+    // One was there already, and has left since.
+    room.join(&carol).await;
+    room.leave(&carol).await;
+
+    server.parts.clock.advance_ms(61_000);
+    finish_due(&rooms()).await;
+
+    let members = room.get("joined_members", &alice).await.ok();
+    let members: Vec<_> = members["joined"].as_object().unwrap().keys().collect();
+    assert_eq!(members, ["@alice:example.org", "@bob:example.org"]);
+    assert_eq!(server.parts.db.unfinished_work().list_due(u64::MAX, 10).await.unwrap(), []);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_is_kept_of_a_room_comes_along_after_all(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let old = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+    let tags =
+        |room: &str| format!("/_matrix/client/v3/user/{}/rooms/{}/tags", bob.user_id, encode(room));
+    let tag = format!("{}/u.work", tags(&old.id));
+    old.join(&bob).await;
+    server.put(&tag, Some(&bob), json!({"order": 0.5})).await.ok();
+    old.leave(&bob).await;
+    let answer =
+        server.post(&old.path("upgrade"), Some(&alice), json!({"new_version": "11"})).await;
+    let new = answer.ok()["replacement_room"].as_str().unwrap().to_owned();
+    // The node that Bob joins by dies before it carries anything over.
+    let engine = test_server::engine(&server.parts);
+    let mut tx = server.parts.db.begin().await.unwrap();
+    let subject = format!("{new} {}", bob.user_id);
+    let now_ms = server.parts.clock.now_ms();
+    tx.unfinished_work().add(WorkKind::CarryOverFor, &subject, now_ms).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut draft = engine.get_draft(new.as_str().try_into().unwrap()).await.unwrap();
+    let join = r#"{"membership":"join"}"#;
+    let join = Intent::state(&bob.user_id, "m.room.member", bob.user_id.as_str(), join);
+    draft.add(join).await.unwrap();
+    draft.append().await.unwrap();
+    assert_eq!(server.get(&tags(&new), Some(&bob)).await.ok()["tags"], json!({}));
+
+    another_node_looks(&server).await;
+
+    let expect = json!({"u.work": {"order": 0.5}});
+    assert_eq!(server.get(&tags(&new), Some(&bob)).await.ok()["tags"], expect);
 }

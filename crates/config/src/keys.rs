@@ -348,6 +348,17 @@ mod tests {
     }
 
     #[test]
+    fn what_federation_would_keep_out_is_told_while_it_is_off() {
+        assert_eq!(
+            warnings("federation_domain_whitelist: [a.org]\n"),
+            [
+                "hs.yaml:1: federation_domain_whitelist: not supported yet: federation is off: no other server is spoken \
+                 to, those of the list neither"
+            ]
+        );
+    }
+
+    #[test]
     fn names_the_admin_chooses_are_not_unknown() {
         let told = warnings(
             "old_signing_keys:\n  'ed25519:x': {key: a, expired_ts: 1}\nextra_well_known_client_content: {a: 1}",

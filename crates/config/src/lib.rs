@@ -25,6 +25,7 @@ use sections::{
     listeners::{self, Listener, Tls},
     logging,
     media::{self, Media},
+    outgoing::{self, Outgoing},
     own::{self, Own},
     password::{self, Password},
     ratelimits::{self, RateLimits},
@@ -103,6 +104,8 @@ pub struct Config {
     pub media: Media,
     /// The relays for calls.
     pub turn: Turn,
+    /// The addresses that requests to others may reach.
+    pub outgoing: Outgoing,
     /// The documents under `/.well-known/matrix`.
     pub well_known: WellKnown,
     /// Myelin's own keys, under `myelin:`.
@@ -175,6 +178,7 @@ fn read(root: &reader::Section<'_>) -> Config {
         appservices: appservices::read(root),
         media: media::read(root),
         turn: turn::read(root),
+        outgoing: outgoing::read(root),
         well_known: well_known::read(root),
         own: own::read(root),
         server,

@@ -36,8 +36,13 @@ impl Draft {
             }
         }
         let has_resets = !self.resets.is_empty();
+        let mut built_on = self.built_on;
+        if !self.annotations.is_empty() {
+            // Another node may have said the same in what came in between, so nothing may have.
+            built_on.state_nid = None;
+        }
         let append = Append {
-            built_on: self.built_on,
+            built_on,
             head: Arc::new(self.head.clone()),
             events: std::mem::take(&mut self.events),
             snapshots: std::mem::take(&mut self.snapshots),

@@ -6,7 +6,7 @@ use myelin_events::{
     RoomVersion,
     auth::{AuthError, Create, PowerLevels},
 };
-use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid};
+use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
     NewSnapshot, RoomHead, StateKey, StorageError,
     writer::{Arrival, BuiltOn, LateRedaction, MembershipChange, MissingEvent},
@@ -76,7 +76,10 @@ impl Draft {
         let stored = match heads.find_ready(room_nid) {
             Some(head) => head,
             None => match heads.find_many(&[room_nid]).await?.remove(&room_nid) {
-                Some(head) => head,
+                Some(head) => {
+                    follow_to(engine, head.last_pos).await?;
+                    head
+                }
                 None => return Ok(None),
             },
         };
@@ -266,4 +269,14 @@ impl Draft {
         }
         Ok(levels)
     }
+}
+
+/// Wait until the log has brought what a head that was read from the database follows. The events in memory are as the log left them:
+/// a redaction that stands before the head and that this node has not heard of would decide nothing.
+async fn follow_to(engine: &Engine, pos: StreamPos) -> Result<(), StorageError> {
+    let pos = engine.db().reach(pos).await?;
+    if engine.db().log().applied() < pos {
+        return Err(StorageError::Stopping);
+    }
+    Ok(())
 }

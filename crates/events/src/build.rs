@@ -74,6 +74,11 @@ impl NewEvent<'_> {
     ) -> Result<Pdu, BuildError> {
         // A remote event may have the greatest depth there is; ours upon it must still be canonical JSON.
         let new = &NewEvent { depth: self.depth.clamp(0, canonical::INTEGER_MAX), ..*self };
+        let is_integer = |number| i64::try_from(number).is_ok_and(|n| n <= canonical::INTEGER_MAX);
+        if !is_integer(self.origin_server_ts) {
+            let (field, reason) = ("origin_server_ts", "beyond the integers of JSON");
+            return Err(PduError::BadField { field, reason }.into());
+        }
         let content = self.canonical_content(version)?;
         let chosen_id = version.has_chosen_event_ids().then(|| EventId::new_v1(server_name));
         let envelope = Envelope { new, version, event_id: chosen_id.as_deref() };
@@ -421,6 +426,10 @@ mod tests {
         for new in &longs {
             assert!(matches!(build(new), Err(BuildError::Field(PduError::FieldTooLong { .. }))));
         }
+        let late = |ts: i64| NewEvent { origin_server_ts: ts.unsigned_abs(), ..message("{}", &[]) };
+        assert!(build(&late(canonical::INTEGER_MAX)).is_ok());
+        assert!(matches!(build(&late(canonical::INTEGER_MAX + 1)), Err(BuildError::Field(_))));
+        assert!(matches!(build(&late(i64::MIN)), Err(BuildError::Field(_))));
         let many: Vec<_> = (0..21).map(|n| EventId::parse(format!("${n}")).unwrap()).collect();
         assert!(build(&NewEvent { auth_events: &[], ..message("{}", &many) }).is_err());
         assert!(build(&NewEvent { auth_events: &[], ..message("{}", &many[..20]) }).is_ok());

@@ -16,8 +16,12 @@ pub(crate) const BODY_SIZE_BYTES_MAX: usize = 200 * 65_536;
 /// The time in which the whole body must come. A client that stalls must not hold a connection for ever.
 const BODY_READ_MAX: Duration = Duration::from_secs(120);
 
-pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let read = Limited::new(body, BODY_SIZE_BYTES_MAX).collect();
+/// The size of the body of a request that need not say who sends it. Strangers have little to say, and what they send is read before
+/// any limit counts it.
+pub(crate) const STRANGERS_BODY_SIZE_BYTES_MAX: usize = 64 * 1024;
+
+pub(crate) async fn read(body: Body, size_bytes_max: usize) -> Result<Bytes, ApiError> {
+    let read = Limited::new(body, size_bytes_max).collect();
     let read = tokio::time::timeout(BODY_READ_MAX, read).await.map_err(|_| too_slow())?;
     let read = read.map_err(|_| ApiError::too_large("Request content is too large"))?;
     Ok(read.to_bytes())
@@ -80,7 +84,7 @@ mod tests {
     async fn a_stalled_body_ends() {
         let stalled = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let begun = tokio::time::Instant::now();
-        let error = read(stalled).await.unwrap_err();
+        let error = read(stalled, BODY_SIZE_BYTES_MAX).await.unwrap_err();
         assert_eq!((error.status(), begun.elapsed()), (StatusCode::REQUEST_TIMEOUT, BODY_READ_MAX));
     }
 }

@@ -137,7 +137,11 @@ where
             .map_err(|error| ApiError::invalid_param(error.body_text()))?;
         let path: Vec<String> = path.iter().map(|(_, value)| value.to_owned()).collect();
         check_no_nul(&path, &parts)?;
-        let body = body::read(body).await?;
+        let size_bytes_max = match A::KIND {
+            AuthKind::Required => body::BODY_SIZE_BYTES_MAX,
+            _ => body::STRANGERS_BODY_SIZE_BYTES_MAX,
+        };
+        let body = body::read(body, size_bytes_max).await?;
         Ok(Self { requester, path, body, parts, address })
     }
 }

@@ -87,9 +87,12 @@ impl Appservice {
                 })
                 .collect::<Result<Vec<_>, _>>()
         };
-        let sender =
-            UserId::parse_with_server_name(registration.sender_localpart.as_str(), server_name)
-                .map_err(|error| format!("sender_localpart: {error}"))?;
+        // A whole ID would name a user of another server.
+        let sender = format!("@{}:{server_name}", registration.sender_localpart);
+        let sender = UserId::parse(sender).map_err(|error| format!("sender_localpart: {error}"))?;
+        if registration.sender_localpart.contains(['@', ':']) {
+            return Err("sender_localpart: it is the part of a user ID between @ and :".to_owned());
+        }
         Ok(Self {
             sender,
             users: prepare(&registration.namespaces.users)?,
@@ -236,6 +239,16 @@ mod tests {
             receive_ephemeral: false,
         };
         Appservices::new(vec![Appservice::new(registration, server_name!("h.org")).unwrap()])
+    }
+
+    #[test]
+    fn it_is_a_user_of_this_server() {
+        for localpart in ["@u:b", "u:b", "@u"] {
+            let mut registration = bridge().iter().next().unwrap().registration.clone();
+            registration.sender_localpart = localpart.to_owned();
+            let refused = Appservice::new(registration, server_name!("h.org")).unwrap_err();
+            assert!(refused.starts_with("sender_localpart: "), "{refused}");
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 mod cli;
 mod embedded_postgres;
-mod http_client;
 mod listeners;
 mod pages;
 mod serve;

@@ -29,7 +29,7 @@ pub struct RoomSettings {
     /// Whether invites carry the name and picture of the invited user.
     pub profiles_in_invites: bool,
     pub only_admins_invite: bool,
-    /// A user who leaves a room forgets it too.
+    /// A user who leaves a room forgets it too, as does one who is taken out.
     pub forget_on_leave: bool,
     /// The rooms that new users join by themselves.
     pub auto_join: AutoJoin,

@@ -61,7 +61,7 @@ pub async fn set_visibility(
         let aliases = rooms.db().aliases().list(room_nid).await?;
         let aliases: Vec<&RoomAliasId> = aliases.iter().map(|alias| &*alias.alias).collect();
         let rules = &rooms.settings().publication_rules;
-        if !actor.is_admin() && !rules.allow(&actor.user_id, room_id, &aliases) {
+        if !rules.allow(&actor.user_id, room_id, &aliases) {
             return Err(PublishError::NotAllowed);
         }
         tx.directory().add(room_nid, OWN_LIST).await?;

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use myelin_storage::{Leases, StorageError, UnfinishedWork, WorkKind};
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use crate::{
-    EventError, Rooms,
-    membership::{self, MembershipError},
+    EventError, Rooms, alias,
+    membership::{self, MembershipError, forget::forget_left},
     upgrade::{self, UpgradeError},
 };
 
@@ -26,7 +26,7 @@ const FAILURES_MAX: usize = 10;
 
 /// The reason why work is still unfinished.
 #[derive(Debug, thiserror::Error)]
-enum WorkError {
+pub(crate) enum WorkError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
@@ -72,7 +72,35 @@ pub async fn finish_due(rooms: &Rooms) {
 /// Do work that was begun. What fails is logged, and tried again later.
 #[tracing::instrument(name = "rooms.unfinished.finish", skip_all, fields(kind = work.kind.as_str(), subject = work.subject))]
 pub async fn finish(rooms: &Rooms, work: &UnfinishedWork) {
-    if let Err(error) = try_finish(rooms, work).await {
+    match try_finish(rooms, work).await {
+        Ok(Outcome::Done) => end(rooms, work, Ok::<(), WorkError>(())).await,
+        // If this fails, the work stays due.
+        Ok(Outcome::Again) => {
+            let _ = rooms.db().unfinished_work().postpone(work, rooms.now_ms()).await;
+        }
+        Err(error) => end(rooms, work, Err(error)).await,
+    }
+}
+
+/// What came of work.
+enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// All was done that was there to be done; there may be more, by requests that were under way.
+    Again,
+}
+
+/// Note what came of work: it is done, or is tried again later.
+pub(crate) async fn end<E: Into<WorkError>>(
+    rooms: &Rooms,
+    work: &UnfinishedWork,
+    done: Result<(), E>,
+) {
+    let ended = match done {
+        Ok(()) => rooms.db().unfinished_work().delete(work).await.map_err(WorkError::from),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = ended {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "work was left unfinished; it is tried again later"
@@ -94,15 +122,42 @@ pub(crate) async fn begin(
     Ok(work)
 }
 
-async fn try_finish(rooms: &Rooms, work: &UnfinishedWork) -> Result<(), WorkError> {
+async fn try_finish(rooms: &Rooms, work: &UnfinishedWork) -> Result<Outcome, WorkError> {
     match work.kind {
-        WorkKind::LeaveRooms => membership::leave_all(rooms, &user_of(work)?).await?,
+        WorkKind::LeaveRooms => {
+            if membership::leave_all(rooms, &user_of(work)?).await? {
+                return Ok(Outcome::Again);
+            }
+        }
         WorkKind::UpdateProfile => membership::update_profile(rooms, &user_of(work)?).await?,
         WorkKind::RemoveGuests => membership::remove_guests(rooms, &room_of(work)?).await?,
-        WorkKind::FinishUpgrade => upgrade::finish(rooms, &room_of(work)?).await?,
+        WorkKind::FinishUpgrade => upgrade::finish(rooms, &work.subject).await?,
         WorkKind::CarryOver => upgrade::carry_over(rooms, &room_of(work)?).await?,
+        WorkKind::CarryOverFor => {
+            let (room_id, user_id) = room_and_user_of(work)?;
+            upgrade::carry_over_for(rooms, &room_id, &user_id).await?;
+        }
+        WorkKind::AutoJoin => membership::auto_join(rooms, &user_of(work)?).await?,
+        WorkKind::ForgetRoom => {
+            let (room_id, user_id) = room_and_user_of(work)?;
+            forget_left(rooms, &user_id, &room_id).await?;
+        }
+        WorkKind::DropAlias => alias::delete::drop_from_room(rooms, &work.subject).await?,
     }
-    Ok(rooms.db().unfinished_work().delete(work).await?)
+    Ok(Outcome::Done)
+}
+
+/// The subject of work that is about a user in a room.
+pub(crate) fn room_and_user(room_id: &RoomId, user_id: &UserId) -> String {
+    format!("{room_id} {user_id}")
+}
+
+fn room_and_user_of(work: &UnfinishedWork) -> Result<(OwnedRoomId, OwnedUserId), StorageError> {
+    // Users may have had spaces in their names once, rooms never.
+    let parsed = work.subject.split_once(' ').and_then(|(room_id, user_id)| {
+        Some((OwnedRoomId::try_from(room_id).ok()?, OwnedUserId::try_from(user_id).ok()?))
+    });
+    parsed.ok_or_else(|| StorageError::foreign("unfinished_work.subject")("no room and user"))
 }
 
 fn user_of(work: &UnfinishedWork) -> Result<OwnedUserId, StorageError> {

@@ -25,6 +25,11 @@ pub enum DatabaseContents {
         /// The version of its schema, if that can be read.
         schema_version: Option<i32>,
     },
+    /// It keeps texts in another encoding than UTF-8, and so cannot keep what people write.
+    OtherEncoding {
+        /// The encoding's name.
+        encoding: String,
+    },
     /// Another program owns it.
     Other {
         /// The names of its tables, sorted.
@@ -40,6 +45,10 @@ impl Db {
     /// The database does not answer, or does not let us read its catalog.
     #[tracing::instrument(name = "db.inspect", skip_all)]
     pub async fn inspect(pool: &PgPool) -> Result<DatabaseContents, StorageError> {
+        let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(pool).await?;
+        if encoding != "UTF8" {
+            return Ok(DatabaseContents::OtherEncoding { encoding });
+        }
         let tables = list_tables(pool).await?;
         let has = |name: &str| tables.iter().any(|table| table == name);
         if SYNAPSE_TABLES.iter().all(|name| has(name)) {
@@ -142,5 +151,22 @@ mod tests {
         .await;
         let tables = vec!["_sqlx_migrations".to_owned(), "invoices".to_owned()];
         assert_eq!(Db::inspect(&pool).await.unwrap(), DatabaseContents::Other { tables });
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn what_cannot_keep_all_texts_is_told(pool: PgPool) {
+        let name = format!("latin1_{}", std::process::id());
+        let run = async |sql: String| {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+        };
+        let locale = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+        run(format!("CREATE DATABASE \"{name}\" {locale}")).await;
+        let options = pool.connect_options().as_ref().clone().database(&name);
+        let other = PgPool::connect_with(options).await.unwrap();
+        let found = Db::inspect(&other).await;
+        other.close().await;
+        run(format!("DROP DATABASE \"{name}\"")).await;
+        let latin1 = DatabaseContents::OtherEncoding { encoding: "LATIN1".to_owned() };
+        assert_eq!(found.unwrap(), latin1);
     }
 }

@@ -19,15 +19,27 @@ pub enum WorkKind {
     FinishUpgrade,
     /// Members keep of the successor of a room what they kept of the room. The subject is the successor.
     CarryOver,
+    /// A user who came into the successor of a room keeps of it what it kept of the room. The subject is the successor and the user.
+    CarryOverFor,
+    /// A new user joins the rooms that new users join. The subject is the user.
+    AutoJoin,
+    /// A user who left a room forgets it. The subject is the room and the user.
+    ForgetRoom,
+    /// The canonical alias event of a room names an alias no more that was deleted. The subject is the room, the alias, and who deleted it.
+    DropAlias,
 }
 
 impl WorkKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 9] = [
         Self::LeaveRooms,
         Self::UpdateProfile,
         Self::RemoveGuests,
         Self::FinishUpgrade,
         Self::CarryOver,
+        Self::CarryOverFor,
+        Self::AutoJoin,
+        Self::ForgetRoom,
+        Self::DropAlias,
     ];
 
     /// The kind's name, in the database and in logs.
@@ -38,6 +50,10 @@ impl WorkKind {
             Self::RemoveGuests => "remove_guests",
             Self::FinishUpgrade => "finish_upgrade",
             Self::CarryOver => "carry_over",
+            Self::CarryOverFor => "carry_over_for",
+            Self::AutoJoin => "auto_join",
+            Self::ForgetRoom => "forget_room",
+            Self::DropAlias => "drop_alias",
         }
     }
 
@@ -51,7 +67,7 @@ impl WorkKind {
 pub struct UnfinishedWork {
     /// The kind of work.
     pub kind: WorkKind,
-    /// The ID of the user or the room that it is about.
+    /// The IDs of the users and rooms that it is about, with spaces between them.
     pub subject: String,
     number: i64,
 }

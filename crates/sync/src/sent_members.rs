@@ -24,8 +24,7 @@ pub(crate) struct SentMembers {
 #[derive(Debug, Default)]
 struct Members {
     /// The event by which a member was told, and the token of the answer that told it. Only a device that comes back
-    /// with that token, or a later one, has got the answer. Only who comes back with that token, or a later one, has
-    /// got the answer.
+    /// with that token, or a later one, has got the answer.
     told: HashMap<(RoomNid, StateKeyNid), (EventNid, SyncToken)>,
     /// No token in `told` is greater.
     last: SyncToken,
@@ -77,11 +76,6 @@ pub(crate) struct DeviceMembers {
 }
 
 impl DeviceMembers {
-    /// The device missed a part of the room and may have let go of it.
-    pub(crate) fn clear_room(&self, room_nid: RoomNid) {
-        self.members.lock().told.retain(|(room, _), _| *room != room_nid);
-    }
-
     /// Whether the device has this member event.
     pub(crate) fn contains(&self, room_nid: RoomNid, key: StateKeyNid, nid: EventNid) -> bool {
         self.members.lock().told.get(&(room_nid, key)).is_some_and(|(told, _)| *told == nid)

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use myelin_accounts::{Accounts, AccountsSettings};
 use myelin_model::{Appservices, Clock, Secret, TokenHash};
+use myelin_outbound::{AddressRules, Outbound};
 use myelin_storage::{
     Db, StorageSettings,
     accounts::{NewAccessToken, NewUser},
@@ -83,6 +84,7 @@ impl TestServer {
         let settings = AccountsSettings {
             enable_registration: true,
             registration_shared_secret: Some(Secret::new("shared secret".to_owned())),
+            nonce_key: Secret::new("nonce key".to_owned()),
             allow_guest_access: true,
             ..AccountsSettings::default()
         };
@@ -107,6 +109,7 @@ impl TestServer {
             server_name.to_owned(),
             settings,
             appservices,
+            Outbound::new(AddressRules::new(vec![], vec![])).unwrap(),
         );
         let parts = TestParts { db, clock, accounts, server_name };
         let router = build(&parts);

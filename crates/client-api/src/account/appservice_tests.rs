@@ -1,56 +1,17 @@
 //! Application services: whom they may be, and whom nobody else may be.
 
 use myelin_accounts::AccountsSettings;
-use myelin_model::{
-    Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
-    Secret,
-};
+use myelin_model::Appservices;
 use myelin_rooms::NamingRules;
 use myelin_storage::accounts::NewUser;
 use myelin_testing::{TestServer, TestUser};
-use ruma::server_name;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::{
-    test_rooms::TestRoom,
-    test_server::{self, TestSettings},
-};
+use crate::{test_bridge, test_rooms::TestRoom, test_server};
 
 async fn open(pool: PgPool) -> (TestServer, TestUser) {
-    open_with(pool, |_| {}).await
-}
-
-async fn open_with(pool: PgPool, change: impl FnOnce(&mut TestSettings)) -> (TestServer, TestUser) {
-    let registration = AppserviceRegistration {
-        id: "bridge".to_owned(),
-        url: None,
-        as_token: Secret::new("as_token".to_owned()),
-        hs_token: Secret::new("hs_token".to_owned()),
-        sender_localpart: "_bridge".to_owned(),
-        namespaces: AppserviceNamespaces {
-            users: vec![AppserviceNamespace { exclusive: true, regex: "@_?irc_.*".to_owned() }],
-            aliases: vec![AppserviceNamespace { exclusive: true, regex: "#irc_.*".to_owned() }],
-            ..AppserviceNamespaces::default()
-        },
-        rate_limited: Some(false),
-        protocols: None,
-        receive_ephemeral: false,
-    };
-    let bridge = Appservice::new(registration, server_name!("example.org")).unwrap();
-    let settings = AccountsSettings { enable_registration: true, ..AccountsSettings::default() };
-    let server = TestServer::open_with(pool, settings, Appservices::new(vec![bridge]), |parts| {
-        let mut settings = TestSettings::default();
-        change(&mut settings);
-        crate::routes().with_state(test_server::state_with(parts, settings)).finish()
-    })
-    .await;
-    let bridge = TestUser {
-        user_id: "@_bridge:example.org".try_into().unwrap(),
-        device_id: "none".into(),
-        token: "as_token".to_owned(),
-    };
-    (server, bridge)
+    test_bridge::open(pool, None, |_| {}).await
 }
 
 const REGISTER: &str = "/_matrix/client/v3/register";
@@ -221,7 +182,7 @@ async fn its_aliases_are_its_own(pool: PgPool) {
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn rules_on_aliases_do_not_bind_it(pool: PgPool) {
-    let (server, bridge) = open_with(pool, |settings| {
+    let (server, bridge) = test_bridge::open(pool, None, |settings| {
         settings.rooms.alias_creation_rules = NamingRules::deny_all();
     })
     .await;
@@ -233,10 +194,21 @@ async fn rules_on_aliases_do_not_bind_it(pool: PgPool) {
     let body = json!({"room_id": room["room_id"]});
     server.put(&path("irc_x"), Some(&bridge), body).await.ok();
 
-    let room = server.post(create, Some(&alice), json!({})).await.ok();
-    let body = json!({"room_id": room["room_id"]});
-    let refused = server.put(&path("free"), Some(&alice), body).await;
-    assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
-    let refused = server.post(create, Some(&alice), json!({"room_alias_name": "free"})).await;
-    assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
+    let admin = NewUser {
+        user_id: "@admin:example.org".try_into().unwrap(),
+        password_hash: None,
+        created_ts: 0,
+        user_type: None,
+        appservice_id: None,
+        is_guest: false,
+        is_admin: true,
+    };
+    for user in [alice, server.add_user(admin).await] {
+        let room = server.post(create, Some(&user), json!({})).await.ok();
+        let body = json!({"room_id": room["room_id"]});
+        let refused = server.put(&path("free"), Some(&user), body).await;
+        assert_eq!(refused.error(), (403, "M_FORBIDDEN"), "{}", user.user_id);
+        let refused = server.post(create, Some(&user), json!({"room_alias_name": "free"})).await;
+        assert_eq!(refused.error(), (403, "M_FORBIDDEN"), "{}", user.user_id);
+    }
 }

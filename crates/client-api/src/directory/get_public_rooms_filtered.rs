@@ -90,6 +90,10 @@ mod tests {
         let body = json!({"preset": "public_chat", "name": name, "topic": "Wombles",
             "creation_content": if kind.is_empty() { json!({}) } else { json!({"type": kind}) }});
         let room = TestRoom::create(server, alice, body).await;
+        publish(server, &room).await;
+    }
+
+    async fn publish(server: &myelin_testing::TestServer, room: &TestRoom<'_>) {
         let nid = server.parts.db.heads().find_nid(room.id.as_str().try_into().unwrap()).await;
         let mut tx = server.parts.db.begin().await.unwrap();
         let list = myelin_storage::DirectoryList::default();
@@ -125,6 +129,8 @@ mod tests {
         let found = find(json!({"filter": {"room_types": [null]}})).await;
         assert_eq!(names(&found), ["one", "two"]);
 
+        assert_eq!(names(&find(json!({"filter": {"room_types": []}})).await).len(), 3);
+
         let first = find(json!({"limit": 2})).await;
         assert_eq!(names(&first), ["one", "two"]);
         let second = find(json!({"limit": 2, "since": first["next_batch"]})).await;
@@ -137,5 +143,30 @@ mod tests {
         assert_eq!(bad.error(), (400, "M_INVALID_PARAM"));
         let remote = server.get(&format!("{PATH}?server=other.org"), Some(&alice)).await;
         assert_eq!(remote.status, 502);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_was_closed_is_not_shown(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let listed = async |name: &str, more: Value| {
+            let mut body = json!({"name": name});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let room = TestRoom::create(&server, &alice, body).await;
+            publish(&server, &room).await;
+            room
+        };
+        listed("closed", json!({"preset": "private_chat"})).await;
+        let later = listed("closed later", json!({"preset": "public_chat"})).await;
+        later.set_state(&alice, "m.room.join_rules", json!({"join_rule": "invite"})).await;
+        let readable = json!([{"type": "m.room.history_visibility",
+            "content": {"history_visibility": "world_readable"}}]);
+        let readable = json!({"preset": "private_chat", "initial_state": readable});
+        listed("readable", readable).await;
+        let knock = json!([{"type": "m.room.join_rules", "content": {"join_rule": "knock"}}]);
+        listed("knock", json!({"preset": "private_chat", "initial_state": knock})).await;
+
+        let page = server.post(PATH, Some(&alice), json!({})).await.ok();
+        assert_eq!(names(&page), ["readable", "knock"]);
     }
 }

@@ -31,6 +31,7 @@ pub(crate) async fn change(
             limits.invites_per_issuer.check_caller(actor)?;
         }
         Action::Join
+        | Action::Rename
         | Action::Leave
         | Action::Kick
         | Action::Ban

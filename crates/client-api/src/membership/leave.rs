@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    membership::{Action, MembershipUpdate, forget::forget},
+    membership::{Action, MembershipUpdate},
 };
 use serde_json::{Value, json};
 
@@ -27,8 +27,5 @@ pub(crate) async fn handler(
         origin_server_ts: None,
     };
     change(&rooms, &limits, &req.requester, new).await?;
-    if rooms.settings().forget_on_leave {
-        forget(&rooms, &req.requester, &room_id).await.map_err(super::forget::to_api_error)?;
-    }
     Ok(Json(json!({})))
 }

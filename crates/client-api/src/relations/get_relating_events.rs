@@ -125,6 +125,11 @@ mod tests {
         let redact = room.path(&format!("redact/{dummy}/1"));
         server.put(&redact, Some(&alice), json!({})).await.ok();
         assert_eq!(ids(&get("/m.thread").await), [&*reply]);
+        // What a redaction took away is not told by edits either.
+        let redact = room.path(&format!("redact/{root}/2"));
+        server.put(&redact, Some(&alice), json!({})).await.ok();
+        assert_eq!(ids(&get("/m.replace").await), [""; 0]);
+        assert_eq!(ids(&get("?limit=9").await), [&*reference, &reply]);
         // Texts that cannot be indexed are sent all the same.
         relate("\u{0}", &root, "m.room.message").await;
         relate(&"x".repeat(3_000), &root, "m.room.message").await;

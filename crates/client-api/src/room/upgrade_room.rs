@@ -46,6 +46,7 @@ pub(crate) async fn handler(
 fn to_api_error(error: UpgradeError) -> ApiError {
     match error {
         UpgradeError::UnknownRoom(_) => ApiError::not_found(error.to_string()),
+        UpgradeError::InProgress => ApiError::unknown(error.to_string()),
         UpgradeError::Event(error) => event_error(error),
     }
 }

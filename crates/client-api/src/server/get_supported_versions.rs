@@ -9,8 +9,10 @@ use http::header;
 use myelin_accounts::Accounts;
 use serde_json::json;
 
-/// The versions whose endpoints are served. Clients and bridges choose paths by them: v1.7 would say that application
-/// services can ask for a ping, and bridges give up when that is not there.
+/// The versions that are told to clients, which choose paths by them. Synapse goes on to v1.12. What v1.7 to v1.12 bring beside media is
+/// served here; but v1.7 says, too, that media IDs are given out before their upload (`POST /_matrix/media/v1/create`), and v1.11 that
+/// media are read with a token, and whoever believes that fails. Pings of application services, which came with v1.7 and without
+/// which bridges give up, are told of by `fi.mau.msc2659.stable`.
 const VERSIONS: &[&str] = &[
     "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", "r0.4.0", "r0.5.0", "r0.6.0", "r0.6.1", "v1.1", "v1.2",
     "v1.3", "v1.4", "v1.5", "v1.6",
@@ -29,6 +31,7 @@ pub(crate) async fn handler(State(accounts): State<Accounts>) -> Response {
             "org.matrix.msc3773": true,
             "org.matrix.msc3827.stable": true,
             "org.matrix.msc3874": true,
+            "fi.mau.msc2659.stable": true,
             "uk.tcpip.msc4133": true,
             "uk.tcpip.msc4133.stable": true,
             "org.matrix.msc4222": true,
@@ -62,10 +65,18 @@ mod tests {
     async fn what_is_advertised_is_served(pool: PgPool) {
         let server = test_server::open(pool).await;
         let body = server.get("/_matrix/client/versions", None).await.ok();
-        for (version, path) in [("v1.7", "/_matrix/client/v1/appservice/bridge/ping")] {
-            let is_served = server.post(path, None, json!({})).await.error().1 != "M_UNRECOGNIZED";
+        let is_served = async |path: &str| {
+            server.post(path, None, json!({})).await.error().1 != "M_UNRECOGNIZED"
+        };
+        for (version, path) in [("v1.7", "/_matrix/media/v1/create")] {
             let is_told = body["versions"].as_array().unwrap().contains(&json!(version));
-            assert_eq!(is_told, is_served, "{version}");
+            assert_eq!(is_told, is_served(path).await, "{version}");
+        }
+        for (feature, path) in
+            [("fi.mau.msc2659.stable", "/_matrix/client/v1/appservice/bridge/ping")]
+        {
+            let is_told = body["unstable_features"][feature] == true;
+            assert_eq!(is_told, is_served(path).await, "{feature}");
         }
     }
 }

@@ -271,6 +271,28 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_hash_of_synapse_is_replaced_unless_the_password_was(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let accounts = &server.parts.accounts;
+        let alice = test_server::register(&server, "alice", "first").await;
+        let stored = async || -> String {
+            let hash = sqlx::query_scalar("SELECT password_hash FROM users");
+            hash.fetch_one(&pool).await.unwrap()
+        };
+        let of_synapse = password::bcrypt_with_pepper("old", "", 4).unwrap();
+        deactivate::set_password(accounts, &alice.user_id, &of_synapse, true, None).await.unwrap();
+        test_server::log_in(&server, "alice", "old").await;
+        assert!(stored().await.starts_with("$argon2id$"));
+
+        // While a login checks the old password, another session changes it.
+        let new = password::hash(accounts, "new").await.unwrap();
+        deactivate::set_password(accounts, &alice.user_id, &new, true, None).await.unwrap();
+        let late = password::verify(accounts, &alice.user_id, "old", &of_synapse).await.unwrap();
+        assert!(late.is_some(), "it was right when it was read");
+        assert_eq!(stored().await, new);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn a_second_login_ends_the_first_of_the_device(pool: PgPool) {
         let server = test_server::open(pool).await;
         let mut first = test_server::register(&server, "alice", "secret").await;

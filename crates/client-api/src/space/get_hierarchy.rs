@@ -87,6 +87,7 @@ fn to_api_error(error: HierarchyError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use myelin_testing::Statements;
     use serde_json::{Value, json};
     use sqlx::PgPool;
 
@@ -97,6 +98,46 @@ mod tests {
 
     fn ids(page: &Value) -> Vec<&str> {
         page["rooms"].as_array().unwrap().iter().map(|r| r["room_id"].as_str().unwrap()).collect()
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_rule_that_names_many_rooms_asks_no_more_than_one(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let allow: Vec<Value> = (0..500)
+            .map(|n| json!({"type": "m.room_membership", "room_id": format!("!{n}:example.org")}))
+            .collect();
+        let rules = json!({"type": "m.room.join_rules",
+            "content": {"join_rule": "restricted", "allow": allow}});
+        let body = json!({"room_version": "10", "initial_state": [rules]});
+        let room = TestRoom::create(&server, &alice, body).await;
+        let summary = format!("/_matrix/client/v1/room_summary/{}", encode(&room.id));
+        let statements = Statements::start();
+        assert_eq!(server.get(&summary, Some(&bob)).await.status, 404);
+        assert!(statements.count() < 10, "{}", statements.count());
+    }
+
+    /// A rule that a version does not know lets nobody in, so nobody needs to know what the room is.
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn rules_of_later_versions_open_no_room(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let space = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        space.join(&bob).await;
+        let allow = json!([{"type": "m.room_membership", "room_id": space.id}]);
+        for (rule, last_without, first_with) in
+            [("knock", "6", "7"), ("restricted", "7", "8"), ("knock_restricted", "9", "10")]
+        {
+            for (version, expect) in [(last_without, 404), (first_with, 200)] {
+                let rules = json!({"type": "m.room.join_rules",
+                    "content": {"join_rule": rule, "allow": allow}});
+                let body = json!({"room_version": version, "initial_state": [rules]});
+                let room = TestRoom::create(&server, &alice, body).await;
+                let summary = format!("/_matrix/client/v1/room_summary/{}", encode(&room.id));
+                let answer = server.get(&summary, Some(&bob)).await;
+                assert_eq!(answer.status, expect, "{rule} in version {version}");
+            }
+        }
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

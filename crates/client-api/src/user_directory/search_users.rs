@@ -79,5 +79,8 @@ mod tests {
         ] {
             assert_eq!(search(term).await, count, "{term}");
         }
+        let name = json!({ "displayname": "Александр" });
+        server.put(path, Some(&alice), name).await.ok();
+        assert_eq!(search("Александр").await, 1);
     }
 }

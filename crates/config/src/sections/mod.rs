@@ -6,6 +6,7 @@ mod database_args;
 pub mod listeners;
 pub mod logging;
 pub mod media;
+pub mod outgoing;
 pub mod own;
 pub mod password;
 pub mod ratelimits;

@@ -7,7 +7,7 @@ mod relation;
 mod shape;
 
 use myelin_events::{Pdu, acl::ServerAcl, auth::JoinRule};
-use serde::Deserialize;
+use serde_json::Value;
 
 pub(crate) use self::relation::Annotation;
 pub use self::{relation::RelationError, shape::ShapeError};
@@ -67,12 +67,11 @@ impl Draft {
 
 /// The `redacts` of a content: the text, or another value as JSON. `None` if there is none.
 fn redacts_of(content: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Content {
-        redacts: Option<serde_json::Value>,
-    }
-    match serde_json::from_str::<Content>(content).ok()?.redacts? {
-        serde_json::Value::String(redacts) => Some(redacts),
+    // Of a key that stands twice the last one counts, as in the event.
+    let content: Value = serde_json::from_str(content).ok()?;
+    match content.get("redacts")? {
+        Value::Null => None,
+        Value::String(redacts) => Some(redacts.clone()),
         other => Some(other.to_string()),
     }
 }

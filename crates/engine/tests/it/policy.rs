@@ -132,8 +132,12 @@ async fn a_room_is_created_once_and_a_redaction_names_one_event(pool: PgPool) {
         redacts: Some(event_id!("$one")),
         ..Intent::message(alice(), "m.room.redaction", content)
     };
-    let two = send(&engine, &room_id, redacting(r#"{"redacts":"$two"}"#)).await;
-    assert!(matches!(two, Err(EventError::RedactsTwo)), "{two:?}");
+    for content in
+        [r#"{"redacts":"$two"}"#, r#"{"redacts":1}"#, r#"{"redacts":1,"redacts":"$two"}"#]
+    {
+        let two = send(&engine, &room_id, redacting(content)).await;
+        assert!(matches!(two, Err(EventError::RedactsTwo)), "{content}: {two:?}");
+    }
     send(&engine, &room_id, redacting(r#"{"redacts":"$one"}"#)).await.unwrap();
     let call = send(&engine, &room_id, Intent::message(alice(), "m.call.invite", "{}")).await;
     assert!(matches!(call, Err(EventError::CallInPublicRoom)), "{call:?}");

@@ -60,6 +60,25 @@ async fn what_another_node_redacted_is_redacted_here(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_head_is_not_newer_than_the_events_by_which_it_is_read(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    let room_id = room(&here, RoomVersion::V11, "invite").await;
+    for n in 0..20 {
+        let text = format!(r#"{{"topic":"{n}"}}"#);
+        let topic = set(&here, &room_id, "m.room.topic", "", &text).await;
+        assert_eq!(content(&here, &room_id, "m.room.topic").await.unwrap(), text);
+        let knows =
+            async || content(&there, &room_id, "m.room.topic").await.as_deref() == Some(&*text);
+        eventually(knows).await;
+        redact(&there, &room_id, &topic).await;
+        // As after a conflict: the head comes from the database, which has the redaction.
+        let nid = here.db().heads().find_nid(&room_id).await.unwrap().unwrap();
+        here.db().heads().forget(nid);
+        assert_eq!(content(&here, &room_id, "m.room.topic").await.as_deref(), Some("{}"), "{n}");
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn a_redacted_third_party_invite_admits_nobody(pool: PgPool) {
     let engine = node(&pool).await;
     let identity = SigningKey::from_seed(&[9; 32], "0");

@@ -56,14 +56,19 @@ impl JoinRule {
         match serde_json::from_str::<Content<'_>>(content) {
             Ok(Content { join_rule: None }) => Self::Invite,
             Err(_) => Self::Nobody,
-            Ok(Content { join_rule: Some(rule) }) => match &*rule.0 {
-                "public" => Self::Public,
-                "invite" => Self::Invite,
-                "knock" => Self::Knock,
-                "restricted" => Self::Restricted,
-                "knock_restricted" => Self::KnockRestricted,
-                _ => Self::Nobody,
-            },
+            Ok(Content { join_rule: Some(rule) }) => Self::named(&rule.0),
+        }
+    }
+
+    /// The rule of a name.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "public" => Self::Public,
+            "invite" => Self::Invite,
+            "knock" => Self::Knock,
+            "restricted" => Self::Restricted,
+            "knock_restricted" => Self::KnockRestricted,
+            _ => Self::Nobody,
         }
     }
 

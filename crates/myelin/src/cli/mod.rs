@@ -5,6 +5,7 @@ mod generate;
 mod hash_password;
 mod register_user;
 mod signing_key;
+mod socket_client;
 mod synapse;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};

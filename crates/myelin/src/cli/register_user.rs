@@ -7,17 +7,22 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use clap::Parser;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use myelin_config::{
     Config, Sources,
     sections::listeners::{ListenAddress, Listener, ListenerKind, Resource},
 };
+use myelin_outbound::{AddressRules, Outbound, Reach};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-use crate::http_client;
+use super::socket_client::send_to_socket;
+
+/// The size of an answer that is read, in bytes.
+const ANSWER_SIZE_BYTES_MAX: usize = 1024 * 1024;
 
 const SERVER_URL_DEFAULT: &str = "http://localhost:8008";
 
@@ -249,11 +254,21 @@ async fn send(method: Method, place: &Place, body: &str) -> anyhow::Result<Answe
         .body(body.to_owned().into())
         .with_context(|| format!("{uri:?} is no URL"))?;
     let response = match place {
-        Place::Url(_) => http_client::send(request).await?,
-        Place::Socket(socket) => http_client::send_to_socket(socket, request).await?,
+        Place::Url(_) => {
+            send_to_url(request).await.with_context(|| format!("no server answers at {uri}"))?
+        }
+        Place::Socket(socket) => send_to_socket(socket, request).await?,
     };
     let body = serde_json::from_slice(response.body()).unwrap_or(Value::Null);
     Ok(Answer { status: response.status(), body })
+}
+
+async fn send_to_url(request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
+    let outbound = Outbound::new(AddressRules::new(vec![], vec![]))?;
+    let answer = outbound.send(Reach::Anywhere, request).await?;
+    let status = answer.status();
+    let body = answer.read(ANSWER_SIZE_BYTES_MAX).await?;
+    Ok(Response::builder().status(status).body(body)?)
 }
 
 fn refused(answer: &Answer) -> anyhow::Error {

@@ -52,7 +52,8 @@ pub fn serve(sources: &Sources) -> anyhow::Result<()> {
 
 async fn run(sources: Sources, loaded: Loaded, mut prepared: Prepared) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config.clone());
-    let traces = config.own.otlp.as_ref().map(Traces::start).transpose()?;
+    let otlp = config.own.otlp.as_ref();
+    let traces = otlp.map(|otlp| Traces::start(otlp, prepared.outbound.clone())).transpose()?;
     let log_handle = logs::start(&config, traces.as_ref().map(Traces::layer))?;
     tell_config(&loaded);
     raise_file_limit();

@@ -66,6 +66,7 @@ impl Parts {
             server_name.clone(),
             settings::accounts(config),
             prepared.appservices,
+            prepared.outbound,
         );
         let e2ee = E2ee::new(db.clone(), clock.clone(), server_name.clone());
         let sync = Sync::start(db.clone(), clock.clone(), prepared.sync, stop.clone());
@@ -137,6 +138,12 @@ async fn check_contents(database: &Database, server_name: &ServerName) -> anyhow
                 database.description()
             )
         }
+        DatabaseContents::OtherEncoding { encoding } => bail!(
+            "{} keeps texts in {encoding}, which has not all letters that people write. Nothing in it was touched. Make a \
+             database in UTF-8 (`createdb --encoding=UTF8 --locale=C --template=template0 myelin`) and name it in \
+             database.args.dbname",
+            database.description()
+        ),
         DatabaseContents::Other { tables } => bail!(
             "{} holds {} tables of another program ({}). {ADVICE}",
             database.description(),

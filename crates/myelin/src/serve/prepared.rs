@@ -6,6 +6,7 @@ use std::sync::Arc;
 use myelin_config::Config;
 use myelin_events::SigningKey;
 use myelin_model::Appservices;
+use myelin_outbound::Outbound;
 use myelin_rooms::RoomSettings;
 use myelin_sync::SyncSettings;
 use ruma::OwnedServerName;
@@ -25,6 +26,8 @@ pub struct Prepared {
     /// The settings of the read side.
     pub sync: SyncSettings,
     pub rooms: RoomSettings,
+    /// The client for requests to others.
+    pub outbound: Outbound,
     /// The certificate, if a listener needs one.
     pub tls: Option<TlsReloader>,
 }
@@ -45,6 +48,7 @@ impl Prepared {
             sync: settings::sync(config)?,
             rooms: settings::rooms(config, &server_name, appservices.clone())?,
             appservices,
+            outbound: Outbound::new(settings::address_rules(config))?,
             tls: read_tls(config)?,
             server_name,
         })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use myelin_accounts::{AccountsSettings, Disabled, LoginTokenSettings, PasswordPolicy};
 use myelin_client_api::{ClientApiSettings, TurnSettings};
 use myelin_config::{
@@ -19,14 +20,16 @@ use myelin_events::{RoomVersion, SigningKey};
 use myelin_http::{RateLimit, RateLimitSettings};
 use myelin_model::{
     Appservice, AppserviceNamespace, AppserviceNamespaces, AppserviceRegistration, Appservices,
-    Clock,
+    Clock, Secret,
 };
+use myelin_outbound::AddressRules;
 use myelin_rooms::{
     EncryptedByDefault, NamingRule, NamingRules, RoomSettings, membership::AutoJoin,
 };
 use myelin_storage::{PresenceTimers, StorageSettings, upkeep::UpkeepSettings};
 use myelin_sync::{PrejoinState, SyncSettings};
 use ruma::{OwnedRoomId, OwnedServerName, ServerName, UserId};
+use sha2::Sha256;
 
 /// The settings of storage.
 pub fn storage(config: &Config, clock: &Arc<dyn Clock>) -> StorageSettings {
@@ -89,6 +92,17 @@ pub fn signing_key(config: &Config) -> anyhow::Result<Arc<SigningKey>> {
     Ok(Arc::new(SigningKey::from_seed(&key.seed, &key.version)))
 }
 
+/// The key of nonces: it follows from the signing key, which all nodes have and nobody can guess.
+fn nonce_key(config: &Config) -> Secret {
+    let seed = config.signing.keys.first().map(|key| key.seed).unwrap_or_default();
+    let derived = Hmac::<Sha256>::new_from_slice(&seed).map(|mut mac| {
+        mac.update(b"nonces of registrations");
+        mac.finalize().into_bytes()
+    });
+    let bytes = derived.into_iter().flatten();
+    Secret::new(bytes.map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// The settings of accounts.
 pub fn accounts(config: &Config) -> AccountsSettings {
     let (registration, sessions, password) =
@@ -98,6 +112,7 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         enable_registration: registration.enabled,
         registration_requires_token: registration.requires_token,
         registration_shared_secret: registration.shared_secret.clone(),
+        nonce_key: nonce_key(config),
         allow_guest_access: registration.allow_guest_access,
         inhibit_user_in_use_error: registration.inhibit_user_in_use_error,
         allow_underscore_prefixed_registration: registration.allow_underscore_prefixed_localpart,
@@ -142,6 +157,12 @@ pub fn accounts(config: &Config) -> AccountsSettings {
         password_hashes_concurrent_max: std::thread::available_parallelism()
             .map_or(1, |count| count.get()),
     }
+}
+
+/// The addresses that requests to others may reach.
+pub fn address_rules(config: &Config) -> AddressRules {
+    let outgoing = &config.outgoing;
+    AddressRules::new(outgoing.ip_range_blacklist.clone(), outgoing.ip_range_whitelist.clone())
 }
 
 /// The settings that concern the client-server API alone.

@@ -1,10 +1,11 @@
-//! Traces over OTLP: HTTP with protobuf, sent by our own small client.
+//! Traces over OTLP: HTTP with protobuf, sent as all requests are.
 
 use std::collections::HashMap;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use myelin_config::sections::own::Otlp;
+use myelin_outbound::{Outbound, OutboundError, Reach};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
@@ -20,6 +21,9 @@ use super::logs::{BoxedLayer, Filtered};
 /// The path at which a collector takes traces when its URL has no path.
 const TRACES_PATH: &str = "/v1/traces";
 
+/// The size of a collector's answer that is read, in bytes.
+const ANSWER_SIZE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Sends spans to a collector, in batches from a thread of its own.
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -31,10 +35,10 @@ impl Traces {
     /// # Errors
     ///
     /// The endpoint is no URL.
-    pub fn start(settings: &Otlp) -> anyhow::Result<Traces> {
+    pub fn start(settings: &Otlp, outbound: Outbound) -> anyhow::Result<Traces> {
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client { runtime: Handle::current() })
+            .with_http_client(Client { outbound, runtime: Handle::current() })
             .with_endpoint(traces_url(&settings.endpoint))
             .with_headers(settings.headers.clone().into_iter().collect::<HashMap<_, _>>())
             .build()
@@ -77,14 +81,21 @@ fn traces_url(endpoint: &str) -> String {
 /// The exporter's thread has no async runtime: requests run on the server's.
 #[derive(Debug)]
 struct Client {
+    outbound: Outbound,
     runtime: Handle,
 }
 
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let answer = self.runtime.spawn(crate::http_client::send(request)).await?;
-        answer.map_err(|error| format!("{error:#}").into())
+        let outbound = self.outbound.clone();
+        let exchange = async move {
+            let answer = outbound.send(Reach::Anywhere, request).await?;
+            let status = answer.status();
+            Ok::<_, OutboundError>((status, answer.read(ANSWER_SIZE_BYTES_MAX).await?))
+        };
+        let (status, body) = self.runtime.spawn(exchange).await??;
+        Ok(Response::builder().status(status).body(body)?)
     }
 }
 

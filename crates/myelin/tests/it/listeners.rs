@@ -109,6 +109,21 @@ fn tls_speaks_both_http_versions_and_takes_a_renewed_certificate() {
     assert_eq!(server.wait(), Some(0));
 }
 
+/// Whether an answer is compressed for a client that takes gzip.
+fn is_compressed(port: u16, path: &str) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer.contains("content-encoding: gzip")
+}
+
 #[test]
 fn unix_sockets_metrics_and_resources() {
     let (metrics_port, bare_port) = (free_port(), free_port());
@@ -117,8 +132,8 @@ fn unix_sockets_metrics_and_resources() {
     // A socket left behind by a server that was killed.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let more = format!(
-        "enable_metrics: true\nlisteners:\n  - {{port: {}, type: http, bind_address: 127.0.0.1, resources: [{{names: \
-         [client, metrics]}}]}}\n  - {{port: {metrics_port}, type: metrics, bind_address: 127.0.0.1}}\n  - {{port: {bare_port}, \
+        "enable_metrics: true\nlisteners:\n  - {{port: {}, type: http, tag: front, bind_address: 127.0.0.1, resources: [{{names: \
+         [client, metrics], compress: true}}]}}\n  - {{port: {metrics_port}, type: metrics, bind_address: 127.0.0.1}}\n  - {{port: {bare_port}, \
          type: http, bind_address: 127.0.0.1}}\n  - {{path: {}, mode: 0600, type: http, resources: [{{names: [client]}}]}}\n",
         server.port,
         socket.display()
@@ -155,6 +170,11 @@ fn unix_sockets_metrics_and_resources() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let mine = server.port;
+    assert!(is_compressed(mine, "/_matrix/client/versions"));
+    assert!(!is_compressed(metrics_port, "/metrics"), "this listener was not asked to");
+    let login = r#"{"type":"m.login.password","user":"alice","password":"wrong"}"#;
+    crate::server::send(mine, "POST", "/_matrix/client/v3/login", "", login).unwrap();
+    assert!(server.log().contains("listener=\"front\""), "{}", server.log());
     for (port, path) in
         [(metrics_port, "/metrics"), (metrics_port, "/anything"), (mine, "/_synapse/metrics")]
     {

@@ -14,7 +14,8 @@ fn kill(signal: &str, id: &str) {
 
 #[test]
 fn it_starts_stops_and_finds_its_data_again() {
-    let mut server = Server::prepare("public_baseurl: https://hs.test\n");
+    let mut server =
+        Server::prepare("public_baseurl: https://hs.test\nadmin_contact: mailto:admin@hs.test\n");
     let pid_file = server.path("not-there-yet/homeserver.pid");
     let more = std::fs::read_to_string(server.path("more.yaml")).unwrap();
     std::fs::write(server.path("more.yaml"), format!("{more}pid_file: {}\n", pid_file.display()))
@@ -28,8 +29,11 @@ fn it_starts_stops_and_finds_its_data_again() {
             .contains("\"base_url\":\"https://hs.test/\"")
     );
     assert!(server.get("/.well-known/matrix/server").unwrap().starts_with("HTTP/1.1 404"));
+    // How to reach the admin is for users who are blocked, not for everybody.
+    assert!(server.get("/.well-known/matrix/support").unwrap().starts_with("HTTP/1.1 404"));
     assert!(server.get("/").unwrap().contains("location: /_matrix/static/"));
-    assert!(server.get("/_matrix/static/").unwrap().contains("It works!"));
+    let page = server.get("/_matrix/static/").unwrap();
+    assert!(page.contains("It works!") && page.contains("x-frame-options: DENY"), "{page}");
     assert!(server.get("/nothing").unwrap().contains("M_UNRECOGNIZED"));
     assert!(pid_file.exists());
     let data = std::fs::metadata(server.path("postgres")).unwrap();

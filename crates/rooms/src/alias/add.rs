@@ -78,14 +78,14 @@ pub(crate) fn check_form(rooms: &Rooms, alias: &RoomAliasId) -> Result<(), AddAl
 }
 
 /// Check whether the actor may make the alias: by the namespaces of application services, which alone bind those, and by
-/// `alias_creation_rules`, which bind other users, unless they are admins.
+/// `alias_creation_rules`, which bind all others, admins as well.
 pub(crate) fn check_rules(
     rooms: &Rooms,
     actor: &Actor,
     alias: &RoomAliasId,
     room_id: &RoomId,
 ) -> Result<(), AddAliasError> {
-    let is_bound = actor.appservice_id().is_none() && !actor.is_admin();
+    let is_bound = actor.appservice_id().is_none();
     let rules = &rooms.settings().alias_creation_rules;
     if is_bound && !rules.allow(&actor.user_id, room_id, &[alias]) {
         return Err(AddAliasError::NotAllowed);

@@ -1,15 +1,13 @@
 //! Deleting an alias.
 
+use myelin_engine::{Attempts, Draft, Intent, Refused};
 use myelin_model::{ActiveActor, Actor, Membership};
-use myelin_storage::{Alias, StorageError};
-use ruma::{OwnedRoomId, RoomAliasId};
+use myelin_storage::{Alias, StorageError, WorkKind};
+use ruma::{OwnedRoomId, RoomAliasId, UserId};
 use serde_json::{Map, Value};
 
 use super::namespace::{self, NamespaceError};
-use crate::{
-    EventError, Rooms,
-    set_state::{NewState, set_state},
-};
+use crate::{EventError, Rooms, unfinished};
 
 /// The reason why an alias was not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -56,14 +54,47 @@ pub async fn delete(
     if !tx.aliases().delete(alias).await? {
         return Err(DeleteAliasError::NotFound);
     }
+    let subject = format!("{} {alias} {}", found.room_id, actor.user_id);
+    let work = tx.unfinished_work().add(WorkKind::DropAlias, &subject, rooms.now_ms()).await?;
     tx.commit().await?;
-    if let Err(error) = update_canonical(rooms, actor, &found.room_id, alias).await {
-        tracing::info!(
-            error = &error as &dyn std::error::Error,
-            "the canonical alias event still names the alias"
-        );
-    }
+    let done = try_update_canonical(rooms, actor, &found.room_id, alias).await;
+    unfinished::end(rooms, &work, done).await;
     Ok(found.room_id)
+}
+
+/// Take an alias that was deleted out of a room's canonical alias event. `subject` is what was written down with the deletion.
+pub(crate) async fn drop_from_room(rooms: &Rooms, subject: &str) -> Result<(), EventError> {
+    let mut parts = subject.splitn(3, ' ');
+    let mut part = || parts.next().unwrap_or_default();
+    let ids = (OwnedRoomId::try_from(part()), RoomAliasId::parse(part()), UserId::parse(part()));
+    let (Ok(room_id), Ok(alias), Ok(user_id)) = ids else {
+        let unreadable = StorageError::foreign("unfinished_work.subject");
+        return Err(unreadable("no room, alias and user").into());
+    };
+    let actor = Actor::server(user_id);
+    match actor.active() {
+        Ok(actor) => try_update_canonical(rooms, actor, &room_id, &alias).await,
+        Err(_) => Ok(()),
+    }
+}
+
+/// A room that refuses keeps the alias in its event, which is logged.
+async fn try_update_canonical(
+    rooms: &Rooms,
+    actor: ActiveActor<'_>,
+    room_id: &OwnedRoomId,
+    alias: &RoomAliasId,
+) -> Result<(), EventError> {
+    match update_canonical(rooms, actor, room_id, alias).await {
+        Err(error) if !error.is_failure() => {
+            tracing::info!(
+                error = &error as &dyn std::error::Error,
+                "the canonical alias event still names the alias"
+            );
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Whether the user made the alias, is an admin, or has power in the room.
@@ -83,10 +114,27 @@ async fn update_canonical(
     room_id: &OwnedRoomId,
     alias: &RoomAliasId,
 ) -> Result<(), EventError> {
-    let mut draft = rooms.engine().get_draft(room_id).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let mut draft = rooms.engine().get_draft(room_id).await?;
+        let Some(content) = canonical_without(&mut draft, alias).await? else { return Ok(()) };
+        let content = Value::Object(content).to_string();
+        draft.add(Intent::state(&actor.user_id, "m.room.canonical_alias", "", &content)).await?;
+        match draft.append().await {
+            Ok(_) => return Ok(()),
+            Err(Refused::Conflict) => attempts.again().await?,
+            Err(Refused::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// The content of the canonical alias event without an alias. `None` if it does not name it.
+async fn canonical_without(
+    draft: &mut Draft,
+    alias: &RoomAliasId,
+) -> Result<Option<Map<String, Value>>, EventError> {
     let current = draft.find_state("m.room.canonical_alias", "").await?;
-    drop(draft);
-    let Some(current) = current else { return Ok(()) };
+    let Some(current) = current else { return Ok(None) };
     let mut content: Map<String, Value> = current.pdu.content_as().unwrap_or_default();
     let mut is_changed = false;
     if content.get("alias").and_then(Value::as_str) == Some(alias.as_str()) {
@@ -101,17 +149,5 @@ async fn update_canonical(
             content.remove("alt_aliases");
         }
     }
-    if !is_changed {
-        return Ok(());
-    }
-    let content = Value::Object(content).to_string();
-    let new = NewState {
-        room_id,
-        event_type: "m.room.canonical_alias",
-        state_key: "",
-        content: &content,
-        origin_server_ts: None,
-    };
-    set_state(rooms, actor, new).await?;
-    Ok(())
+    Ok(is_changed.then_some(content))
 }

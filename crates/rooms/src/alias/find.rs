@@ -1,5 +1,6 @@
 //! The room that an alias names, and the aliases that a room has.
 
+use myelin_events::visibility::HistoryVisibility;
 use myelin_storage::StorageError;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, UserId};
 
@@ -36,6 +37,10 @@ pub async fn list(
     room_id: &RoomId,
 ) -> Result<Vec<OwnedRoomAliasId>, ViewError> {
     let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    // They are those of now, which is nothing for who has left.
+    if !view.is_member() && view.sight.visibility() != HistoryVisibility::WorldReadable {
+        return Err(ViewError::NotInRoom);
+    }
     let aliases = rooms.db().aliases().list(view.head.room_nid).await?;
     Ok(aliases.into_iter().map(|alias| alias.alias).collect())
 }

@@ -135,7 +135,7 @@ async fn fill(
 fn may_list(rooms: &Rooms, actor: &Actor, draft: &Draft, alias: Option<&RoomAliasId>) -> bool {
     let aliases: Vec<&RoomAliasId> = alias.into_iter().collect();
     let rules = &rooms.settings().publication_rules;
-    actor.is_admin() || rules.allow(&actor.user_id, draft.room_id(), &aliases)
+    rules.allow(&actor.user_id, draft.room_id(), &aliases)
 }
 
 /// The alias asked for, if it may be made and is free.

@@ -1,5 +1,7 @@
 //! The options of `createRoom`, read strictly where Synapse does.
 
+use std::collections::HashSet;
+
 use myelin_events::RoomVersion;
 use myelin_model::Actor;
 use ruma::{OwnedUserId, UserId};
@@ -184,8 +186,12 @@ impl Options {
 }
 
 fn read_invite(rooms: &Rooms, body: &Body) -> Result<Vec<OwnedUserId>, CreateRoomError> {
-    let mut invite: Vec<OwnedUserId> = Vec::new();
+    let (mut invite, mut known) = (Vec::new(), HashSet::new());
     for user_id in body.list("invite")? {
+        // Who asks for too much is not heard to the end.
+        if invite.len() > INVITES_MAX {
+            return Err(CreateRoomError::TooManyInvites);
+        }
         let Some(user_id) = user_id.as_str() else {
             return Err(CreateRoomError::BadUserId(user_id.to_string()));
         };
@@ -194,7 +200,7 @@ fn read_invite(rooms: &Rooms, body: &Body) -> Result<Vec<OwnedUserId>, CreateRoo
         if !rooms.is_local(&parsed) {
             return Err(CreateRoomError::RemoteUser(parsed));
         }
-        if !invite.contains(&parsed) {
+        if known.insert(parsed.clone()) {
             invite.push(parsed);
         }
     }

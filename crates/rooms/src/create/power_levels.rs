@@ -49,9 +49,11 @@ pub(super) fn content(
         Value::Object(content) => content,
         _ => Map::new(),
     };
-    if options.preset == Preset::PublicChat {
-        // Synapse has it here, beside the types of events, where it decides nothing: see `EventError::CallInPublicRoom` for what does.
-        content.insert("m.call.invite".to_owned(), 50.into());
+    if options.preset == Preset::PublicChat
+        && let Some(Value::Object(events)) = content.get_mut("events")
+    {
+        // As in Synapse. While anybody may join, this server lets nobody call: see `EventError::CallInPublicRoom`.
+        events.insert("m.call.invite".to_owned(), 50.into());
     }
     let server = settings.power_level_overrides.get(options.preset.as_str());
     for (key, value) in server.and_then(Value::as_object).into_iter().flatten() {

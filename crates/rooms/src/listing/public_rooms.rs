@@ -134,12 +134,15 @@ async fn read(rooms: &Rooms, batch: &[ListedRoom]) -> Result<Vec<RoomInfo>, Stor
 }
 
 fn is_wanted(info: &RoomInfo, query: &PublicRoomsQuery, search_term: Option<&str>) -> bool {
-    let has_type = query.room_types.as_ref().is_none_or(|wanted| wanted.contains(&info.room_type));
+    // A list without types is as good as none.
+    let types = query.room_types.as_ref().filter(|types| !types.is_empty());
+    let has_type = types.is_none_or(|wanted| wanted.contains(&info.room_type));
     let is_found = search_term.is_none_or(|term| {
         [&info.name, &info.topic, &info.canonical_alias]
             .into_iter()
             .flatten()
             .any(|text| text.to_lowercase().contains(term))
     });
-    has_type && is_found
+    // What was listed once and closed later is not shown to strangers.
+    info.is_open() && has_type && is_found
 }

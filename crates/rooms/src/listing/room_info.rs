@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use myelin_events::{RoomVersion, client::content_for_clients};
+use myelin_events::{RoomVersion, auth::JoinRule, client::content_for_clients};
 use myelin_model::{Event, EventNid};
 use myelin_storage::{RoomHead, StateKey, StorageError};
 use ruma::OwnedRoomId;
@@ -49,6 +49,12 @@ pub struct RoomInfo {
 }
 
 impl RoomInfo {
+    /// Whether everybody may join, knock or read. A rule that the room's version does not know lets nobody in.
+    pub(super) fn is_open(&self) -> bool {
+        let rule = JoinRule::named(&self.join_rule);
+        self.world_readable || rule == JoinRule::Public || rule.allows_knock(self.version)
+    }
+
     fn read(
         head: &RoomHead,
         version: RoomVersion,

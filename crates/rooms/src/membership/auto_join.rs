@@ -1,14 +1,15 @@
 //! The rooms that new users join by themselves (`auto_join_rooms`).
 
 use myelin_engine::Attempts;
-use myelin_model::{Actor, Suspended};
-use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId};
+use myelin_model::{Actor, Membership, Suspended};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, UserId};
 use serde_json::{Map, json};
 
 use super::{Action, MembershipError, MembershipUpdate, update};
 use crate::{
     Rooms,
     create::{CreateRoomError, Options, create_room},
+    unfinished::Steps,
 };
 
 /// The rooms that new users join by themselves.
@@ -27,6 +28,13 @@ pub struct AutoJoin {
     pub guests: bool,
 }
 
+impl AutoJoin {
+    /// Whether there are rooms that a new user, or a new guest, joins.
+    pub fn is_for(&self, is_guest: bool) -> bool {
+        !self.aliases.is_empty() && (!is_guest || self.guests)
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum AutoJoinError {
     #[error("the room could not be made")]
@@ -37,25 +45,43 @@ enum AutoJoinError {
     Membership(#[from] MembershipError),
 }
 
-/// Have a new user join the rooms. A failure is logged: the user is registered all the same.
+impl AutoJoinError {
+    /// Nothing was decided: the user may join later. A room that refuses is logged, and left out.
+    fn into_failure(self, alias: &RoomAliasId) -> Result<(), MembershipError> {
+        match self {
+            Self::Membership(error) if error.is_failure() => Err(error),
+            Self::Create(CreateRoomError::Event(error)) if error.is_failure() => Err(error.into()),
+            Self::Create(_) | Self::Suspended(_) | Self::Membership(_) => {
+                tracing::warn!(
+                    error = &self as &dyn std::error::Error,
+                    room.alias = %alias,
+                    "a new user could not join"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Have a new user join the rooms.
 #[tracing::instrument(name = "rooms.membership.auto_join", skip_all, fields(user.id = %user_id))]
-pub async fn auto_join(rooms: &Rooms, user_id: &UserId, is_guest: bool) {
+pub(crate) async fn auto_join(rooms: &Rooms, user_id: &UserId) -> Result<(), MembershipError> {
     let settings = &rooms.settings().auto_join;
-    if is_guest && !settings.guests {
-        return;
+    let Some(user) = rooms.db().users().find(user_id).await? else { return Ok(()) };
+    if user.deactivated || !settings.is_for(user.is_guest) {
+        return Ok(());
     }
     // Rooms of other servers are out of reach, and none of this server's stands in for one.
     let aliases =
         settings.aliases.iter().filter(|alias| alias.server_name() == rooms.server_name());
+    let mut steps = Steps::default();
     for alias in aliases {
-        if let Err(error) = join_one(rooms, settings, alias, user_id, is_guest).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                room.alias = %alias,
-                "a new user could not join"
-            );
+        let joined = join_one(rooms, settings, alias, user_id, user.is_guest).await;
+        if !steps.note(joined.or_else(|error| error.into_failure(alias))) {
+            break;
         }
     }
+    steps.end()
 }
 
 async fn join_one(
@@ -72,6 +98,9 @@ async fn join_one(
         None if settings.create && !is_guest => create(rooms, settings, alias, creator).await?,
         None => return Ok(()),
     };
+    if has_come_before(rooms, &room_id, user_id).await? {
+        return Ok(());
+    }
     if creator != user_id && settings.preset != "public_chat" {
         change(rooms, &Actor::server(creator.to_owned()), &room_id, user_id, Action::Invite)
             .await?;
@@ -79,6 +108,17 @@ async fn join_one(
     let joiner = Actor { is_guest, ..Actor::server(user_id.to_owned()) };
     change(rooms, &joiner, &room_id, user_id, Action::Join).await?;
     Ok(())
+}
+
+/// Whether the user is in the room, or has left it: this may be done twice, and nobody is brought back.
+async fn has_come_before(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    user_id: &UserId,
+) -> Result<bool, MembershipError> {
+    let Some(mut draft) = rooms.engine().find_draft(room_id).await? else { return Ok(false) };
+    let membership = draft.membership(user_id).await?;
+    Ok(!matches!(membership, None | Some(Membership::Invite)))
 }
 
 async fn create(

@@ -2,7 +2,7 @@
 
 use myelin_model::{Actor, Membership};
 use myelin_storage::{Change, StorageError};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use crate::Rooms;
 
@@ -18,19 +18,32 @@ pub enum ForgetError {
 
 /// Forget a room. A room that the user never was in is forgotten already.
 pub async fn forget(rooms: &Rooms, actor: &Actor, room_id: &RoomId) -> Result<(), ForgetError> {
+    forget_as(rooms, &actor.user_id, room_id).await
+}
+
+/// Have a user forget a room that it has left. If it is back by now, nothing happens.
+pub(crate) async fn forget_left(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+) -> Result<(), StorageError> {
+    match forget_as(rooms, user_id, room_id).await {
+        Ok(()) | Err(ForgetError::StillIn { .. }) => Ok(()),
+        Err(ForgetError::Storage(error)) => Err(error),
+    }
+}
+
+async fn forget_as(rooms: &Rooms, user_id: &UserId, room_id: &RoomId) -> Result<(), ForgetError> {
     let Some(room_nid) = rooms.db().heads().find_nid(room_id).await? else { return Ok(()) };
     let mut tx = rooms.db().begin().await?;
-    match tx.memberships().set_forgotten(&actor.user_id, room_nid).await? {
+    match tx.memberships().set_forgotten(user_id, room_nid).await? {
         Some(Membership::Leave | Membership::Ban) => {
-            tx.publish(Change::Forgotten { user_id: actor.user_id.clone(), room_nid });
+            tx.publish(Change::Forgotten { user_id: user_id.to_owned(), room_nid });
             tx.commit().await?;
             Ok(())
         }
         Some(Membership::Join | Membership::Invite | Membership::Knock) => {
-            Err(ForgetError::StillIn {
-                user_id: actor.user_id.clone(),
-                room_id: room_id.to_owned(),
-            })
+            Err(ForgetError::StillIn { user_id: user_id.to_owned(), room_id: room_id.to_owned() })
         }
         None => Ok(()),
     }

@@ -6,26 +6,31 @@ use ruma::{RoomId, UserId};
 use super::{Action, MembershipError, MembershipUpdate, update};
 use crate::{Rooms, unfinished::Steps};
 
-/// Have a deactivated user leave all rooms, reject its invites and withdraw its knocks. Rooms that refuse are left out.
+/// Have a deactivated user leave all rooms, reject its invites and withdraw its knocks. Rooms that refuse are left out. Whether there was
+/// any room: then there may be more, which the user was about to join when the account ended.
 #[tracing::instrument(name = "rooms.membership.leave_all", skip_all, fields(user.id = %user_id))]
-pub(crate) async fn leave_all(rooms: &Rooms, user_id: &UserId) -> Result<(), MembershipError> {
+pub(crate) async fn leave_all(rooms: &Rooms, user_id: &UserId) -> Result<bool, MembershipError> {
     let actor = Actor::server(user_id.to_owned());
     let present = [Membership::Join, Membership::Invite, Membership::Knock];
     let mut steps = Steps::default();
+    let mut has_left = false;
     for room_id in rooms.db().memberships().list_room_ids(user_id, &present).await? {
-        if !steps.note(leave(rooms, &actor, &room_id).await) {
+        let step = leave(rooms, &actor, &room_id).await;
+        has_left |= matches!(step, Ok(true));
+        if !steps.note(step.map(drop)) {
             break;
         }
     }
-    steps.end()
+    steps.end()?;
+    Ok(has_left)
 }
 
-/// Have the actor's user leave a room. A room that refuses is logged.
-pub(super) async fn leave(
+/// Have the actor's user leave a room. `false` if the room refuses, which is logged.
+pub(crate) async fn leave(
     rooms: &Rooms,
     actor: &Actor,
     room_id: &RoomId,
-) -> Result<(), MembershipError> {
+) -> Result<bool, MembershipError> {
     let change = MembershipUpdate {
         room_id,
         target: &actor.user_id,
@@ -34,7 +39,7 @@ pub(super) async fn leave(
         origin_server_ts: None,
     };
     match update(rooms, actor, change).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error) if error.is_failure() => Err(error),
         Err(error) => {
             tracing::info!(
@@ -42,7 +47,7 @@ pub(super) async fn leave(
                 room.id = %room_id,
                 "a room cannot be left"
             );
-            Ok(())
+            Ok(false)
         }
     }
 }

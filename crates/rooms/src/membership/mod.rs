@@ -13,7 +13,7 @@ mod third_party;
 mod update;
 
 pub use self::{
-    auto_join::{AutoJoin, auto_join},
+    auto_join::AutoJoin,
     error::MembershipError,
     joined::{is_joined, list_joined},
     profile::MemberProfile,
@@ -21,7 +21,8 @@ pub use self::{
     update::{Action, MembershipUpdate, update},
 };
 pub(crate) use self::{
-    leave_all::leave_all,
+    auto_join::auto_join,
+    leave_all::{leave, leave_all},
     permission::blocks_invites,
     profile::{find_member_profile, update_profile},
     remove_guests::remove_guests,

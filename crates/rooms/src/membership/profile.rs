@@ -78,7 +78,7 @@ async fn update_room(
     content.remove("displayname");
     content.remove("avatar_url");
     content.remove("reason");
-    let (target, action) = (&*actor.user_id, Action::Join);
+    let (target, action) = (&*actor.user_id, Action::Rename);
     update(
         rooms,
         actor,

@@ -2,12 +2,16 @@
 
 use myelin_engine::{Attempts, Draft, Intent, Refused, Unchanged};
 use myelin_model::{Actor, Membership};
-use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId};
+use myelin_storage::{UnfinishedWork, WorkKind};
+use ruma::{OwnedEventId, RoomId, UserId};
 use serde_json::{Map, Value};
 
-use super::{MembershipError, find_member_profile, permission::blocks_invites, restricted};
+use super::{
+    MembershipError, find_member_profile, forget::forget_left, permission::blocks_invites,
+    restricted,
+};
 use crate::{
-    Rooms,
+    Rooms, unfinished,
     upgrade::{carry_over_for, predecessor_of},
 };
 
@@ -21,6 +25,8 @@ const AVATAR_URL_CHARS_MAX: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Join,
+    /// A new name or picture of a user who is in the room. It brings nobody back who is leaving meanwhile.
+    Rename,
     Invite,
     Leave,
     Kick,
@@ -43,7 +49,7 @@ impl Action {
 
     fn membership(self) -> Membership {
         match self {
-            Self::Join => Membership::Join,
+            Self::Join | Self::Rename => Membership::Join,
             Self::Invite => Membership::Invite,
             Self::Leave | Self::Kick | Self::Unban => Membership::Leave,
             Self::Ban => Membership::Ban,
@@ -51,9 +57,19 @@ impl Action {
         }
     }
 
+    /// Whether the member event has the target's name and picture.
+    fn shows_profile(self, rooms: &Rooms) -> bool {
+        match self {
+            Self::Join | Self::Rename | Self::Knock => true,
+            Self::Invite => rooms.settings().profiles_in_invites,
+            Self::Leave | Self::Kick | Self::Ban | Self::Unban => false,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Join => "join",
+            Self::Rename => "rename",
             Self::Invite => "invite",
             Self::Leave => "leave",
             Self::Kick => "kick",
@@ -93,7 +109,11 @@ pub async fn update(
         let Some(mut draft) = rooms.engine().find_draft(update.room_id).await? else {
             return Err(unknown_room(update.action));
         };
-        let content = check(&mut draft, actor, &update).await?;
+        let mut content = check(&mut draft, actor, &update).await?;
+        // After the head: what changes the profile later brings the rooms in line later, too.
+        if update.action.shows_profile(rooms) && rooms.is_local(update.target) {
+            find_member_profile(rooms, update.target).await?.fill(&mut content);
+        }
         let content = Value::Object(content).to_string();
         let intent = Intent {
             origin_server_ts: update.origin_server_ts,
@@ -108,15 +128,16 @@ pub async fn update(
                 continue;
             }
         }
-        let predecessor = match update.action {
-            Action::Join => find_predecessor(&mut draft, update.target).await?,
-            _ => None,
-        };
+        let follows = Follows::of(&mut draft, rooms, &update).await?;
         let added = draft.add(intent).await?;
+        let work = match follows {
+            Some(follows) => Some((follows, follows.begin(rooms, &update).await?)),
+            None => None,
+        };
         match draft.append().await {
             Ok(_) => {
-                if let Some(old) = predecessor {
-                    carry_over_for(rooms, &old, update.room_id, &actor.user_id).await;
+                if let Some((follows, work)) = &work {
+                    follows.finish(rooms, &update, work).await;
                 }
                 return Ok(added.event_id);
             }
@@ -126,21 +147,73 @@ pub async fn update(
     }
 }
 
-/// The room that this one replaces, if the user comes to this one for the first time.
-async fn find_predecessor(
-    draft: &mut Draft,
-    user_id: &UserId,
-) -> Result<Option<OwnedRoomId>, MembershipError> {
-    match draft.membership(user_id).await? {
-        None | Some(Membership::Invite | Membership::Knock) => Ok(predecessor_of(draft).await?),
-        Some(Membership::Join | Membership::Leave | Membership::Ban) => Ok(None),
+/// The work that has to follow a change. It is written down before the change is stored.
+#[derive(Debug, Clone, Copy)]
+enum Follows {
+    /// The user comes for the first time into a room that replaces another.
+    CarryOver,
+    /// The user is out of the room, and wants to see no room that it is out of.
+    Forget,
+}
+
+impl Follows {
+    async fn of(
+        draft: &mut Draft,
+        rooms: &Rooms,
+        update: &MembershipUpdate<'_>,
+    ) -> Result<Option<Self>, MembershipError> {
+        let before = draft.membership(update.target).await?;
+        Ok(match update.action.membership() {
+            Membership::Join => match before {
+                None | Some(Membership::Invite | Membership::Knock) => {
+                    predecessor_of(draft).await?.map(|_| Self::CarryOver)
+                }
+                Some(Membership::Join | Membership::Leave | Membership::Ban) => None,
+            },
+            Membership::Leave | Membership::Ban => {
+                let forgets = rooms.settings().forget_on_leave
+                    && rooms.is_local(update.target)
+                    && before == Some(Membership::Join);
+                forgets.then_some(Self::Forget)
+            }
+            Membership::Invite | Membership::Knock => None,
+        })
+    }
+
+    async fn begin(
+        self,
+        rooms: &Rooms,
+        update: &MembershipUpdate<'_>,
+    ) -> Result<UnfinishedWork, MembershipError> {
+        let kind = match self {
+            Self::CarryOver => WorkKind::CarryOverFor,
+            Self::Forget => WorkKind::ForgetRoom,
+        };
+        let subject = unfinished::room_and_user(update.room_id, update.target);
+        Ok(unfinished::begin(rooms, kind, &subject).await?)
+    }
+
+    async fn finish(self, rooms: &Rooms, update: &MembershipUpdate<'_>, work: &UnfinishedWork) {
+        let (room_id, user_id) = (update.room_id, update.target);
+        match self {
+            Self::CarryOver => {
+                let done = carry_over_for(rooms, room_id, &user_id.to_owned()).await;
+                unfinished::end(rooms, work, done).await;
+            }
+            Self::Forget => {
+                let done = forget_left(rooms, user_id, room_id).await;
+                unfinished::end(rooms, work, done).await;
+            }
+        }
     }
 }
 
 fn unknown_room(action: Action) -> MembershipError {
     match action {
         Action::Join | Action::Knock => MembershipError::NoServers,
-        Action::Leave | Action::Kick | Action::Unban => MembershipError::NotKnownRoom,
+        Action::Rename | Action::Leave | Action::Kick | Action::Unban => {
+            MembershipError::NotKnownRoom
+        }
         Action::Invite | Action::Ban => crate::EventError::UnknownRoom.into(),
     }
 }
@@ -180,14 +253,6 @@ async fn complete(
     if actor.is_guest {
         update.content.insert("kind".to_owned(), "guest".into());
     }
-    let has_profile = match update.action {
-        Action::Join | Action::Knock => true,
-        Action::Invite => rooms.settings().profiles_in_invites,
-        Action::Leave | Action::Kick | Action::Ban | Action::Unban => false,
-    };
-    if has_profile && rooms.is_local(update.target) {
-        find_member_profile(rooms, update.target).await?.fill(&mut update.content);
-    }
     Ok(())
 }
 
@@ -206,6 +271,9 @@ async fn check(
             if current == Some(Membership::Ban) =>
         {
             return Err(MembershipError::Banned { action: update.action.as_str() });
+        }
+        Action::Rename if current != Some(Membership::Join) => {
+            return Err(MembershipError::TargetNotInRoom);
         }
         Action::Kick if matches!(current, None | Some(Membership::Leave)) => {
             return Err(MembershipError::TargetNotInRoom);

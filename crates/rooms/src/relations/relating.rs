@@ -1,8 +1,10 @@
 //! The events that relate to one (client-server API, "Retrieving relationships").
 
-use myelin_model::StreamPos;
+use myelin_events::pdu::content_of;
+use myelin_model::{Event, StreamPos};
 use myelin_storage::{RelationsPage as StoredPage, StorageError};
 use ruma::{EventId, RoomId, UserId};
+use serde::Deserialize;
 
 use crate::{
     Rooms,
@@ -74,9 +76,8 @@ pub async fn relating(
     query: &RelatingQuery,
 ) -> Result<RelationsPage, RelationsError> {
     let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
-    if view.find_event(rooms.engine(), event_id).await?.is_none() {
-        return Err(RelationsError::NotFound);
-    }
+    let parent = view.find_event(rooms.engine(), event_id).await?;
+    let parent = parent.ok_or(RelationsError::NotFound)?;
     let limit = usize::try_from(query.limit.clamp(1, PAGE_EVENTS_MAX)).unwrap_or(usize::MAX);
     let (after, upto) = if query.forward {
         (query.from.unwrap_or(Place::START).0, query.to.map_or(StreamPos(i64::MAX), |to| to.0))
@@ -103,8 +104,30 @@ pub async fn relating(
     events.truncate(limit);
     let last = events.last().and_then(|event| event.pos).filter(|_| has_more);
     let next = last.map(|pos| if query.forward { Place(pos) } else { Place::before(pos) });
-    let events = view.see(rooms.engine(), events).await?;
+    let mut events = view.see(rooms.engine(), events).await?;
+    if parent.redacted_by.is_some() {
+        // They would tell what the redaction took away.
+        events.retain(|event| !edits(event, event_id));
+    }
     let (mut chunk, _) = rooms.show_with(&view, events, &[]).await?;
     rooms.aggregate(&mut view, &mut chunk).await?;
     Ok(RelationsPage { chunk, next, prev: query.from, depth: query.recurse.then_some(DEPTH_MAX) })
+}
+
+/// Whether an event has new content for another.
+fn edits(event: &Event, parent_id: &EventId) -> bool {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Relation,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: String,
+        event_id: String,
+    }
+    let content = content_of(&event.json).and_then(|content| serde_json::from_str(content).ok());
+    content.is_some_and(|Content { relates_to }: Content| {
+        relates_to.rel_type == "m.replace" && relates_to.event_id == parent_id.as_str()
+    })
 }

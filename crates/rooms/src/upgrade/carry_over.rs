@@ -13,7 +13,7 @@ use myelin_model::{
     limits::{ACCOUNT_DATA_SIZE_BYTES_MAX, PUSH_RULES_SIZE_BYTES_MAX},
 };
 use myelin_storage::StorageError;
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{EventError, Rooms};
@@ -38,25 +38,20 @@ pub(crate) async fn carry_over(rooms: &Rooms, new: &RoomId) -> Result<(), EventE
     Ok(())
 }
 
-/// Carry over for a user who joined the successor. What fails is logged: the user has joined all the same.
-#[tracing::instrument(name = "rooms.upgrade.carry_over", skip_all, fields(room.id = %old, successor.id = %new, user.id = %user_id))]
+/// Carry over for a user who came into the room that replaces another.
+#[tracing::instrument(name = "rooms.upgrade.carry_over", skip_all, fields(successor.id = %new, user.id = %user_id))]
 pub(crate) async fn carry_over_for(
     rooms: &Rooms,
-    old: &RoomId,
     new: &RoomId,
     user_id: &OwnedUserId,
-) {
-    let copied = async {
-        match Pair::find(rooms, old, new).await? {
-            Some(pair) => copy(rooms, &pair, std::slice::from_ref(user_id)).await,
-            None => Ok(()),
-        }
-    };
-    if let Err(error) = copied.await {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "what a user keeps of a room was not carried over"
-        );
+) -> Result<(), EventError> {
+    let Some(mut draft) = rooms.engine().find_draft(new).await? else { return Ok(()) };
+    let old = predecessor_of(&mut draft).await?;
+    drop(draft);
+    let Some(old) = old else { return Ok(()) };
+    match Pair::find(rooms, &old, new).await? {
+        Some(pair) => copy(rooms, &pair, std::slice::from_ref(user_id)).await,
+        None => Ok(()),
     }
 }
 
@@ -68,12 +63,35 @@ pub(crate) async fn predecessor_of(draft: &mut Draft) -> Result<Option<OwnedRoom
     Ok(named.and_then(Value::as_str).and_then(|id| id.try_into().ok()))
 }
 
-/// The room that a room's tombstone names as the one that replaces it.
-pub(crate) async fn successor_of(draft: &mut Draft) -> Result<Option<OwnedRoomId>, EventError> {
-    let tombstone = draft.find_state("m.room.tombstone", "").await?;
-    let content: Option<Value> = tombstone.and_then(|event| event.pdu.content_as().ok());
+/// The end of a room, as its tombstone tells it.
+pub(super) struct Tombstone {
+    pub(super) event_id: OwnedEventId,
+    pub(super) sender: OwnedUserId,
+    /// The time at which it was set, in milliseconds since the epoch.
+    pub(super) ts: u64,
+    /// The room that it names as the one that replaces the room.
+    pub(super) successor: Option<OwnedRoomId>,
+}
+
+pub(super) async fn tombstone_of(draft: &mut Draft) -> Result<Option<Tombstone>, EventError> {
+    let Some(event) = draft.find_state("m.room.tombstone", "").await? else { return Ok(None) };
+    let content: Option<Value> = event.pdu.content_as().ok();
     let named = content.as_ref().and_then(|content| content.get("replacement_room")?.as_str());
-    Ok(named.and_then(|id| id.try_into().ok()))
+    Ok(Some(Tombstone {
+        event_id: event.pdu.event_id.clone(),
+        sender: event.pdu.sender.clone(),
+        ts: event.pdu.origin_server_ts,
+        successor: named.and_then(|id| id.try_into().ok()),
+    }))
+}
+
+/// Whether each of two rooms names the other one.
+pub(super) async fn name_each_other(
+    rooms: &Rooms,
+    old: &RoomId,
+    new: &RoomId,
+) -> Result<bool, EventError> {
+    Ok(Pair::find(rooms, old, new).await?.is_some())
 }
 
 /// Two rooms that name each other.
@@ -100,7 +118,7 @@ impl<'a> Pair<'a> {
         drop(draft);
         let Some(mut draft) = rooms.engine().find_draft(old).await? else { return Ok(None) };
         let old_nid = draft.room_nid();
-        let successor = successor_of(&mut draft).await?;
+        let successor = tombstone_of(&mut draft).await?.and_then(|tombstone| tombstone.successor);
         drop(draft);
         Ok((successor.as_deref() == Some(new)).then_some(Self { old, new, old_nid, new_nid }))
     }

@@ -2,18 +2,24 @@
 
 use myelin_engine::{Attempts, Refused};
 use myelin_model::{Actor, RoomNid};
-use myelin_storage::DirectoryList;
+use myelin_storage::{DirectoryList, StorageError};
 use ruma::RoomId;
 
-use super::{Plan, UpgradeError, carry_over, find_old, old_room, predecessor_of, successor_of};
+use super::{
+    Plan, Succession, UpgradeError, carry_over, carry_over::tombstone_of, find_old, old_room,
+    predecessor_of,
+};
 use crate::Rooms;
 
 /// The server's own list.
 const OWN_LIST: DirectoryList<'_> = DirectoryList { appservice_id: "", network_id: "" };
 
-/// Put a room that was made for it in the place of another, as far as that is not done yet. Nothing is to be done if the room was not
-/// made, if its maker has lost the power to, or if another room was quicker.
-pub(crate) async fn finish(rooms: &Rooms, new_id: &RoomId) -> Result<(), UpgradeError> {
+/// Put a room that was made for it in the place of another, as far as that is not done yet. `subject` is what was written down with the
+/// upgrade. Nothing is to be done if the room was not made, if its maker has lost the power to, or if another room was quicker.
+pub(crate) async fn finish(rooms: &Rooms, subject: &str) -> Result<(), UpgradeError> {
+    let unreadable = || StorageError::foreign("unfinished_work.subject")("it names no upgrade");
+    let succession = Succession::parse(subject).ok_or_else(unreadable)?;
+    let new_id = &succession.new_id;
     let Some(mut new) = rooms.engine().find_draft(new_id).await? else { return Ok(()) };
     let (Some(old_id), Some(create)) =
         (predecessor_of(&mut new).await?, new.find_state("m.room.create", "").await?)
@@ -26,13 +32,13 @@ pub(crate) async fn finish(rooms: &Rooms, new_id: &RoomId) -> Result<(), Upgrade
     let plan = Plan { rooms, actor: &actor, version, additional_creators: &[] };
     let Some(mut old) = rooms.engine().find_draft(&old_id).await? else { return Ok(()) };
     let old_nid = old.room_nid();
-    let successor = successor_of(&mut old).await?;
+    let tombstone = tombstone_of(&mut old).await?;
     drop(old);
-    match successor {
-        Some(successor) if successor == new_id => {}
-        Some(_) => return Ok(()),
-        None => match replace_again(&plan, &old_id, new_id).await {
-            Ok(()) => {}
+    match tombstone.and_then(|tombstone| tombstone.successor) {
+        Some(successor) if successor == *new_id => {}
+        _ => match replace_again(&plan, &old_id, &succession).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
             Err(error) if error.is_failure() => return Err(error),
             Err(error) => {
                 tracing::info!(
@@ -49,19 +55,23 @@ pub(crate) async fn finish(rooms: &Rooms, new_id: &RoomId) -> Result<(), Upgrade
     Ok(carry_over(rooms, new_id).await?)
 }
 
-/// Say in the old room, as it is by now, that the new one takes its place.
+/// Say in the old room, as it is by now, that the new one takes its place. `false` if another was quicker.
 pub(super) async fn replace_again(
     plan: &Plan<'_>,
     old_id: &RoomId,
-    new_id: &RoomId,
-) -> Result<(), UpgradeError> {
+    succession: &Succession,
+) -> Result<bool, UpgradeError> {
     let mut attempts = Attempts::default();
     loop {
         let mut old = find_old(plan.rooms, old_id).await?;
-        old_room::add_tombstone(plan, &mut old, new_id).await?;
+        let tombstone = tombstone_of(&mut old).await?;
+        if tombstone.map(|tombstone| tombstone.event_id) != succession.before {
+            return Ok(false);
+        }
+        old_room::add_tombstone(plan, &mut old, &succession.new_id).await?;
         old_room::add_rest(plan, &mut old).await?;
         match old.append().await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(true),
             Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error.into()),
         }

@@ -6,17 +6,23 @@ mod new_room;
 mod old_room;
 mod power_levels;
 
-use myelin_engine::{Draft, Refused};
+use std::fmt;
+
+use myelin_engine::{Attempts, Draft, Refused};
 use myelin_events::RoomVersion;
 use myelin_model::{ActiveActor, Actor};
 use myelin_storage::{StorageError, WorkKind};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
+use self::carry_over::{name_each_other, tombstone_of};
 pub(crate) use self::{
-    carry_over::{carry_over, carry_over_for, predecessor_of, successor_of},
+    carry_over::{carry_over, carry_over_for, predecessor_of},
     finish::finish,
 };
-use crate::{EventError, Rooms, unfinished};
+use crate::{EventError, Rooms, membership::leave, unfinished};
+
+/// The time for which an upgrade that is asked for again is the same one, in milliseconds (as Synapse has it).
+const REPEATED_MILLIS: u64 = 5 * 60 * 1000;
 
 /// The reason why a room was not upgraded.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +30,9 @@ pub enum UpgradeError {
     /// This server does not know the room.
     #[error("Unknown room id {0}")]
     UnknownRoom(OwnedRoomId),
+    /// Somebody else has just replaced the room, or is about to.
+    #[error("An upgrade for this room is currently in progress")]
+    InProgress,
     /// An event in the old or the new room was refused.
     #[error(transparent)]
     Event(#[from] EventError),
@@ -46,7 +55,8 @@ impl From<StorageError> for UpgradeError {
 /// to the new one by a tombstone. What local members keep of the old room, they keep of the new one too. `additional_creators` counts
 /// since version 12.
 ///
-/// Once the new room is there, another node goes on if this one dies.
+/// Who asks again within [`REPEATED_MILLIS`] is told the same room: a room has one successor, although an answer was lost or several
+/// nodes were asked. Once the new room is there, another node goes on if this one dies.
 #[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn upgrade(
     rooms: &Rooms,
@@ -55,13 +65,28 @@ pub async fn upgrade(
     version: RoomVersion,
     additional_creators: &[OwnedUserId],
 ) -> Result<OwnedRoomId, UpgradeError> {
-    let mut old = find_old(rooms, room_id).await?;
+    let mut attempts = Attempts::default();
+    let (mut old, before) = loop {
+        let seen = match find_recent(rooms, &actor, room_id).await? {
+            Recent::Successor(successor) => return Ok(successor),
+            Recent::Tombstone(seen) => seen,
+        };
+        let mut old = find_old(rooms, room_id).await?;
+        let before = tombstone_of(&mut old).await?.map(|tombstone| tombstone.event_id);
+        if before == seen {
+            break (old, before);
+        }
+        // Somebody was quicker in between.
+        drop(old);
+        attempts.again().await?;
+    };
     let mut new = rooms.engine().create_draft(version).await?;
     new.take_over_aliases_of(old.room_nid());
     let plan = Plan { rooms, actor: &actor, version, additional_creators };
     build(&plan, &mut old, &mut new).await?;
     let new_id = new.room_id().to_owned();
-    let work = unfinished::begin(rooms, WorkKind::FinishUpgrade, new_id.as_str()).await?;
+    let succession = Succession { new_id: new_id.clone(), before };
+    let work = unfinished::begin(rooms, WorkKind::FinishUpgrade, &succession.to_string()).await?;
     // The new room first, so that no tombstone ever names a room that is not there.
     match new.append().await {
         Ok(_) => {}
@@ -70,7 +95,16 @@ pub async fn upgrade(
     }
     match old.append().await {
         Ok(_) => {}
-        Err(Refused::Conflict) => finish::replace_again(&plan, room_id, &new_id).await?,
+        Err(Refused::Conflict) => {
+            if !finish::replace_again(&plan, room_id, &succession).await? {
+                // Another node was quicker. The room that was made in vain is left to itself.
+                leave_in_vain(rooms, &actor, &new_id).await;
+                return match find_recent(rooms, &actor, room_id).await? {
+                    Recent::Successor(successor) => Ok(successor),
+                    Recent::Tombstone(_) => Err(UpgradeError::InProgress),
+                };
+            }
+        }
         Err(Refused::Failed(error)) => return Err(error.into()),
     }
     // The new room is in the old one's place. What else moves may do so later.
@@ -78,9 +112,79 @@ pub async fn upgrade(
     Ok(new_id)
 }
 
+/// What there is of an upgrade before.
+enum Recent {
+    /// The room by which the same user has just replaced this one.
+    Successor(OwnedRoomId),
+    /// None that counts: the tombstone that stands there all the same, if there is one.
+    Tombstone(Option<OwnedEventId>),
+}
+
+/// Look for an upgrade that this is asked for again. Who may not replace the room is refused elsewhere.
+async fn find_recent(
+    rooms: &Rooms,
+    actor: &Actor,
+    room_id: &RoomId,
+) -> Result<Recent, UpgradeError> {
+    let mut old = find_old(rooms, room_id).await?;
+    let Some(tombstone) = tombstone_of(&mut old).await? else {
+        return Ok(Recent::Tombstone(None));
+    };
+    let may_replace = old.power_levels().await?.may_send(&actor.user_id, "m.room.tombstone", true);
+    drop(old);
+    let is_recent = rooms.now_ms().saturating_sub(tombstone.ts) <= REPEATED_MILLIS;
+    match tombstone.successor {
+        Some(successor)
+            if may_replace && is_recent && name_each_other(rooms, room_id, &successor).await? =>
+        {
+            if tombstone.sender == actor.user_id {
+                Ok(Recent::Successor(successor))
+            } else {
+                Err(UpgradeError::InProgress)
+            }
+        }
+        _ => Ok(Recent::Tombstone(Some(tombstone.event_id))),
+    }
+}
+
+/// Leave a room that was made in vain. What fails is logged: the user can leave it as well.
+async fn leave_in_vain(rooms: &Rooms, actor: &Actor, room_id: &RoomId) {
+    if let Err(error) = leave(rooms, &Actor::server(actor.user_id.clone()), room_id).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            room.id = %room_id,
+            "a room that was made in vain was not left"
+        );
+    }
+}
+
 async fn find_old(rooms: &Rooms, room_id: &RoomId) -> Result<Draft, UpgradeError> {
     let old = rooms.engine().find_draft(room_id).await?;
     old.ok_or_else(|| UpgradeError::UnknownRoom(room_id.to_owned()))
+}
+
+/// The room that is to replace another, and the tombstone that the other had before.
+#[derive(Debug, PartialEq)]
+struct Succession {
+    new_id: OwnedRoomId,
+    before: Option<OwnedEventId>,
+}
+
+impl fmt::Display for Succession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.new_id.as_str())?;
+        self.before.iter().try_for_each(|event_id| write!(f, " {event_id}"))
+    }
+}
+
+impl Succession {
+    /// Read what was written down with the upgrade. `None` if that was something else.
+    fn parse(text: &str) -> Option<Self> {
+        let (new_id, before) =
+            text.split_once(' ').map_or((text, None), |(id, rest)| (id, Some(rest)));
+        let before = before.map(OwnedEventId::try_from).transpose().ok()?;
+        Some(Self { new_id: new_id.try_into().ok()?, before })
+    }
 }
 
 /// The upgrade that is asked for, and the user who asks.

@@ -2,8 +2,13 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use myelin_engine::RelationError;
 use myelin_events::{Pdu, RoomVersion};
 use myelin_model::{EventFlags, StreamPos, limits::PREV_EVENTS_MAX};
+use myelin_rooms::{
+    EventError,
+    send::{NewMessage, SendError, send},
+};
 use ruma::{OwnedEventId, RoomId};
 use sqlx::PgPool;
 
@@ -111,4 +116,67 @@ async fn senders_on_one_node_share_batches(pool: PgPool) {
     assert_eq!(tasks.join_all().await.len(), TASKS);
     let graph = read_graph(&rooms, &room_id).await;
     assert_eq!((graph.events.len(), graph.width), (5 + TASKS, 1));
+}
+
+/// The same from both nodes at once: what each of them is answered.
+async fn send_twice(
+    nodes: &[Node; 2],
+    new: NewMessage<'_>,
+) -> [Result<OwnedEventId, SendError>; 2] {
+    let alice = user("alice");
+    let (one, other) = tokio::join!(send(&nodes[0], &alice, new), send(&nodes[1], &alice, new));
+    [one, other]
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_two_nodes_are_told_at_once_is_said_of_an_event_once(pool: PgPool) {
+    let nodes = [node(&pool).await, node(&pool).await];
+    let alice = user("alice");
+    let room_id = public_room(&nodes[0], &alice).await;
+    for number in 0..20 {
+        let event_id = say(&nodes[number % 2], &alice, &room_id, &number.to_string()).await;
+        let content = format!(
+            r#"{{"m.relates_to":{{"rel_type":"m.annotation","event_id":"{event_id}","key":"+"}}}}"#
+        );
+        let like = NewMessage {
+            room_id: &room_id,
+            event_type: "m.reaction",
+            content: &content,
+            txn_id: None,
+            origin_server_ts: None,
+        };
+        let mut said = HashSet::new();
+        for sent in send_twice(&nodes, like).await {
+            match sent {
+                // Both may have made the very same event of it.
+                Ok(event_id) => drop(said.insert(event_id)),
+                Err(SendError::Event(EventError::Relation(RelationError::Duplicate))) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(said.len(), 1, "{number}");
+    }
+    read_graph(&nodes[0], &room_id).await;
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn one_event_made_by_two_nodes_at_once_is_stored_once(pool: PgPool) {
+    let nodes = [node(&pool).await, node(&pool).await];
+    let alice = user("alice");
+    let room_id = public_room(&nodes[0], &alice).await;
+    for number in 0..20 {
+        say(&nodes[number % 2], &alice, &room_id, &number.to_string()).await;
+        // With the same time both make the same event of it, if they build upon the same head.
+        let same = NewMessage {
+            room_id: &room_id,
+            event_type: "m.room.message",
+            content: r#"{"msgtype":"m.text","body":"same"}"#,
+            txn_id: None,
+            origin_server_ts: Some(1_700_000_000_000),
+        };
+        for sent in send_twice(&nodes, same).await {
+            sent.unwrap();
+        }
+    }
+    read_graph(&nodes[0], &room_id).await;
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Node {
     rooms: Rooms,
     pub(crate) db: Db,
+    pub(crate) engine: Engine,
 }
 
 impl Deref for Node {
@@ -32,6 +33,10 @@ impl Deref for Node {
 }
 
 pub(crate) async fn node(pool: &PgPool) -> Node {
+    node_with(pool, RoomSettings::default()).await
+}
+
+pub(crate) async fn node_with(pool: &PgPool, room_settings: RoomSettings) -> Node {
     let settings = StorageSettings::default();
     let db =
         Db::open(pool.clone(), pool.clone(), &settings, CancellationToken::new()).await.unwrap();
@@ -41,7 +46,7 @@ pub(crate) async fn node(pool: &PgPool) -> Node {
         server_name!("example.org").to_owned(),
         Arc::new(SigningKey::from_seed(&[7; 32], "test")),
     );
-    Node { rooms: Rooms::new(engine, RoomSettings::default()), db }
+    Node { rooms: Rooms::new(engine.clone(), room_settings), db, engine }
 }
 
 /// A user with a device. Rooms ask for no account.

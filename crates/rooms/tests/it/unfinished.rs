@@ -3,14 +3,25 @@
 use std::{future::poll_fn, pin::pin, task::Poll};
 
 use myelin_model::{Actor, Membership};
-use myelin_rooms::{create::CreateRoomError, unfinished::finish_due, upgrade::upgrade};
+use myelin_rooms::{
+    RoomSettings,
+    alias::delete::delete,
+    create::CreateRoomError,
+    membership::{Action, MembershipUpdate, update},
+    set_state::{NewState, set_state},
+    unfinished::finish_due,
+    upgrade::upgrade,
+};
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use sqlx::PgPool;
 
-use crate::fixture::{Node, create, node, public_room, say, user};
+use crate::fixture::{Node, create, join, node, node_with, public_room, say, user};
 
 /// The number of polls after which a future has ended for sure.
 const POLLS_MAX: usize = 500;
+
+/// The room that tombstones name which were there before.
+const GONE: &str = "!gone:example.org";
 
 /// Look at a future so many times, and drop it then: what it is about to do next never happens.
 async fn stop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
@@ -57,6 +68,18 @@ async fn an_upgrade_that_ends_anywhere_is_finished_or_never_began(pool: PgPool) 
         let body = format!(r#"{{"room_alias_name":"a{polls}"}}"#);
         let old = create(&first, &alice, &body).await.unwrap();
         let alias = old.alias.unwrap();
+        let has_tombstone = polls % 3 == 0;
+        if has_tombstone {
+            let content = format!(r#"{{"replacement_room":"{GONE}"}}"#);
+            let tombstone = NewState {
+                room_id: &old.room_id,
+                event_type: "m.room.tombstone",
+                state_key: "",
+                content: &content,
+                origin_server_ts: None,
+            };
+            set_state(&first, alice.active().unwrap(), tombstone).await.unwrap();
+        }
         let version = if polls % 2 == 0 { "12" } else { "11" };
         let upgrading =
             upgrade(&first, alice.active().unwrap(), &old.room_id, version.parse().unwrap(), &[]);
@@ -69,7 +92,7 @@ async fn an_upgrade_that_ends_anywhere_is_finished_or_never_began(pool: PgPool) 
 
         let named = room_of(&other, &alias).await.unwrap();
         let rooms = joined(&other, &alice).await;
-        match successor(&other, &old.room_id).await {
+        match successor(&other, &old.room_id).await.filter(|new| new != GONE) {
             Some(new) => {
                 finished += 1;
                 assert_eq!(named, new, "{polls}");
@@ -122,4 +145,77 @@ async fn the_alias_of_a_room_whose_making_ends_anywhere_names_it_or_is_free(pool
         }
     }
     assert!(ended);
+}
+
+/// A user's membership in a room, and whether it is forgotten.
+async fn membership(node: &Node, room_id: &RoomId, actor: &Actor) -> (Option<Membership>, bool) {
+    let mut draft = node.engine.get_draft(room_id).await.unwrap();
+    let nid = draft.room_nid();
+    let is_forgotten = node.db.memberships().is_forgotten(nid, &actor.user_id).await.unwrap();
+    (draft.membership(&actor.user_id).await.unwrap(), is_forgotten)
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_leaves_and_ends_anywhere_has_forgotten_or_never_left(pool: PgPool) {
+    let forgetting = || RoomSettings { forget_on_leave: true, ..RoomSettings::default() };
+    let first = node_with(&pool, forgetting()).await;
+    let other = node_with(&pool, forgetting()).await;
+    let room_id = public_room(&first, &user("idle")).await;
+    let mut ended = false;
+    for polls in 1..POLLS_MAX {
+        let alice = user(&format!("alice{polls}"));
+        join(&first, &alice, &room_id).await;
+        let change = MembershipUpdate {
+            room_id: &room_id,
+            target: &alice.user_id,
+            action: Action::Leave,
+            content: serde_json::Map::new(),
+            origin_server_ts: None,
+        };
+        let left = stop_after(polls, update(&first, &alice, change)).await;
+        say(&first, &user("idle"), &room_id, &polls.to_string()).await;
+        let_time_pass(&pool).await;
+        finish_due(&other).await;
+
+        let found = membership(&first, &room_id, &alice).await;
+        let (stays, is_gone) = ((Some(Membership::Join), false), (Some(Membership::Leave), true));
+        assert!(found == stays || found == is_gone, "{polls}: {found:?}");
+        if left.is_some() {
+            assert_eq!(found, is_gone);
+            ended = true;
+            break;
+        }
+    }
+    assert!(ended);
+    assert_eq!(other.db.unfinished_work().list_due(u64::MAX, 10).await.unwrap(), []);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_deleted_alias_is_named_nowhere_wherever_the_deletion_ends(pool: PgPool) {
+    let (first, other) = (node(&pool).await, node(&pool).await);
+    let idle = public_room(&first, &user("idle")).await;
+    let mut ended = false;
+    for polls in 1..POLLS_MAX {
+        let alice = user(&format!("alice{polls}"));
+        let body = format!(r#"{{"room_alias_name":"a{polls}"}}"#);
+        let room = create(&first, &alice, &body).await.unwrap();
+        let alias = room.alias.unwrap();
+        let deleting = delete(&first, alice.active().unwrap(), &alias);
+        let deleted = stop_after(polls, deleting).await;
+        say(&first, &user("idle"), &idle, &polls.to_string()).await;
+        let_time_pass(&pool).await;
+        finish_due(&other).await;
+
+        let mut draft = other.engine.get_draft(&room.room_id).await.unwrap();
+        let event = draft.find_state("m.room.canonical_alias", "").await.unwrap().unwrap();
+        let is_named = event.pdu.content().contains(alias.as_str());
+        assert_eq!(room_of(&other, &alias).await.is_some(), is_named, "{polls}");
+        if deleted.is_some() {
+            assert!(!is_named);
+            ended = true;
+            break;
+        }
+    }
+    assert!(ended);
+    assert_eq!(other.db.unfinished_work().list_due(u64::MAX, 10).await.unwrap(), []);
 }

@@ -8,7 +8,7 @@ use myelin_rooms::{
     redact::redact,
     set_state::{NewState, set_state},
     unfinished::finish,
-    upgrade::upgrade,
+    upgrade::{UpgradeError, upgrade},
 };
 use myelin_storage::WorkKind;
 use ruma::{OwnedEventId, RoomId};
@@ -77,4 +77,31 @@ async fn a_new_profile_brings_no_redacted_member_fields_back(pool: PgPool) {
     finish(&rooms, &work).await;
     let member = content(&rooms, &alice, &room_id, "m.room.member", alice.user_id.as_str()).await;
     assert_eq!(member.unwrap().get("x.secret"), None);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_room_is_replaced_once_however_often_it_is_asked_for(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    let version = || "11".parse().unwrap();
+    for number in 0..8 {
+        let alice = user(&format!("alice{number}"));
+        let bob = user("bob");
+        let levels = json!({&alice.user_id: 100, &bob.user_id: 100});
+        let body = json!({"room_version": "11", "power_level_content_override": {"users": levels}});
+        let old = create(&here, &alice, &body.to_string()).await.unwrap().room_id;
+        // The other node has heard of the room.
+        while there.db.heads().find(&old).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let again = |node| upgrade(node, alice.active().unwrap(), &old, version(), &[]);
+        let (one, two, three) = tokio::join!(again(&*here), again(&*there), again(&*here));
+        let new = one.unwrap();
+        assert_eq!((two.unwrap(), three.unwrap()), (new.clone(), new.clone()), "{number}");
+        assert_eq!(again(&*there).await.unwrap(), new, "an answer was lost");
+        let memberships = here.db.memberships();
+        let joined = memberships.list_room_ids(&alice.user_id, &[Membership::Join]).await.unwrap();
+        assert_eq!(joined, [old.clone(), new]);
+        let refused = upgrade(&here, bob.active().unwrap(), &old, version(), &[]).await;
+        assert!(matches!(refused, Err(UpgradeError::InProgress)), "{refused:?}");
+    }
 }

@@ -27,7 +27,7 @@ impl Db {
 
 impl UserDirectory<'_> {
     /// Find users of this server, other than the searcher, in whose ID or name something begins with each of `words`
-    /// (in lower case). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
+    /// (whatever the case of their letters, as far as the database knows it). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
     /// public directory.
     #[tracing::instrument(name = "db.user_directory.search", skip_all, fields(user.id = %searcher))]
     pub async fn search(
@@ -48,8 +48,8 @@ impl UserDirectory<'_> {
                WHERE u.user_id <> $1 AND NOT u.deactivated AND NOT u.locked
                  AND NOT EXISTS (
                      SELECT 1 FROM unnest($2::text[]) AS w (word)
-                     WHERE NOT (lower(u.user_id) LIKE '@' || w.word || '%'
-                                OR ' ' || lower(coalesce(p.displayname, '')) LIKE '% ' || w.word || '%'))
+                     WHERE NOT (lower(u.user_id) LIKE '@' || lower(w.word) || '%'
+                                OR ' ' || lower(coalesce(p.displayname, '')) LIKE '% ' || lower(w.word) || '%'))
                  AND ($3 OR EXISTS (
                      SELECT 1 FROM memberships theirs
                      WHERE theirs.user_id = u.user_id AND theirs.membership = $4

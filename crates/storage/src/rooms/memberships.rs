@@ -10,6 +10,16 @@ use crate::{Db, StorageError, Tx, reads::Reads};
 /// The number of own membership changes in one room that are followed back.
 const MEMBERSHIP_CHANGES_MAX: i32 = 1_000;
 
+/// The event by which a user came into a room.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinRow {
+    pub room_nid: RoomNid,
+    /// The event's position.
+    pub pos: StreamPos,
+    /// The number of events up to it that notify by the default rules.
+    pub notify_ordinal: i64,
+}
+
 /// A user's relation to a room.
 #[derive(Debug, Clone, Copy)]
 pub struct MembershipRow {
@@ -249,6 +259,41 @@ impl Memberships<'_> {
                 pos: StreamPos(row.pos.unwrap_or(0)),
                 forgotten: false,
             })
+        });
+        Ok(rows.collect())
+    }
+
+    /// The event by which each of these member events' users came into the room: the event itself, or the first of the joins that it
+    /// took the place of one after the other, as a new name makes one. It takes one query.
+    #[tracing::instrument(name = "db.memberships.list_joins", skip_all)]
+    pub async fn list_joins(&self, event_nids: &[EventNid]) -> Result<Vec<JoinRow>, StorageError> {
+        let nids: Vec<i64> = event_nids.iter().map(|nid| nid.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE chain AS (
+                SELECT event_nid AS newest, room_nid, pos, notify_ordinal, replaces, 1 AS depth
+                FROM events WHERE event_nid = ANY ($1)
+                UNION ALL
+                SELECT chain.newest, chain.room_nid, e.pos, e.notify_ordinal, e.replaces, chain.depth + 1
+                FROM chain
+                CROSS JOIN LATERAL (
+                    SELECT pos, notify_ordinal, replaces, membership FROM events WHERE event_nid = chain.replaces OFFSET 0
+                ) AS e
+                WHERE e.membership = $2 AND chain.depth < $3
+            )
+            SELECT DISTINCT ON (newest) room_nid AS "room_nid!", pos, notify_ordinal AS "notify_ordinal!"
+            FROM chain ORDER BY newest, depth DESC
+            "#,
+            &nids,
+            Membership::Join.to_i16(),
+            MEMBERSHIP_CHANGES_MAX
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let rows = rows.into_iter().map(|row| JoinRow {
+            room_nid: RoomNid(row.room_nid),
+            pos: StreamPos(row.pos.unwrap_or(0)),
+            notify_ordinal: row.notify_ordinal,
         });
         Ok(rows.collect())
     }

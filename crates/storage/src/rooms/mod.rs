@@ -28,14 +28,14 @@ pub use self::{
     history::{History, HistoryPage, Page, PageFilter},
     kept_events::{KeptEvent, KeptEventsTx},
     member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
-    memberships::{MembershipRow, Memberships, MembershipsTx},
+    memberships::{JoinRow, MembershipRow, Memberships, MembershipsTx},
     receipts::{ReceiptRow, Receipts},
     related::RelatedRow,
     relations::{Relations, RelationsPage, ThreadsPage},
     retrials::{Awaited, Retrials, RetrialsTx},
     stretches::{Stretch, StretchRow},
     transactions::Transactions,
-    unread::{MentionRange, RedactedUnread, UnreadRange, UnreadThread},
+    unread::{MentionRange, Uncounted, UnreadRange, UnreadThread},
     visibility_histories::{VisibilityHistories, VisibilityHistory},
 };
 

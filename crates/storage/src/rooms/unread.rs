@@ -39,9 +39,9 @@ pub struct UnreadThread {
     pub after_main: i64,
 }
 
-/// An event in a range that was redacted after it had counted.
+/// An event in a range that counts by the default rules, and not for the user who asks.
 #[derive(Debug, Clone)]
-pub struct RedactedUnread {
+pub struct Uncounted {
     /// The index of the range among those asked for.
     pub range: usize,
     /// The event's position.
@@ -58,7 +58,8 @@ pub struct MentionRange {
     pub after: StreamPos,
     /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
-    /// Texts in lower case, of which an event must contain one.
+    /// Texts, lower case where they are ASCII, of which an event must contain one. The database need not know the case of other
+    /// letters, so these stand here in each spelling that is looked for.
     pub hints: Vec<String>,
 }
 
@@ -197,7 +198,7 @@ impl History<'_> {
         Ok(nids.into_iter().map(EventNid).collect())
     }
 
-    /// The newest event that a user sent in each of some ranges of rooms, among the newest `events_max` there: the range's index, the
+    /// The newest event, members' events apart, that a user sent in each of some ranges of rooms, among the newest `events_max` there: the range's index, the
     /// event's position, and its ordinal. It takes one query.
     #[tracing::instrument(name = "db.history.list_newest_own", skip_all)]
     pub async fn list_newest_own(
@@ -213,11 +214,11 @@ impl History<'_> {
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
             CROSS JOIN LATERAL (
                 SELECT e.pos, e.notify_ordinal FROM (
-                    SELECT pos, notify_ordinal, sender FROM events
+                    SELECT pos, notify_ordinal, sender, membership FROM events
                     WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 < 1
                     ORDER BY pos DESC LIMIT $6
                 ) AS e
-                WHERE e.sender = $4 LIMIT 1
+                WHERE e.sender = $4 AND e.membership IS NULL LIMIT 1
             ) AS own
             "#,
             &of(|range| range.room_nid.0),
@@ -234,43 +235,45 @@ impl History<'_> {
         Ok(rows.map(|row| (index(row.ord), StreamPos(row.pos), row.notify_ordinal)).collect())
     }
 
-    /// The events that counted by the default rules and were redacted, among the newest `events_max` of each range. It takes one
-    /// query.
-    #[tracing::instrument(name = "db.history.list_redacted_unread", skip_all)]
-    pub async fn list_redacted_unread(
+    /// The events that count by the default rules and yet do not count for a user: they were redacted, or are by one of `silenced`.
+    /// They are looked for among the newest `events_max` of each range. It takes one query.
+    #[tracing::instrument(name = "db.history.list_uncounted", skip_all)]
+    pub async fn list_uncounted(
         &self,
         ranges: &[UnreadRange],
+        silenced: &[String],
         events_max: usize,
-    ) -> Result<Vec<RedactedUnread>, StorageError> {
+    ) -> Result<Vec<Uncounted>, StorageError> {
         let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
         let rows = sqlx::query!(
             r#"
             SELECT s.ord AS "ord!", e.pos AS "pos!", t.parent_id AS "thread?"
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
             CROSS JOIN LATERAL (
-                SELECT event_nid, pos, notify_ordinal, redacted_by FROM events
+                SELECT event_nid, pos, notify_ordinal, redacted_by IS NOT NULL OR sender = ANY ($6) AS is_uncounted FROM events
                 WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $4 < 1
                 ORDER BY pos DESC LIMIT $5
             ) AS e
             -- What counts has a greater ordinal than what is before it.
             CROSS JOIN LATERAL (
-                SELECT notify_ordinal FROM events WHERE room_nid = s.room_nid AND pos < e.pos AND e.redacted_by IS NOT NULL
+                SELECT notify_ordinal FROM events WHERE room_nid = s.room_nid AND pos < e.pos AND e.is_uncounted
                 ORDER BY pos DESC LIMIT 1
             ) AS before
             LEFT JOIN LATERAL (
                 SELECT parent_id FROM event_relations WHERE child_nid = e.event_nid AND rel_type = 'm.thread' OFFSET 0
             ) AS t ON true
-            WHERE e.redacted_by IS NOT NULL AND e.notify_ordinal > before.notify_ordinal
+            WHERE e.is_uncounted AND e.notify_ordinal > before.notify_ordinal
             "#,
             &of(|range| range.room_nid.0),
             &of(|range| range.after.0),
             &of(|range| range.upto.0),
             HIDDEN,
-            i64::try_from(events_max).unwrap_or(i64::MAX)
+            i64::try_from(events_max).unwrap_or(i64::MAX),
+            silenced
         )
         .fetch_all(self.db.pool())
         .await?;
-        let rows = rows.into_iter().map(|row| RedactedUnread {
+        let rows = rows.into_iter().map(|row| Uncounted {
             range: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
             pos: StreamPos(row.pos),
             thread: row.thread.map(Into::into),

@@ -68,7 +68,7 @@ impl<'a> Message<'a> {
             r_version: newest(head.newest),
             r_depth: head.depth,
             r_extremities: extremities,
-            r_state: state(head.chain.state_nid()),
+            r_state: state(built_on.state_nid),
             r_ordinal: head.notify_ordinal,
             r_built_on: built_on_extremities,
             r_built_ordinal: built_on.notify_ordinal,

@@ -16,7 +16,7 @@ use ruma::UserId;
 
 use super::{
     Unread,
-    counts::{Counts, Item},
+    counts::{Counts, Item, Older},
     older::{self, OlderUnread},
     threads,
     verdict::{Judge, RoomFacts},
@@ -84,7 +84,7 @@ impl UnreadLoad {
     }
 }
 
-/// Find the counts that are known, and how far the user has read in the other rooms. It takes at most one query.
+/// Find the counts that are known, and how far the user has read in the other rooms. It takes at most two queries.
 pub(crate) async fn begin(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -117,11 +117,14 @@ pub(crate) async fn begin(
             points.entry(receipt.room_nid).or_default().add(receipt);
         }
     }
+    let joins = find_joins(reader, &unknown, &points).await?;
     let limit = window_limit(reader, unknown.len());
     for row in unknown {
         let mut points = points.remove(&row.room_nid).unwrap_or_default();
-        if row.pos > points.pos {
-            (points.pos, points.ordinal) = (row.pos, None);
+        match joins.get(&row.room_nid) {
+            Some((pos, ordinal)) => points.read_upto(*pos, *ordinal),
+            None if row.pos > points.pos => (points.pos, points.ordinal) = (row.pos, None),
+            None => {}
         }
         let head = heads.get(&row.room_nid);
         let is_read = head.is_none_or(|head| {
@@ -137,6 +140,23 @@ pub(crate) async fn begin(
         loads.push(UnreadLoad::New { row, points, stretch });
     }
     Ok(loads)
+}
+
+/// The positions at which the user came into rooms, with the ordinals there, where the newest member event is later than what was read: it
+/// may be one that a new name made. Who never read anything in a room has read up to that event. It takes at most one query.
+async fn find_joins(
+    reader: &Reader<'_>,
+    rows: &[MembershipRow],
+    points: &HashMap<RoomNid, ReadPoints>,
+) -> Result<HashMap<RoomNid, (StreamPos, i64)>, StorageError> {
+    let is_later =
+        |row: &&MembershipRow| points.get(&row.room_nid).is_some_and(|read| row.pos > read.pos);
+    let nids: Vec<EventNid> = rows.iter().filter(is_later).map(|row| row.event_nid).collect();
+    if nids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let joins = reader.sync.db().memberships().list_joins(&nids).await?;
+    Ok(joins.into_iter().map(|join| (join.room_nid, (join.pos, join.notify_ordinal))).collect())
 }
 
 impl ReadPoints {
@@ -204,7 +224,11 @@ fn is_unclear(counts: &Counts, entry: &LogEntry, user_id: &UserId) -> bool {
         Change::Receipt { user_id: reader, thread_id, event_pos, .. } => {
             *reader == *user_id && counts.is_unclear(thread_id, *event_pos)
         }
-        Change::Event(event) => event.redacts.is_some_and(|nid| counts.may_count(nid)),
+        Change::Event(event) => {
+            let comes_or_goes =
+                event.membership.is_some() && event.state_key.as_deref() == Some(user_id.as_str());
+            comes_or_goes || event.redacts.is_some_and(|nid| counts.may_count(nid))
+        }
         Change::Other { .. } => true,
         Change::StateReset { .. }
         | Change::AccountData { .. }
@@ -404,7 +428,8 @@ fn add_older(
     judge: &Judge<'_>,
 ) {
     let unread = reader.sync.unread();
-    let mut only_counted = older.counts(upto, all);
+    let mut only_counted =
+        if judge.hears_messages() { older.counts(upto, all) } else { Older::default() };
     for event in &older.mentions {
         let verdict = judge.judge_seen(event);
         let Some(pos) = event.pos.filter(|_| verdict.highlight && !judge.is_own(event)) else {
@@ -462,7 +487,10 @@ fn take_up(reader: &Reader<'_>, counts: &mut Counts, event: &Event, judge: Optio
         counts.delete(redacted);
     }
     if judge.is_own(event) {
-        counts.read("", pos);
+        // Whoever says something has read what is before it. A new name is told to all rooms, whether one looks at them or not.
+        if event.membership.is_none() {
+            counts.read("", pos);
+        }
         return;
     }
     let verdict = judge.judge(event);

@@ -7,15 +7,14 @@ use std::{
 };
 
 use myelin_model::{Event, RoomNid, StreamPos};
-use myelin_storage::{
-    MentionRange, RedactedUnread, RoomHead, StorageError, StretchRow, UnreadRange,
-};
+use myelin_storage::{MentionRange, RoomHead, StorageError, StretchRow, Uncounted, UnreadRange};
+use ruma::push::Action;
 
 use super::{
     counts::Older,
     load::{Judged, ReadPoints, UnreadLoad},
 };
-use crate::reader::Reader;
+use crate::{reader::Reader, view::Personal};
 
 /// The number of events of a room that are looked through at most: for highlights, for redacted ones, for one of the user's own.
 const SEARCHED_EVENTS_MAX: usize = 10_000;
@@ -23,6 +22,8 @@ const SEARCHED_EVENTS_MAX: usize = 10_000;
 const SEARCHED_EVENTS_MIN: usize = 500;
 /// The number of events that are looked through for all rooms together.
 const SEARCHES_EVENTS_MAX: usize = 100_000;
+/// The number of users whose messages are told from those that count.
+const SILENCED_MAX: usize = 1_000;
 /// The number of events of a room that may highlight and are looked at more closely: the newest.
 const MENTIONS_MAX: usize = 100;
 
@@ -33,8 +34,8 @@ pub(super) struct OlderUnread {
     threads: HashMap<Box<str>, u64>,
     /// The number of events in threads among those after the position up to which the main timeline is read.
     in_threads: u64,
-    /// The number of redacted events among them.
-    redacted: u64,
+    /// The number of events among them that do not count: redacted ones, and those of whom the user does not hear.
+    uncounted: u64,
     /// Events that may highlight, oldest first.
     pub(super) mentions: Vec<Arc<Event>>,
 }
@@ -42,18 +43,18 @@ pub(super) struct OlderUnread {
 impl OlderUnread {
     /// The counts, where `all` events notify after what is read of the main timeline, and none of them after `upto`.
     pub(super) fn counts(&self, upto: StreamPos, all: u64) -> Older {
-        let main = all.saturating_sub(self.redacted).saturating_sub(self.in_threads);
+        let main = all.saturating_sub(self.uncounted).saturating_sub(self.in_threads);
         Older { upto, main, threads: self.threads.clone() }
     }
 
-    /// An event of the range was redacted.
-    fn take_redacted(&mut self, range: &UnreadRange, redacted: &RedactedUnread) {
-        let after_main = u64::from(redacted.pos > range.main_after);
-        self.redacted += after_main;
-        let Some(root) = &redacted.thread else { return };
+    /// An event of the range does not count.
+    fn take_uncounted(&mut self, range: &UnreadRange, event: &Uncounted) {
+        let after_main = u64::from(event.pos > range.main_after);
+        self.uncounted += after_main;
+        let Some(root) = &event.thread else { return };
         self.in_threads = self.in_threads.saturating_sub(after_main);
         let read = range.threads.iter().find(|(thread, _)| thread == root);
-        if read.is_none_or(|(_, read)| redacted.pos > *read)
+        if read.is_none_or(|(_, read)| event.pos > *read)
             && let Some(unread) = self.threads.get_mut(root)
         {
             *unread = unread.saturating_sub(1);
@@ -98,7 +99,8 @@ pub(super) async fn load(
         let Some((points, upto)) = before_window(reader, load, rows) else { continue };
         let room_nid = load.row().room_nid;
         ranges.push(points.range(room_nid, upto));
-        if let Some(hints) = judge.as_ref().and_then(|judge| judge.hints.clone()) {
+        let hints = judge.as_ref().map_or_else(Vec::new, |judge| judge.spellings());
+        if !hints.is_empty() {
             searches.push(MentionRange { room_nid, after: points.pos(), upto, hints });
         }
     }
@@ -114,9 +116,10 @@ pub(super) async fn load(
         room.threads.insert(thread.root, u64::try_from(thread.unread).unwrap_or_default());
     }
     let events_max = searched_events_max(ranges.len());
-    for redacted in reads.list_redacted_unread(&ranges, events_max).await? {
-        let Some(range) = ranges.get(redacted.range) else { continue };
-        older.entry(range.room_nid).or_default().take_redacted(range, &redacted);
+    let silenced = silenced(&reader.personal);
+    for event in reads.list_uncounted(&ranges, &silenced, events_max).await? {
+        let Some(range) = ranges.get(event.range) else { continue };
+        older.entry(range.room_nid).or_default().take_uncounted(range, &event);
     }
     if !searches.is_empty() {
         let events_max = searched_events_max(searches.len());
@@ -155,6 +158,16 @@ pub(super) async fn hide_unseen(
     Ok(())
 }
 
+/// The users of whose messages the user does not hear: the ignored, and those whom a rule silences.
+fn silenced(personal: &Personal) -> Vec<String> {
+    let ignored = personal.ignored.iter().map(|user_id| user_id.as_str());
+    let rules = personal.rules.sender.iter();
+    let by_rules = rules
+        .filter(|rule| rule.enabled && !rule.actions.iter().any(Action::should_notify))
+        .map(|rule| rule.rule_id.as_str());
+    ignored.chain(by_rules).take(SILENCED_MAX).map(ToOwned::to_owned).collect()
+}
+
 /// The number of events that are looked through in each of some rooms.
 fn searched_events_max(rooms: usize) -> usize {
     (SEARCHES_EVENTS_MAX / rooms.max(1)).clamp(SEARCHED_EVENTS_MIN, SEARCHED_EVENTS_MAX)
@@ -169,7 +182,7 @@ pub(super) fn before_window<'l>(
 ) -> Option<(&'l ReadPoints, StreamPos)> {
     let UnreadLoad::New { points, stretch: Some(stretch), .. } = load else { return None };
     let first = rows.first().filter(|_| rows.len() >= stretch.limit)?;
-    if rows.iter().any(|row| &*row.sender == reader.user_id.as_str()) {
+    if rows.iter().any(|row| !row.is_member && &*row.sender == reader.user_id.as_str()) {
         return None;
     }
     Some((points, StreamPos(first.pos.0 - 1)))

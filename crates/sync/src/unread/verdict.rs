@@ -15,11 +15,17 @@ use myelin_events::{
 };
 use myelin_model::{Event, EventNid};
 use myelin_storage::{RoomHead, StateMap};
-use ruma::{UserId, push::PushConditionRoomCtx};
+use ruma::{
+    UserId,
+    push::{PushCondition, PushConditionRoomCtx, Ruleset},
+};
 use serde::Deserialize;
 
 use super::UnreadCounts;
 use crate::{context::KnownKeys, view::Personal};
+
+/// The number of keywords of a user that events of long ago are looked through for.
+const KEYWORDS_MAX: usize = 100;
 
 /// The members of a room whose number is not known: more than two, as rules for two are about direct chats.
 const MEMBERS_UNKNOWN: u64 = 3;
@@ -30,7 +36,7 @@ pub(super) struct Judge<'a> {
     user_id: &'a UserId,
     personal: &'a Personal,
     /// The texts of which an event has one if it is about the user, in lower case. `None`: every event may be.
-    pub(super) hints: Option<Vec<String>>,
+    hints: Option<Vec<String>>,
     room: RoomFacts<'a>,
     display_name: String,
     /// Made when an event is about the user, which most are not.
@@ -87,6 +93,40 @@ impl<'a> Judge<'a> {
         self.context.get_or_init(make).as_ref()
     }
 
+    /// Whether a message notifies the user which is not about the user, by nobody in particular: as the default rules have it, unless the
+    /// user has turned off the room, or everything.
+    pub(super) fn hears_messages(&self) -> bool {
+        if self.personal.rules_are_default {
+            return true;
+        }
+        let message = r#"{"type":"m.room.message","sender":"@:invalid","content":{"msgtype":"m.text","body":""}}"#;
+        self.context().zip(PushEvent::new(message).ok()).is_some_and(|(context, message)| {
+            evaluate(&self.personal.rules, &message, context).notify
+        })
+    }
+
+    /// The texts by which events are found in the database that may be about the user. It knows the case of ASCII letters at least; of
+    /// others each spelling is listed that people use.
+    pub(super) fn spellings(&self) -> Vec<String> {
+        let mut texts = about_user(self.user_id, &self.display_name);
+        if !self.personal.rules_are_default {
+            texts.extend(keywords(&self.personal.rules));
+        }
+        let mut spellings: Vec<String> = Vec::new();
+        for text in &texts {
+            let mut letters = text.chars();
+            let first = letters.next().into_iter().flat_map(char::to_uppercase);
+            let title: String = first.chain(letters.as_str().to_lowercase().chars()).collect();
+            for mut spelling in [text.clone(), text.to_lowercase(), text.to_uppercase(), title] {
+                spelling.make_ascii_lowercase();
+                if !spellings.contains(&spelling) {
+                    spellings.push(spelling);
+                }
+            }
+        }
+        spellings
+    }
+
     /// Whether the user sent it.
     pub(super) fn is_own(&self, event: &Event) -> bool {
         event.sender == *self.user_id
@@ -96,21 +136,51 @@ impl<'a> Judge<'a> {
 /// The texts of which the default rules look for one in an event that is about a user, in lower case. `None` if the display
 /// name has another form in JSON.
 fn hints(user_id: &UserId, display_name: &str) -> Option<Vec<String>> {
-    let mut hints = vec![
-        user_id.localpart().to_lowercase(),
+    if looks_different(display_name) {
+        return None;
+    }
+    let texts = about_user(user_id, display_name);
+    Some(texts.into_iter().map(|text| text.to_lowercase()).collect())
+}
+
+/// Whether a text has characters that look different in JSON.
+fn looks_different(text: &str) -> bool {
+    text.chars().any(|char| char.is_control() || matches!(char, '"' | '\\'))
+}
+
+fn about_user(user_id: &UserId, display_name: &str) -> Vec<String> {
+    let mut texts = vec![
+        user_id.localpart().to_owned(),
         // Mentions of the room, and events that make a room obsolete.
         "@room".to_owned(),
         "\"room\":true".to_owned(),
         "m.room.tombstone".to_owned(),
     ];
-    if !display_name.is_empty() {
-        // In JSON it looks different.
-        if display_name.chars().any(|char| char.is_control() || matches!(char, '"' | '\\')) {
-            return None;
-        }
-        hints.push(display_name.to_lowercase());
+    if !display_name.is_empty() && !looks_different(display_name) {
+        texts.push(display_name.to_owned());
     }
-    Some(hints)
+    texts
+}
+
+/// The words for which a user's own rules look in messages, as far as they are words.
+fn keywords(rules: &Ruleset) -> Vec<String> {
+    let of_content = rules.content.iter().filter(|rule| rule.enabled && !rule.default);
+    let patterns = of_content.map(|rule| &rule.pattern);
+    let conditions = rules.override_.iter().chain(&rules.underride);
+    let conditions = conditions.filter(|rule| rule.enabled && !rule.default);
+    let matches = conditions.flat_map(|rule| &rule.conditions).filter_map(|condition| {
+        if let PushCondition::EventMatch(condition) = condition
+            && condition.key == "content.body"
+        {
+            return Some(&condition.pattern);
+        }
+        None
+    });
+    let words = patterns.chain(matches).filter_map(|pattern| {
+        let pieces = pattern.split(['*', '?']).filter(|piece| !looks_different(piece));
+        pieces.max_by_key(|piece| piece.len()).filter(|piece| !piece.trim().is_empty())
+    });
+    words.take(KEYWORDS_MAX).map(ToOwned::to_owned).collect()
 }
 
 impl UnreadCounts {

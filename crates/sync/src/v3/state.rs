@@ -177,8 +177,8 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
     picked
 }
 
-/// Keep those of the members that changed who are needed: those who speak or name the room, and the user. Add needed
-/// members who did not change.
+/// Add members who did not change but are needed: those who speak or name the room, and the user. All who changed are told, needed or
+/// not: nobody would tell the client later who came, left or took another name meanwhile.
 fn with_needed_members(room: &Room<'_>, picked: &mut Vec<(StateKeyNid, EventNid)>) {
     let Some(end) = room.loaded.ends.get(&room.read.room_nid) else { return };
     let mut start = end.clone();
@@ -188,8 +188,6 @@ fn with_needed_members(room: &Room<'_>, picked: &mut Vec<(StateKeyNid, EventNid)
     let state = if wants_after(room) { end } else { &start };
     let mut needed: HashSet<EventNid> = speakers(room, state).into_iter().collect();
     needed.extend(room.heroes.iter().map(|(_, nid)| *nid));
-    let own = StateKeyOf(room.pass.reader.user_id).in_state(room, end);
-    picked.retain(|(_, nid)| !room.is_member(*nid) || needed.contains(nid) || own == Some(*nid));
     for nid in needed {
         let event = room.loaded.events.get(&nid);
         let is_told = picked.iter().any(|(_, told)| *told == nid)
@@ -215,9 +213,6 @@ fn only_new_members(room: &Room<'_>, picked: Vec<(StateKeyNid, EventNid)>) -> Ve
         return picked.into_iter().map(|(_, nid)| nid).collect();
     }
     let (sent, room_nid) = (&room.pass.members, room.read.room_nid);
-    if room.read.since.is_some() && room.timeline.limited {
-        sent.clear_room(room_nid);
-    }
     let is_new = |(key, nid): &(StateKeyNid, EventNid)| {
         room.read.full || !room.is_member(*nid) || !sent.contains(room_nid, *key, *nid)
     };

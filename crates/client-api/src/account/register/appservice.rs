@@ -37,6 +37,6 @@ pub(super) async fn register_for_appservice(
         appservice_id: Some(appservice_id),
         ..NewAccount::default()
     };
-    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
-    answer(accounts, &user_id, body).await
+    let registered = registration::register(accounts, account).await.map_err(to_api_error)?;
+    answer(accounts, &registered.user_id, body).await
 }

@@ -7,7 +7,7 @@ use myelin_accounts::{
     session::{self, NewSession},
 };
 use myelin_http::{ApiError, RateLimits};
-use myelin_rooms::{Rooms, membership::auto_join};
+use myelin_rooms::{Rooms, unfinished};
 use ruma::DeviceId;
 use serde_json::{Map, Value};
 
@@ -28,9 +28,13 @@ pub(super) async fn register_guest(
         return Err(ApiError::forbidden("Guest access is disabled"));
     }
     rate_limits.registration.check(address)?;
-    let account = NewAccount { is_guest: true, ..NewAccount::default() };
-    let user_id = registration::register(accounts, account).await.map_err(to_api_error)?;
-    auto_join(rooms, &user_id, true).await;
+    let joins_rooms = rooms.settings().auto_join.is_for(true);
+    let account = NewAccount { is_guest: true, joins_rooms, ..NewAccount::default() };
+    let registered = registration::register(accounts, account).await.map_err(to_api_error)?;
+    if let Some(work) = &registered.auto_join {
+        unfinished::finish(rooms, work).await;
+    }
+    let user_id = registered.user_id;
     let display_name = body.get("initial_device_display_name").and_then(Value::as_str);
     // Guests do not choose their device.
     let new = NewSession {

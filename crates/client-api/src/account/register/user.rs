@@ -8,7 +8,7 @@ use myelin_accounts::{
 };
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_model::Secret;
-use myelin_rooms::{Rooms, membership::auto_join};
+use myelin_rooms::{Rooms, unfinished};
 use ruma::{OwnedUserId, api::auth_scheme::AppserviceTokenOptional};
 use serde_json::{Map, Value};
 
@@ -87,6 +87,7 @@ pub(super) async fn register_user(
         was_guest: guest_token.is_some(),
         session_id: Some(&session_id),
         registration_token: stages.get(uia::REGISTRATION_TOKEN).and_then(Value::as_str),
+        joins_rooms: rooms.settings().auto_join.is_for(false),
         ..NewAccount::default()
     };
     let user_id = add(accounts, rooms, account, username.as_deref()).await?;
@@ -190,9 +191,11 @@ async fn add(
 ) -> Result<OwnedUserId, ApiError> {
     let session_id = account.session_id.unwrap_or_default();
     match registration::register(accounts, account).await {
-        Ok(user_id) => {
-            auto_join(rooms, &user_id, false).await;
-            Ok(user_id)
+        Ok(registered) => {
+            if let Some(work) = &registered.auto_join {
+                unfinished::finish(rooms, work).await;
+            }
+            Ok(registered.user_id)
         }
         Err(UsernameError::SessionUsed) => {
             let session = uia::find(accounts, session_id).await?;

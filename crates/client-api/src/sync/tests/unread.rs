@@ -211,3 +211,97 @@ async fn an_edit_counts_where_its_event_is(pool: PgPool) {
     let answer = story.sync(bob, &[("since", &since), ("filter", BY_THREAD)]).await;
     assert_eq!(by_thread(&answer, &room, &root), [json!(1), json!(0), json!(null), json!(null)]);
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn rules_of_ones_own_count_what_was_long_ago(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let alice = &story.alice;
+    let room = story.create(alice, json!({"preset": "public_chat"})).await;
+    let silent = json!({"actions": []});
+    let this_room = json!({"kind": "event_match", "key": "room_id", "pattern": room});
+    let mute = json!({"actions": [], "conditions": [this_room]});
+    let highlight = json!(["notify", {"set_tweak": "highlight"}]);
+    let ignored = json!({"ignored_users": {alice.user_id.as_str(): {}}});
+    let rule = |name: &str| format!("/_matrix/client/v3/pushrules/global/{name}");
+    let list = "/_matrix/client/v3/user/@ignores:example.org/account_data/m.ignored_user_list";
+    let wishes = [
+        ("mutes", rule("override/mute"), mute, (0, 0)),
+        ("mentions", rule(&format!("room/{room}")), silent.clone(), (0, 0)),
+        ("nothing", rule("override/.m.rule.master/enabled"), json!({"enabled": true}), (0, 0)),
+        ("quiet", rule("underride/.m.rule.message/enabled"), json!({"enabled": false}), (0, 0)),
+        ("deaf", rule(&format!("sender/{}", alice.user_id)), silent, (0, 0)),
+        ("ignores", list.to_owned(), ignored, (0, 0)),
+        (
+            "hungry",
+            rule("content/cake"),
+            json!({"pattern": "cake", "actions": highlight}),
+            (521, 1),
+        ),
+    ];
+    let mut users = Vec::new();
+    for (name, path, wish, _) in &wishes {
+        let user = story.server.user(name).await;
+        story.act(&user, &room, "join", json!({})).await;
+        story.server.put(path, Some(&user), wish.clone()).await.ok();
+        users.push(user);
+    }
+    story.say(alice, &room, "There is Cake").await;
+    for n in 0..520 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    for (user, (name, _, _, (notifications, highlights))) in users.iter().zip(&wishes) {
+        let answer = story.sync(user, &[]).await;
+        let unread = &joined(&answer, &room)["unread_notifications"];
+        let expect = json!({"notification_count": notifications, "highlight_count": highlights});
+        assert_eq!(*unread, expect, "{name}");
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_new_name_reads_nothing(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let first = story.say(alice, &room, "first").await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{first}");
+    story.server.post(&path, Some(bob), json!({})).await.ok();
+    story.say(alice, &room, "bob!").await;
+    story.say(alice, &room, "second").await;
+    let counts = |answer: &Value| joined(answer, &room)["unread_notifications"].clone();
+    let expect = json!({"notification_count": 2, "highlight_count": 1});
+    assert_eq!(counts(&story.sync(bob, &[]).await), expect);
+
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", bob.user_id);
+    story.server.put(&name, Some(bob), json!({"displayname": "Bobby"})).await.ok();
+    assert_eq!(counts(&story.sync(bob, &[]).await), expect);
+    let cold = crate::test_server::open(pool).await;
+    assert_eq!(counts(&super::sync_at(&cold, bob, &[]).await.ok()), expect);
+    // Who comes back has not to read what was said meanwhile.
+    story.act(bob, &room, "leave", json!({})).await;
+    story.say(alice, &room, "unheard").await;
+    story.act(bob, &room, "join", json!({})).await;
+    story.server.put(&name, Some(bob), json!({"displayname": "Bob"})).await.ok();
+    story.say(alice, &room, "welcome").await;
+    let expect = json!({"notification_count": 1, "highlight_count": 0});
+    assert_eq!(counts(&story.sync(bob, &[]).await), expect);
+    assert_eq!(counts(&super::sync_at(&cold, bob, &[]).await.ok()), expect);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn names_with_other_capitals_are_found_long_ago(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", bob.user_id);
+    story.server.put(&name, Some(bob), json!({"displayname": "Élan"})).await.ok();
+    for spelling in ["Élan", "élan", "ÉLAN"] {
+        story.say(alice, &room, &format!("hey {spelling} there")).await;
+    }
+    for n in 0..110 {
+        story.say(alice, &room, &format!("m{n}")).await;
+    }
+    let cold = crate::test_server::open(pool).await;
+    let answer = super::sync_at(&cold, bob, &[]).await.ok();
+    let expect = json!({"notification_count": 113, "highlight_count": 3});
+    assert_eq!(joined(&answer, &room)["unread_notifications"], expect);
+}
