@@ -7,6 +7,7 @@ use myelin_rooms::{
     history::{Format, MessagesQuery, Shown, messages},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     reply::{self, JsonText},
@@ -39,8 +40,9 @@ enum Direction {
 pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<JsonText, ApiError> {
     let room_id = room_id_at(&req, 0)?;
     let query: Query = req.query()?;
+    let from = query.from;
     let query = MessagesQuery {
-        from: reply::place(&rooms, query.from.as_deref()).await?,
+        from: reply::place(&rooms, from.as_deref()).await?,
         to: reply::place(&rooms, query.to.as_deref()).await?,
         backward: query.dir == Direction::Backward,
         limit: query.limit.unwrap_or(LIMIT_DEFAULT),
@@ -53,7 +55,10 @@ pub(crate) async fn handler(State(rooms): State<Rooms>, req: Raw) -> Result<Json
     let reader = reply::reader(&rooms, &req.requester);
     let format =
         if query.filter.is_federation_format() { Format::Federation } else { Format::Room };
-    let mut out = format!("{{\"start\":\"{}\",\"chunk\":", page.start);
+    // Some clients look for the token that they sent.
+    let start = from.filter(|token| page.start.is_named_by(token));
+    let start = Value::String(start.unwrap_or_else(|| page.start.to_string()));
+    let mut out = format!("{{\"start\":{start},\"chunk\":");
     Shown::write_all(&mut out, &page.chunk, format, &reader);
     if let Some(end) = page.end {
         out.push_str(&format!(",\"end\":\"{end}\""));
@@ -108,6 +113,29 @@ mod tests {
         assert_eq!(all["chunk"][0]["type"], "m.room.create");
         let to = room.get(&format!("messages?dir=b&limit=100&to={last}"), &bob).await.ok();
         assert_eq!(bodies(&to["chunk"]).len(), forward.len());
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_page_starts_with_the_token_asked_for_and_is_as_long_as_asked_for(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let alice = server.user("alice").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        for n in 0..5 {
+            room.text(&alice, &format!("text {n}")).await;
+        }
+        let sync = server.get("/_matrix/client/v3/sync", Some(&alice)).await.ok();
+        let since = sync["next_batch"].as_str().unwrap();
+        for from in [since, "t3", "t3-3_1_\"", "s3_7"] {
+            let path = format!("messages?dir=f&from={}", encode(from));
+            assert_eq!(room.get(&path, &alice).await.ok()["start"], from);
+        }
+        // The limit of the filter counts for nothing beside that of the request.
+        let filter = encode(r#"{"limit":1,"types":["m.room.message"]}"#);
+        for (limit, expect) in [("", 5), ("&limit=3", 3)] {
+            let path = format!("messages?dir=b&filter={filter}{limit}");
+            let page = room.get(&path, &alice).await.ok();
+            assert_eq!(bodies(&page["chunk"]).len(), expect, "{limit}");
+        }
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

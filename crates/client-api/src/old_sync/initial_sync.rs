@@ -8,11 +8,13 @@ use myelin_sync::{
 };
 use serde::Deserialize;
 
+use super::Paging;
 use crate::reply::JsonText;
 
 #[derive(Debug, Deserialize)]
 struct Query {
-    limit: Option<String>,
+    #[serde(flatten)]
+    paging: Paging,
     archived: Option<String>,
     raw: Option<String>,
 }
@@ -20,6 +22,7 @@ struct Query {
 #[tracing::instrument(name = "client.old_sync.initial_sync", skip_all, fields(user.id = %req.requester.user_id))]
 pub(super) async fn handler(State(sync): State<Sync>, req: Raw) -> Result<JsonText, ApiError> {
     let query: Query = req.query()?;
+    let limit = query.paging.read()?.limit;
     let archived = match query.archived.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
@@ -29,7 +32,6 @@ pub(super) async fn handler(State(sync): State<Sync>, req: Raw) -> Result<JsonTe
             ));
         }
     };
-    let limit = super::limit(query.limit.as_deref())?;
     let request = InitialSyncRequest { limit, archived, raw: query.raw.is_some() };
     let json = initial_sync(&sync, &req.requester, &request).await;
     json.map(JsonText).map_err(to_api_error)

@@ -12,6 +12,7 @@ use myelin_sync::{
 };
 use serde::Deserialize;
 
+use super::Paging;
 use crate::{reply::JsonText, room_input::parse_room_id};
 
 /// The time to wait where the client does not say, in milliseconds.
@@ -19,10 +20,10 @@ const TIMEOUT_MILLIS_DEFAULT: u64 = 30_000;
 
 #[derive(Debug, Deserialize)]
 struct Query {
-    from: Option<String>,
+    #[serde(flatten)]
+    paging: Paging,
     timeout: Option<String>,
     room_id: Option<String>,
-    limit: Option<String>,
     raw: Option<String>,
 }
 
@@ -34,6 +35,7 @@ pub(super) async fn handler(
 ) -> Result<JsonText, ApiError> {
     let query: Query = req.query()?;
     let requester = &req.requester;
+    let page = query.paging.read()?;
     let timeout = match &query.timeout {
         None => TIMEOUT_MILLIS_DEFAULT,
         Some(timeout) => {
@@ -44,9 +46,9 @@ pub(super) async fn handler(
     let is_shown =
         !requester.is_guest && rate_limits.presence_per_user.check_caller(requester).is_ok();
     let request = EventsRequest {
-        from: super::from(query.from.as_deref())?,
+        from: page.from,
         room_id: query.room_id.as_deref().map(parse_room_id).transpose()?,
-        limit: super::limit(query.limit.as_deref())?,
+        limit: page.limit,
         timeout: Duration::from_millis(timeout),
         set_presence: if is_shown { PresenceState::Online } else { PresenceState::Offline },
         raw: query.raw.is_some(),

@@ -6,20 +6,14 @@ use myelin_sync::{
     Sync,
     old_sync::{RoomInitialSyncError, room_initial_sync},
 };
-use serde::Deserialize;
 
+use super::Paging;
 use crate::{reply::JsonText, room_input::room_id_at};
-
-#[derive(Debug, Deserialize)]
-struct Query {
-    limit: Option<String>,
-}
 
 #[tracing::instrument(name = "client.old_sync.room_initial_sync", skip_all, fields(user.id = %req.requester.user_id))]
 pub(super) async fn handler(State(sync): State<Sync>, req: Raw) -> Result<JsonText, ApiError> {
     let room_id = room_id_at(&req, 0)?;
-    let query: Query = req.query()?;
-    let limit = super::limit(query.limit.as_deref())?;
+    let limit = req.query::<Paging>()?.read()?.limit;
     let json = room_initial_sync(&sync, &req.requester, &room_id, limit).await;
     json.map(JsonText).map_err(to_api_error)
 }

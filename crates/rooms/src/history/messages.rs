@@ -21,7 +21,8 @@ pub struct MessagesQuery {
     pub to: Option<Place>,
     /// Towards the past, newest first.
     pub backward: bool,
-    /// The number of events at most. At least one is given, and at most `PAGE_EVENTS_MAX`.
+    /// The number of events at most. At least one is given, and at most `PAGE_EVENTS_MAX`. That of the filter counts for
+    /// nothing beside it, as in Synapse.
     pub limit: u64,
     /// The events that are wanted.
     pub filter: HistoryFilter,
@@ -59,7 +60,6 @@ pub async fn messages(
         return Ok(Messages { start, end: None, chunk: vec![], state: vec![] });
     }
     let limit = usize::try_from(query.limit.clamp(1, PAGE_EVENTS_MAX)).unwrap_or(usize::MAX);
-    let limit = limit.min(query.filter.events.limit.unwrap_or(usize::MAX)).max(1);
     let (after, upto) = if query.backward {
         (query.to.unwrap_or(Place::START).0, start.0)
     } else {

@@ -38,6 +38,11 @@ impl Place {
         Self(StreamPos(pos.0.saturating_sub(1)))
     }
 
+    /// Whether a client's token names this place.
+    pub fn is_named_by(self, token: &str) -> bool {
+        Self::parse(token) == Some(self)
+    }
+
     /// Read a token: `t<pos>` of our own, a `/sync` token `s<pos>_...`, or one of Synapse's (`s<pos>_...`, `t<depth>-<pos>_...`,
     /// `m<pos>~...`).
     fn parse(token: &str) -> Option<Self> {
