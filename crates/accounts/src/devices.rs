@@ -18,6 +18,9 @@ pub enum SetNameError {
     /// The name is too long.
     #[error("Device display name is too long (max {DISPLAY_NAME_LENGTH_CHARS_MAX})")]
     TooLong,
+    /// No device can have this ID.
+    #[error("device_id cannot be longer than {} characters.", limits::DEVICE_ID_LENGTH_BYTES_MAX)]
+    InvalidId,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -53,15 +56,41 @@ pub async fn set_name(
         accounts.db().devices().find(user_id, device_id).await?.ok_or(SetNameError::NotFound)?;
         return Ok(());
     };
-    if display_name.chars().count() > DISPLAY_NAME_LENGTH_CHARS_MAX {
-        return Err(SetNameError::TooLong);
-    }
+    check_name(display_name)?;
     let mut tx = accounts.db().begin().await?;
     if !tx.devices().set_name(user_id, device_id, display_name).await? {
         return Err(SetNameError::NotFound);
     }
     tx.devices().publish(user_id);
     tx.commit().await?;
+    Ok(())
+}
+
+/// Name a device, or make it if there is none: as application services may, whose users need not log in. Whether it was made.
+pub async fn make_or_name(
+    accounts: &Accounts,
+    user_id: &UserId,
+    device_id: &DeviceId,
+    display_name: Option<&str>,
+) -> Result<bool, SetNameError> {
+    check_name(display_name.unwrap_or_default())?;
+    if !is_valid_id(device_id.as_str()) {
+        return Err(SetNameError::InvalidId);
+    }
+    let mut tx = accounts.db().begin().await?;
+    let is_new = tx.devices().add(user_id, device_id, display_name, accounts.now_ms()).await?;
+    if let Some(display_name) = display_name.filter(|_| !is_new) {
+        tx.devices().set_name(user_id, device_id, display_name).await?;
+    }
+    tx.devices().publish(user_id);
+    tx.commit().await?;
+    Ok(is_new)
+}
+
+fn check_name(display_name: &str) -> Result<(), SetNameError> {
+    if display_name.chars().count() > DISPLAY_NAME_LENGTH_CHARS_MAX {
+        return Err(SetNameError::TooLong);
+    }
     Ok(())
 }
 

@@ -11,16 +11,16 @@ use sqlx::PgPool;
 
 use crate::test_server::{self, TestSettings};
 
-/// Start a server that knows an application service named `bridge`, which is reached at `url`; `change` changes the settings. With the
-/// server comes the application service's own user.
+/// Start a server that knows an application service named `bridge`; `register` changes its registration, and `change` the settings. With
+/// the server comes the application service's own user.
 pub(crate) async fn open(
     pool: PgPool,
-    url: Option<String>,
+    register: impl FnOnce(&mut AppserviceRegistration),
     change: impl FnOnce(&mut TestSettings),
 ) -> (TestServer, TestUser) {
-    let registration = AppserviceRegistration {
+    let mut registration = AppserviceRegistration {
         id: "bridge".to_owned(),
-        url,
+        url: None,
         as_token: Secret::new("as_token".to_owned()),
         hs_token: Secret::new("hs_token".to_owned()),
         sender_localpart: "_bridge".to_owned(),
@@ -32,7 +32,9 @@ pub(crate) async fn open(
         rate_limited: Some(false),
         protocols: None,
         receive_ephemeral: false,
+        manages_devices: false,
     };
+    register(&mut registration);
     let bridge = Appservice::new(registration, server_name!("example.org")).unwrap();
     let settings = AccountsSettings { enable_registration: true, ..AccountsSettings::default() };
     let server = TestServer::open_with(pool, settings, Appservices::new(vec![bridge]), |parts| {

@@ -36,6 +36,9 @@ pub struct AppserviceRegistration {
     /// It wants ephemeral events.
     #[serde(default, alias = "de.sorunome.msc2409.push_ephemeral")]
     pub receive_ephemeral: bool,
+    /// It makes the devices of its users by itself, so that nobody logs them in (MSC4190).
+    #[serde(default, rename = "io.element.msc4190")]
+    pub manages_devices: bool,
 }
 
 /// The names that an application service takes care of, each list in the order of the registration file.
@@ -120,6 +123,11 @@ impl Appservice {
     /// Whether the room is in one of its namespaces.
     pub fn is_interested_in_room(&self, room_id: &str) -> bool {
         is_in(&self.rooms, room_id)
+    }
+
+    /// Whether it makes the devices of its users by itself.
+    pub fn manages_devices(&self) -> bool {
+        self.registration.manages_devices
     }
 
     /// Whether rate limits hold for it.
@@ -237,6 +245,7 @@ mod tests {
             rate_limited: None,
             protocols: None,
             receive_ephemeral: false,
+            manages_devices: false,
         };
         Appservices::new(vec![Appservice::new(registration, server_name!("h.org")).unwrap()])
     }

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use crate::{test_bridge, test_rooms::TestRoom, test_server};
 
 async fn open(pool: PgPool) -> (TestServer, TestUser) {
-    test_bridge::open(pool, None, |_| {}).await
+    test_bridge::open(pool, |_| {}, |_| {}).await
 }
 
 const REGISTER: &str = "/_matrix/client/v3/register";
@@ -56,6 +56,53 @@ async fn acts_as_its_users(pool: PgPool) {
     assert_eq!(device["device_id"], "D");
     let none = server.post("/_matrix/client/v3/login", None, login).await;
     assert_eq!(none.error(), (401, "M_MISSING_TOKEN"));
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn it_makes_devices_for_its_users(pool: PgPool) {
+    let (server, bridge) = open(pool).await;
+    let register = json!({ "type": "m.login.application_service", "username": "_irc_Bob", "inhibit_login": true });
+    server.post(REGISTER, Some(&bridge), register).await.ok();
+    let user = "user_id=@_irc_Bob:example.org";
+    let path = format!("/_matrix/client/v3/devices/NEW?{user}");
+    let name = |name: &str| json!({ "display_name": name });
+
+    let made = server.put(&path, Some(&bridge), name("Bob")).await;
+    assert_eq!((made.status.as_u16(), made.body), (201, json!({})));
+    let acts = format!("{WHOAMI}?{user}&device_id=NEW");
+    assert_eq!(server.get(&acts, Some(&bridge)).await.ok()["device_id"], "NEW");
+    assert_eq!(server.put(&path, Some(&bridge), name("Bobby")).await.status, 200);
+    assert_eq!(server.put(&path, Some(&bridge), json!({})).await.status, 200);
+    assert_eq!(server.get(&path, Some(&bridge)).await.ok()["display_name"], "Bobby");
+    let long = server.put(&path, Some(&bridge), name(&"x".repeat(101))).await;
+    assert_eq!(long.error(), (400, "M_TOO_LARGE"));
+    let path = format!("/_matrix/client/v3/devices/{}?{user}", "x".repeat(600));
+    let refused = server.put(&path, Some(&bridge), json!({})).await;
+    assert_eq!(refused.error(), (400, "M_INVALID_PARAM"));
+    // The one that logs in may be the same.
+    let login = json!({
+        "type": "m.login.application_service", "device_id": "NEW",
+        "identifier": { "type": "m.id.user", "user": "_irc_Bob" }
+    });
+    server.post("/_matrix/client/v3/login", Some(&bridge), login).await.ok();
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_makes_devices_logs_nobody_in(pool: PgPool) {
+    let (server, bridge) =
+        test_bridge::open(pool, |bridge| bridge.manages_devices = true, |_| {}).await;
+    let unsupported = (400, "IO.ELEMENT.MSC4190.M_APPSERVICE_LOGIN_UNSUPPORTED");
+    let mut register = json!({ "type": "m.login.application_service", "username": "_irc_Bob" });
+    let refused = server.post(REGISTER, Some(&bridge), register.clone()).await;
+    assert_eq!(refused.error(), unsupported);
+    register["inhibit_login"] = true.into();
+    server.post(REGISTER, Some(&bridge), register).await.ok();
+    let login = json!({
+        "type": "m.login.application_service",
+        "identifier": { "type": "m.id.user", "user": "_irc_Bob" }
+    });
+    let refused = server.post("/_matrix/client/v3/login", Some(&bridge), login).await;
+    assert_eq!(refused.error(), unsupported);
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
@@ -182,9 +229,13 @@ async fn its_aliases_are_its_own(pool: PgPool) {
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn rules_on_aliases_do_not_bind_it(pool: PgPool) {
-    let (server, bridge) = test_bridge::open(pool, None, |settings| {
-        settings.rooms.alias_creation_rules = NamingRules::deny_all();
-    })
+    let (server, bridge) = test_bridge::open(
+        pool,
+        |_| {},
+        |settings| {
+            settings.rooms.alias_creation_rules = NamingRules::deny_all();
+        },
+    )
     .await;
     let alice = server.user("alice").await;
     let create = "/_matrix/client/v3/createRoom";

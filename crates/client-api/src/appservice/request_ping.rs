@@ -80,7 +80,8 @@ mod tests {
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn an_application_service_hears_its_ping(pool: PgPool) {
         let (url, heard) = listen(StatusCode::OK, "{}").await;
-        let (server, bridge) = test_bridge::open(pool, Some(format!("{url}/")), |_| {}).await;
+        let (server, bridge) =
+            test_bridge::open(pool, |bridge| bridge.url = Some(format!("{url}/")), |_| {}).await;
 
         let body = json!({"transaction_id": "t1"});
         let answer = server.post(PATH, Some(&bridge), body).await.ok();
@@ -104,7 +105,8 @@ mod tests {
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn what_went_wrong_is_told(pool: PgPool) {
         let ping = async |url: Option<String>| {
-            let (server, bridge) = test_bridge::open(pool.clone(), url, |_| {}).await;
+            let (server, bridge) =
+                test_bridge::open(pool.clone(), |bridge| bridge.url = url, |_| {}).await;
             server.post(PATH, Some(&bridge), json!({})).await
         };
         assert_eq!(ping(None).await.error(), (400, "M_URL_NOT_SET"));

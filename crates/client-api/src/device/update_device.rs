@@ -10,21 +10,25 @@ use myelin_http::{ApiError, Raw};
 use ruma::api::error::ErrorKind;
 use serde_json::{Value, json};
 
-use crate::Answer;
-
 #[tracing::instrument(name = "client.device.update_device", skip_all, fields(user.id = %raw.requester.user_id))]
-pub(crate) async fn handler(State(accounts): State<Accounts>, raw: Raw) -> Answer {
+pub(crate) async fn handler(
+    State(accounts): State<Accounts>,
+    raw: Raw,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let body = raw.json_object(true)?;
     let display_name = match body.get("display_name") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) => Some(name.as_str()),
         Some(_) => return Err(ApiError::bad_json("display_name must be a string")),
     };
-    let device_id = raw.path_arg(0)?.into();
-    devices::set_name(&accounts, &raw.requester.user_id, device_id, display_name)
-        .await
-        .map_err(to_api_error)?;
-    Ok(Json(json!({})))
+    let (user_id, device_id) = (&raw.requester.user_id, raw.path_arg(0)?.into());
+    let is_new = if raw.requester.appservice_id().is_some() {
+        devices::make_or_name(&accounts, user_id, device_id, display_name).await
+    } else {
+        devices::set_name(&accounts, user_id, device_id, display_name).await.map(|()| false)
+    };
+    let status = if is_new.map_err(to_api_error)? { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(json!({}))))
 }
 
 fn to_api_error(error: SetNameError) -> ApiError {
@@ -33,6 +37,7 @@ fn to_api_error(error: SetNameError) -> ApiError {
         SetNameError::TooLong => {
             ApiError::client(StatusCode::BAD_REQUEST, ErrorKind::TooLarge, error.to_string())
         }
+        SetNameError::InvalidId => ApiError::invalid_param(error.to_string()),
         SetNameError::Storage(error) => error.into(),
     }
 }

@@ -121,6 +121,9 @@ async fn log_in_appservice(
             ApiError::missing_token()
         });
     };
+    if appservice.manages_devices() {
+        return Err(login_unsupported("appservice login cannot be used."));
+    }
     let is_user = submission
         .get("identifier")
         .and_then(|identifier| identifier.get("type"))
@@ -136,6 +139,14 @@ async fn log_in_appservice(
         return Ok(session::log_in_sender(appservice));
     }
     session::log_in_as(accounts, &user_id).await.map_err(to_api_error)
+}
+
+/// An application service that makes its users' devices by itself asks for a login. The code is that of the draft by whose
+/// key registrations ask for this.
+pub(crate) fn login_unsupported(consequence: &str) -> ApiError {
+    const CODE: &str = "IO.ELEMENT.MSC4190.M_APPSERVICE_LOGIN_UNSUPPORTED";
+    let message = format!("This appservice has MSC4190 enabled, so {consequence}");
+    ApiError::with_fields(StatusCode::BAD_REQUEST, CODE, message, [])
 }
 
 fn identify_to_api_error(error: IdentifyError) -> ApiError {

@@ -17,7 +17,7 @@ use ruma::{
 };
 use serde_json::{Map, Value};
 
-pub(crate) use self::login::{read_device_id, read_flag};
+pub(crate) use self::login::{login_unsupported, read_device_id, read_flag};
 use crate::ClientApi;
 
 pub(crate) fn routes() -> RumaRouter<ClientApi> {

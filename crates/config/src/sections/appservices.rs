@@ -36,6 +36,8 @@ pub struct AppService {
     pub rooms: Vec<Namespace>,
     /// `receive_ephemeral` (or `de.sorunome.msc2409.push_ephemeral`): typing, receipts, presence too. Default: false.
     pub receive_ephemeral: bool,
+    /// `io.element.msc4190`: makes the devices of its users by itself, and logs nobody in. Default: false.
+    pub manages_devices: bool,
 }
 
 /// A part of the ids that an application service cares for.
@@ -148,6 +150,7 @@ fn read_service(section: &Section<'_>, file: &Path) -> Option<AppService> {
             "de.sorunome.msc2409.push_ephemeral",
             "push_ephemeral",
         ]),
+        manages_devices: section.bool("io.element.msc4190", false),
     };
     warn_of_missing(section, &service);
     Some(service)
@@ -163,13 +166,10 @@ fn warn_of_missing(section: &Section<'_>, service: &AppService) {
     if service.url.is_some() {
         section.warn("url", "no events are sent to application services yet".to_owned());
     }
-    for (key, lost) in [
-        ("org.matrix.msc3202", "changes of devices and counts of keys are not sent yet"),
-        ("io.element.msc4190", "it cannot make devices for its users without a login yet"),
-    ] {
-        if section.bool(key, false) {
-            section.warn(key, format!("not supported yet: {lost}"));
-        }
+    let key = "org.matrix.msc3202";
+    if section.bool(key, false) {
+        let lost = "changes of devices and counts of keys are not sent yet";
+        section.warn(key, format!("not supported yet: {lost}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use myelin_config::{Config, ConfigError, Sources, Weight, load, sections::database::Database};
+use myelin_config::{Config, ConfigError, Sources, load, sections::database::Database};
 
 const BASE: &str = "server_name: a.example\nsigning_key: ed25519 a_t AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
 
@@ -206,7 +206,7 @@ fn an_appservice_is_read_from_its_file() {
     let file = folder.path().join("bridge.registration");
     let text = "id: bridge\nurl: http://localhost:9000\nas_token: aaa\nhs_token: hhh\nsender_localpart: _bot\n\
         rate_limited: false\nnamespaces:\n  users:\n    - {exclusive: true, regex: '@_bridge_.*'}\n  rooms: []\n\
-        push_ephemeral: true\n";
+        push_ephemeral: true\nio.element.msc4190: true\n";
     fs::write(&file, text).unwrap();
     let config = load_text(&format!("app_service_config_files: [{}]\n", file.display())).unwrap();
     let service = &config.appservices[0];
@@ -215,6 +215,7 @@ fn an_appservice_is_read_from_its_file() {
         ("bridge", false, true)
     );
     assert_eq!(service.users[0].regex, "@_bridge_.*");
+    assert!(service.manages_devices);
     let error = load_text("app_service_config_files: [/nowhere.yaml]\n").unwrap_err().to_string();
     assert!(error.contains("/nowhere.yaml cannot be read"), "{error}");
     fs::write(&file, "id: x\nas_token: a\nsender_localpart: b\n").unwrap();
@@ -244,13 +245,7 @@ fn a_generated_config_is_right() {
         ..Sources::default()
     };
     let loaded = load(&sources).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let warned: Vec<_> = loaded
-        .warnings
-        .iter()
-        .filter(|warning| warning.weight == Weight::Warn)
-        .map(|warning| warning.problem.key.as_str())
-        .collect();
-    assert_eq!(warned, ["listeners[0].resources[0].names"], "federation is off");
+    assert_eq!(loaded.warnings, [], "neither warnings nor notes");
     assert_eq!(loaded.config.listeners.len(), 2);
     assert_eq!(loaded.config.own.data_directory, folder.path());
     let log = myelin_config::sections::logging::read_log_config(&loaded.config.log_config.unwrap())

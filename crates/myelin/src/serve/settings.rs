@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use myelin_accounts::{AccountsSettings, Disabled, LoginTokenSettings, PasswordPolicy};
 use myelin_client_api::{ClientApiSettings, TurnSettings};
@@ -281,13 +281,14 @@ fn naming_rules(rules: &[DirectoryRule]) -> NamingRules {
 
 /// The application services.
 pub fn appservices(config: &Config, server_name: &ServerName) -> anyhow::Result<Appservices> {
-    let mut services = Vec::new();
+    let (mut services, mut faults) = (Vec::new(), Vec::new());
     for service in &config.appservices {
-        let prepared = Appservice::new(registration(service), server_name)
-            .map_err(|error| anyhow!("{}: {error}", service.file.display()))?;
-        services.push(prepared);
+        match Appservice::new(registration(service), server_name) {
+            Ok(prepared) => services.push(prepared),
+            Err(error) => faults.push(format!("{}: {error}", service.file.display())),
+        }
     }
-    Ok(Appservices::new(services))
+    if faults.is_empty() { Ok(Appservices::new(services)) } else { bail!(faults.join("\n")) }
 }
 
 fn registration(service: &AppService) -> AppserviceRegistration {
@@ -310,6 +311,7 @@ fn registration(service: &AppService) -> AppserviceRegistration {
         rate_limited: Some(service.rate_limited),
         protocols: Some(service.protocols.clone()),
         receive_ephemeral: service.receive_ephemeral,
+        manages_devices: service.manages_devices,
     }
 }
 

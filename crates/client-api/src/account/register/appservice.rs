@@ -5,12 +5,12 @@ use myelin_accounts::{
     registration::{self, NewAccount},
 };
 use myelin_http::{ApiError, Raw};
-use myelin_model::Actor;
+use myelin_model::{Actor, Appservice};
 use ruma::api::auth_scheme::AppserviceTokenOptional;
 use serde_json::{Map, Value};
 
 use super::{answer, to_api_error};
-use crate::Answer;
+use crate::{Answer, session::login_unsupported};
 
 pub(super) async fn register_for_appservice(
     accounts: &Accounts,
@@ -32,6 +32,11 @@ pub(super) async fn register_for_appservice(
         username.ok_or_else(|| ApiError::unknown("Desired Username is missing or not a string"))?;
     let user_id = registration::check_appservice_username(accounts, appservice_id, username)
         .map_err(to_api_error)?;
+    let manages_devices = accounts.appservices().find(appservice_id);
+    let manages_devices = manages_devices.is_some_and(Appservice::manages_devices);
+    if manages_devices && body.get("inhibit_login") != Some(&Value::Bool(true)) {
+        return Err(login_unsupported("the inhibit_login parameter must be set to true."));
+    }
     let account = NewAccount {
         user_id: Some(user_id),
         appservice_id: Some(appservice_id),
