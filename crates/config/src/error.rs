@@ -36,6 +36,14 @@ impl fmt::Display for Problem {
 pub struct ConfigError {
     /// The problems in the order they were found; at least one.
     pub problems: Vec<Problem>,
+    /// The warnings that there would be all the same.
+    pub warnings: Vec<Warning>,
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self { problems: vec![problem], warnings: Vec::new() }
+    }
 }
 
 impl std::error::Error for ConfigError {}
@@ -72,5 +80,13 @@ pub struct Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.problem.fmt(f)
+    }
+}
+
+impl Warning {
+    /// The warning with a word for its weight, for people at a terminal.
+    pub fn with_weight(&self) -> String {
+        let word = if self.weight == Weight::Warn { "warning" } else { "note" };
+        format!("{word}: {self}")
     }
 }

@@ -28,16 +28,17 @@ pub fn generate_config(wish: &Generate) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let name = &wish.server_name;
     let config = |file: String| quote(&wish.config_directory.join(file).display().to_string());
-    let data = |file: &str| quote(&wish.data_directory.join(file).display().to_string());
     let bind =
         if wish.open_private_ports { "" } else { "    bind_addresses: ['::1', '127.0.0.1']\n" };
     text += "# Configuration file for Myelin. Synapse's keys have Synapse's meaning; Myelin's own stand below `myelin:`.\n";
     text += "# Every supported key is described in config/homeserver.yaml of Myelin.\n";
     _ = writeln!(text, "server_name: {}", quote(name));
-    _ = writeln!(text, "pid_file: {}", data("homeserver.pid"));
+    let pid_file = wish.data_directory.join("homeserver.pid");
+    _ = writeln!(text, "pid_file: {}", quote(&pid_file.display().to_string()));
+    text += "# For a reverse proxy that speaks TLS with clients; other servers are not spoken to yet.\n";
     text += "listeners:\n  - port: 8008\n";
     text += bind;
-    text += "    tls: false\n    type: http\n    x_forwarded: true\n    resources:\n      - names: [client, federation]\n        compress: false\n";
+    text += "    tls: false\n    type: http\n    x_forwarded: true\n    resources:\n      - names: [client]\n        compress: false\n";
     if wish.enable_metrics {
         _ = writeln!(text, "  - port: {METRICS_PORT}");
         text += bind;
@@ -46,11 +47,8 @@ pub fn generate_config(wish: &Generate) -> String {
     text += "# No `database`: Myelin runs a PostgreSQL of its own below myelin.data_directory. To use another one:\n";
     text += "# database:\n#   name: psycopg2\n#   args: {host: localhost, user: myelin, password: secret, dbname: myelin}\n";
     _ = writeln!(text, "log_config: {}", config(format!("{name}.log.config")));
-    _ = writeln!(text, "media_store_path: {}", data("media_store"));
     _ = writeln!(text, "registration_shared_secret: {}", quote(&random_text(50)));
     _ = writeln!(text, "report_stats: {}", wish.report_stats);
-    _ = writeln!(text, "macaroon_secret_key: {}", quote(&random_text(50)));
-    _ = writeln!(text, "form_secret: {}", quote(&random_text(50)));
     _ = writeln!(text, "signing_key_path: {}", config(format!("{name}.signing.key")));
     text += "trusted_key_servers:\n  - server_name: \"matrix.org\"\n";
     text += "# Myelin keeps the content of redacted events for good yet, where Synapse deletes it after 7 days.\n";

@@ -155,10 +155,11 @@ fn load_if(sources: &Sources, matters: impl Fn(&str) -> bool) -> Result<Loaded, 
         let file = document.files.iter().position(|file| Some(file) == problem.file.as_ref());
         (file.unwrap_or(usize::MAX), problem.line)
     });
+    let warnings = reader.warnings.into_inner();
     if !problems.is_empty() {
-        return Err(ConfigError { problems });
+        return Err(ConfigError { problems, warnings });
     }
-    Ok(Loaded { config, warnings: reader.warnings.into_inner(), files: document.files.clone() })
+    Ok(Loaded { config, warnings, files: document.files.clone() })
 }
 
 fn read(root: &reader::Section<'_>) -> Config {

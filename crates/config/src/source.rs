@@ -62,13 +62,11 @@ pub(crate) fn read(
     let mut document = Document { files: list_files(paths)?, ..Document::default() };
     for file in document.files.clone() {
         let text = read_text(&file)?;
-        let node = yaml::parse(&text).map_err(|error| ConfigError {
-            problems: vec![Problem {
-                file: Some(file.clone()),
-                line: error.line,
-                key: String::new(),
-                text: format!("not valid YAML: {} (column {})", error.text, error.column),
-            }],
+        let node = yaml::parse(&text).map_err(|error| Problem {
+            file: Some(file.clone()),
+            line: error.line,
+            key: String::new(),
+            text: format!("not valid YAML: {} (column {})", error.text, error.column),
         })?;
         match node.value {
             Value::Map(entries) => document.lay_over(entries, &file),
@@ -111,7 +109,5 @@ pub(crate) fn read_text(file: &Path) -> Result<String, ConfigError> {
 }
 
 fn wrong_file(file: &Path, text: String) -> ConfigError {
-    ConfigError {
-        problems: vec![Problem { file: Some(file.to_owned()), line: 0, key: String::new(), text }],
-    }
+    Problem { file: Some(file.to_owned()), line: 0, key: String::new(), text }.into()
 }

@@ -114,13 +114,11 @@ type LeftOut = Vec<(usize, String, &'static str)>;
 
 fn read(file: &std::path::Path) -> Result<(LogConfig, LeftOut), ConfigError> {
     let text = source::read_text(file)?;
-    let node = yaml::parse(&text).map_err(|error| ConfigError {
-        problems: vec![crate::Problem {
-            file: Some(file.to_owned()),
-            line: error.line,
-            key: String::new(),
-            text: format!("not valid YAML: {}", error.text),
-        }],
+    let node = yaml::parse(&text).map_err(|error| crate::Problem {
+        file: Some(file.to_owned()),
+        line: error.line,
+        key: String::new(),
+        text: format!("not valid YAML: {}", error.text),
     })?;
     let mut left_out = Vec::new();
     let config = understand(&node, &mut left_out);

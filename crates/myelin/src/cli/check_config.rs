@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use clap::Args;
-use myelin_config::Weight;
+use myelin_config::Warning;
 
 use crate::serve::Prepared;
 
@@ -16,17 +16,21 @@ pub struct CheckConfigArgs {
 /// Reads the config and tells all that is wrong or has no effect.
 pub fn run(args: &CheckConfigArgs) -> anyhow::Result<()> {
     let loaded = myelin_config::load(&args.config.sources()).map_err(|error| {
+        tell(&error.warnings);
         let count = error.problems.len();
         anyhow!("{count} problem{} in the config:\n{error}", if count == 1 { "" } else { "s" })
     })?;
-    for warning in &loaded.warnings {
-        let word = if warning.weight == Weight::Warn { "warning" } else { "note" };
-        println!("{word}: {warning}");
-    }
+    tell(&loaded.warnings);
     Prepared::new(&loaded.config)?;
     for file in &loaded.files {
         println!("read {}", file.display());
     }
     println!("The config is right: server {}.", loaded.config.server.server_name);
     Ok(())
+}
+
+fn tell(warnings: &[Warning]) {
+    for warning in warnings {
+        println!("{}", warning.with_weight());
+    }
 }

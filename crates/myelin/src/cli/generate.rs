@@ -8,14 +8,31 @@ use myelin_config::{
     Generate, Sources, generate_config, generate_log_config, sections, write_private_file,
 };
 
+const AFTER_HELP: &str = "\
+Example: a server whose users are called @alice:example.org, with everything below /srv/matrix:
+  myelin generate --server-name example.org --report-stats no \\
+    --config /srv/matrix/homeserver.yaml --data-directory /srv/matrix/data
+
+It writes homeserver.yaml, example.org.log.config and example.org.signing.key. The key is the identity of the server: \
+keep a copy of it. Clients are served at http://localhost:8008, for a reverse proxy that speaks TLS for them \
+(--open-private-ports: at every address of this machine). The data are kept in a PostgreSQL that Myelin runs by itself, \
+below the folder of data, unless `database` names another.
+
+Then:
+  myelin check-config --config /srv/matrix/homeserver.yaml
+  myelin serve --config /srv/matrix/homeserver.yaml
+  myelin register-user --config /srv/matrix/homeserver.yaml -u alice --admin";
+
 /// Arguments of `generate`.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct GenerateArgs {
-    /// The part of user ids after the colon: your domain. It can never be changed.
-    #[arg(short = 'H', long)]
+    /// The part of user ids after the colon: your domain, such as example.org. Needed for a new config. It can never be
+    /// changed.
+    #[arg(short = 'H', long, value_name = "NAME")]
     pub server_name: Option<String>,
-    /// Whether statistics are reported (Myelin reports nothing; Synapse asks for an answer, so it is written down).
-    #[arg(long, value_name = "yes|no")]
+    /// Needed: whether statistics are reported (Myelin reports nothing; Synapse asks for an answer, so it is written down).
+    #[arg(long, value_name = "yes|no", hide_possible_values = true)]
     pub report_stats: Option<YesNo>,
     /// The file to write. One that is there is kept, and only what is missing beside it is written.
     #[arg(
@@ -50,8 +67,10 @@ pub enum YesNo {
 /// Writes the files that are not there.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let Some(report_stats) = args.report_stats else {
+        let name = args.server_name.as_deref().unwrap_or("example.org");
         bail!(
-            "please say --report-stats yes or --report-stats no (Myelin reports nothing either way)"
+            "please say --report-stats yes or --report-stats no (Myelin reports nothing either way), as in\n  \
+             myelin generate --server-name {name} --report-stats no"
         );
     };
     let [config] = args.config.as_slice() else { bail!("name one config file (-c FILE)") };
@@ -101,7 +120,8 @@ fn write_config(
 ) -> anyhow::Result<()> {
     let Some(server_name) = &args.server_name else {
         bail!(
-            "please name the server: --server-name example.org (it is the part of user ids after the colon)"
+            "please name the server, as in\n  myelin generate --server-name example.org --report-stats no\nIt is the part \
+             of user ids after the colon, and can never be changed"
         );
     };
     if !sections::server::is_server_name(server_name) {

@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use hyper_util::server::graceful::GracefulShutdown;
 use myelin_config::{
-    Config, Loaded, Sources, Weight,
+    Config, Loaded, Sources, Warning, Weight,
     sections::listeners::{ListenAddress, Listener, ListenerKind, Resource},
 };
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,12 @@ const METRICS_TIDY_INTERVAL: Duration = Duration::from_secs(5);
 /// Why it could not start, for an admin to read.
 pub fn serve(sources: &Sources) -> anyhow::Result<()> {
     let sources = Sources { create_secrets: true, ..sources.clone() };
-    let loaded = myelin_config::load(&sources)
-        .map_err(|error| anyhow!("the config is not right:\n{error}"))?;
-    let prepared = Prepared::new(&loaded.config)?;
+    let loaded = myelin_config::load(&sources).map_err(|error| {
+        tell_warnings(&error.warnings);
+        anyhow!("the config is not right:\n{error}")
+    })?;
+    let prepared =
+        Prepared::new(&loaded.config).inspect_err(|_| tell_warnings(&loaded.warnings))?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("myelin");
     if let Some(threads) = loaded.config.own.worker_threads {
@@ -101,6 +104,13 @@ async fn run(sources: Sources, loaded: Loaded, mut prepared: Prepared) -> anyhow
         traces.stop().await;
     }
     Ok(())
+}
+
+/// Says what has no effect in a config that is refused: there are no logs yet.
+fn tell_warnings(warnings: &[Warning]) {
+    for warning in warnings {
+        eprintln!("{}", warning.with_weight());
+    }
 }
 
 /// Says which files were read and what in them has no effect.

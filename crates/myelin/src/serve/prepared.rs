@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use myelin_config::Config;
 use myelin_events::SigningKey;
 use myelin_model::Appservices;
@@ -37,21 +38,43 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// What is wrong, for an admin to read.
+    /// Everything that is wrong, for an admin to read.
     pub fn new(config: &Config) -> anyhow::Result<Prepared> {
-        logs::check(config)?;
-        database::check(&config.database)?;
         let server_name = settings::server_name(config)?;
-        let appservices = settings::appservices(config, &server_name)?;
-        Ok(Prepared {
-            signing_key: settings::signing_key(config)?,
-            sync: settings::sync(config)?,
-            rooms: settings::rooms(config, &server_name, appservices.clone())?,
-            appservices,
-            outbound: Outbound::new(settings::address_rules(config))?,
-            tls: read_tls(config)?,
-            server_name,
-        })
+        let mut faults = Faults::default();
+        faults.keep(logs::check(config));
+        faults.keep(database::check(&config.database));
+        let signing_key = faults.keep(settings::signing_key(config));
+        let sync = faults.keep(settings::sync(config));
+        let appservices = faults.keep(settings::appservices(config, &server_name));
+        let known = appservices.clone().unwrap_or_default();
+        let rooms = faults.keep(settings::rooms(config, &server_name, known));
+        let outbound =
+            faults.keep(Outbound::new(settings::address_rules(config)).map_err(Into::into));
+        let tls = faults.keep(read_tls(config));
+        match (signing_key, sync, appservices, rooms, outbound, tls) {
+            (
+                Some(signing_key),
+                Some(sync),
+                Some(appservices),
+                Some(rooms),
+                Some(outbound),
+                Some(tls),
+            ) if faults.0.is_empty() => {
+                Ok(Prepared { server_name, signing_key, appservices, sync, rooms, outbound, tls })
+            }
+            _ => bail!("{}", faults.0.join("\n")),
+        }
+    }
+}
+
+/// The faults that were found, one a line.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn keep<T>(&mut self, result: anyhow::Result<T>) -> Option<T> {
+        result.map_err(|fault| self.0.push(format!("{fault:#}"))).ok()
     }
 }
 

@@ -40,7 +40,9 @@ fn synapses_generate_config() {
         .output()
         .unwrap();
     assert!(
-        text(&output).contains("The config is right: server example.org."),
+        text(&output).contains("The config is right: server example.org.")
+            && !text(&output).contains("note:")
+            && !text(&output).contains("warning:"),
         "{}",
         text(&output)
     );
@@ -71,14 +73,19 @@ fn what_is_missing_is_said() {
 fn a_wrong_config_lists_all_problems() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("hs.yaml");
-    fs::write(&config, "server_name: a.example\nenable_registration: true\nmax_upload_size: 5MB\n")
-        .unwrap();
+    let wrong =
+        "server_name: a.example\nenable_registration: true\nmax_upload_size: 5MB\nform_secret: x\n";
+    fs::write(&config, wrong).unwrap();
     let output = myelin().arg("check-config").arg("-c").arg(&config).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = text(&output);
     assert!(text.contains("3 problems in the config:"), "{text}");
     assert!(text.contains("a.example.signing.key is not there"), "{text}");
     assert!(text.contains("hs.yaml:3: max_upload_size: \"5MB\""), "{text}");
+    // What has no effect is told all the same, also by a start that is refused.
+    assert!(text.contains("note: ") && text.contains("hs.yaml:4: form_secret"), "{text}");
+    let start = myelin().arg("serve").arg("-c").arg(&config).output().unwrap();
+    assert!(self::text(&start).contains("hs.yaml:4: form_secret"), "{}", self::text(&start));
 }
 
 #[test]
@@ -137,5 +144,11 @@ fn check_config_refuses_what_a_start_refuses() {
         let output = check(more);
         assert!(!output.status.success(), "{more}");
         assert!(text(&output).contains(want), "{more}: {}", text(&output));
+    }
+    // All of them are told at once.
+    let filter = "myelin: {log: {filter: 'myelin=loud'}}";
+    let output = check(&format!("{bridge}exclude_rooms_from_sync: [lobby]\n{filter}\n"));
+    for want in ["bridge.yaml: namespace", "exclude_rooms", "myelin.log.filter"] {
+        assert!(text(&output).contains(want), "{want}: {}", text(&output));
     }
 }
