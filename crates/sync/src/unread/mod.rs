@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use ruma::OwnedUserId;
 
-use self::counts::Counts;
+use self::{counts::Counts, threads::Belongs};
 pub(crate) use self::{
     counts::Unread,
     load::{Seen, UnreadLoad, begin, finish, want},
@@ -41,16 +41,16 @@ const COUNTS_MAX: usize = 50_000;
 /// The number of events of which it is remembered whether they notify users with the default rules.
 const VERDICTS_MAX: usize = 50_000;
 
-/// The number of events of which it is remembered to which thread they belong by another event.
-const THREADS_MAX: usize = 20_000;
+/// The number of events of which it is remembered to which thread they belong.
+const THREADS_MAX: usize = 50_000;
 
 /// The counts in memory.
 pub(crate) struct UnreadCounts {
     counts: Cache<(OwnedUserId, RoomNid), Arc<Mutex<Counts>>>,
     /// Whether an event notifies those with default rules whom it does not mention.
     class_verdicts: Cache<EventNid, bool>,
-    /// The threads of events that belong to one by another event: an edit of a reply, say.
-    threads: Cache<EventNid, Option<Box<str>>>,
+    /// The threads that events belong to: an edit of a reply by the reply, which was asked for.
+    threads: Cache<EventNid, Belongs>,
 }
 
 impl std::fmt::Debug for UnreadCounts {

@@ -11,7 +11,8 @@ use super::{UnreadCounts, verdict::Judge};
 use crate::reader::Reader;
 
 /// The way in which an event belongs to a thread.
-enum Belongs {
+#[derive(Debug, Clone)]
+pub(super) enum Belongs {
     /// It is in the main timeline.
     Main,
     /// It is in the thread with this root.
@@ -20,7 +21,7 @@ enum Belongs {
     With(Box<str>),
 }
 
-fn belongs(event: &Event) -> Belongs {
+fn read(event: &Event) -> Belongs {
     #[derive(Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to")]
@@ -41,13 +42,22 @@ fn belongs(event: &Event) -> Belongs {
 }
 
 impl UnreadCounts {
+    /// The way in which an event belongs to a thread. Its content is read once for all users.
+    fn belongs(&self, event: &Event) -> Belongs {
+        if let Some(belongs) = self.threads.get(&event.nid) {
+            return belongs;
+        }
+        let belongs = read(event);
+        self.threads.insert(event.nid, belongs.clone());
+        belongs
+    }
+
     /// The thread that an event belongs to, by its root. `None`: the main timeline. For events that relate to others [`resolve`]
     /// must have been asked.
     pub(super) fn thread_of(&self, event: &Event) -> Option<Box<str>> {
-        match belongs(event) {
-            Belongs::Main => None,
+        match self.belongs(event) {
+            Belongs::Main | Belongs::With(_) => None,
             Belongs::Thread(root) => Some(root),
-            Belongs::With(_) => self.threads.get(&event.nid).flatten(),
         }
     }
 }
@@ -61,8 +71,7 @@ pub(super) async fn resolve(
     let counts = reader.sync.unread();
     let mut unknown: Vec<(EventNid, Box<str>)> = Vec::new();
     for (event, judge) in events {
-        if let Belongs::With(parent) = belongs(event)
-            && counts.threads.get(&event.nid).is_none()
+        if let Belongs::With(parent) = counts.belongs(event)
             && judge.judge_seen(event).notify
         {
             unknown.push((event.nid, parent));
@@ -75,7 +84,8 @@ pub(super) async fn resolve(
     let parents: Vec<String> = parents.into_iter().collect();
     let roots = reader.sync.db().history().list_thread_roots(&parents).await?;
     for (nid, parent) in unknown {
-        counts.threads.insert(nid, roots.get(&*parent).cloned());
+        let root = roots.get(&*parent).cloned();
+        counts.threads.insert(nid, root.map_or(Belongs::Main, Belongs::Thread));
     }
     Ok(())
 }

@@ -132,10 +132,17 @@ impl Pass<'_> {
     }
 }
 
-/// An answer.
+/// An answer, up to its token.
 struct Answer {
     json: String,
     says_nothing: bool,
+}
+
+impl Answer {
+    fn finish(mut self, token: SyncToken) -> String {
+        self.json.push_str(&format!(",\"next_batch\":\"{token}\"}}"));
+        self.json
+    }
 }
 
 /// Answer a client, when there is something to say or its time is over: the response's body.
@@ -165,7 +172,7 @@ pub async fn sync(
         metrics::histogram!("myelin_sync_build_seconds", "kind" => kind)
             .record(started.elapsed().as_secs_f64());
         if answers_at_once || !answer.says_nothing {
-            return Ok(answer.json);
+            return Ok(answer.finish(pass.token()));
         }
         tokio::select! {
             // Also when the user was let go from memory: then there may be news.
@@ -190,9 +197,8 @@ async fn answer(pass: &Pass<'_>, sample: &mut crate::view::Sample) -> Result<Ans
     let outside = [&*plan.invited, &*plan.knocked].concat();
     let loaded = load(&pass.reader, &pass.wants(), &rooms, &outside, heads).await?;
     let mut json = String::with_capacity(4_096);
-    json.push_str("{\"next_batch\":\"");
-    json.push_str(&pass.token().to_string());
-    json.push('"');
+    // Some clients take their absence for a server that knows nothing of them.
+    json.push_str("{\"device_one_time_keys_count\":{},\"device_unused_fallback_key_types\":[]");
     let start = json.len();
     account_data::write_global(pass, &plan, &mut json);
     presence::write(pass, &plan, &loaded, &mut json).await?;
@@ -200,7 +206,5 @@ async fn answer(pass: &Pass<'_>, sample: &mut crate::view::Sample) -> Result<Ans
     device_lists::write(pass, &plan, &loaded, &mut json).await?;
     room::write_all(pass, &plan, &loaded, &mut json);
     let says_nothing = json.len() == start;
-    // Some clients take their absence for a server that knows nothing of them.
-    json.push_str(",\"device_one_time_keys_count\":{},\"device_unused_fallback_key_types\":[]}");
     Ok(Answer { json, says_nothing })
 }
