@@ -94,6 +94,18 @@ CREATE TABLE public.auth_chains (
     seq integer NOT NULL
 );
 
+CREATE TABLE public.cross_signing_keys (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    usage text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL
+);
+
+CREATE TABLE public.device_keys (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    device_id text NOT NULL COLLATE pg_catalog."C",
+    keys text NOT NULL
+);
+
 CREATE TABLE public.devices (
     user_id text NOT NULL COLLATE pg_catalog."C",
     device_id text NOT NULL COLLATE pg_catalog."C",
@@ -145,6 +157,25 @@ CREATE TABLE public.events (
     CONSTRAINT events_state_has_pos CHECK (((pos IS NOT NULL) OR ((state_before IS NULL) AND (state_after IS NULL))))
 );
 
+CREATE TABLE public.fallback_keys (
+    key_nid bigint NOT NULL,
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    device_id text NOT NULL COLLATE pg_catalog."C",
+    algorithm text NOT NULL COLLATE pg_catalog."C",
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL,
+    used boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE public.fallback_keys ALTER COLUMN key_nid ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.fallback_keys_key_nid_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.filters (
     user_id text NOT NULL COLLATE pg_catalog."C",
     filter_id bigint NOT NULL,
@@ -171,6 +202,14 @@ CREATE TABLE public.key_backups (
     etag bigint DEFAULT 0 NOT NULL,
     keys_count bigint DEFAULT 0 NOT NULL,
     deleted boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE public.key_signatures (
+    target_user_id text NOT NULL COLLATE pg_catalog."C",
+    target_id text NOT NULL COLLATE pg_catalog."C",
+    signer_id text NOT NULL COLLATE pg_catalog."C",
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    signature text NOT NULL
 );
 
 CREATE TABLE public.late_redactions (
@@ -226,6 +265,25 @@ CREATE TABLE public.nodes (
     alive_until timestamp with time zone NOT NULL
 )
 WITH (fillfactor='50');
+
+CREATE TABLE public.one_time_keys (
+    key_nid bigint NOT NULL,
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    device_id text NOT NULL COLLATE pg_catalog."C",
+    algorithm text NOT NULL COLLATE pg_catalog."C",
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL,
+    claimed boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE public.one_time_keys ALTER COLUMN key_nid ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.one_time_keys_key_nid_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.openid_tokens (
     token_hash bytea NOT NULL,
@@ -498,6 +556,12 @@ ALTER TABLE ONLY public.auth_chain_links
 ALTER TABLE ONLY public.auth_chains
     ADD CONSTRAINT auth_chains_pkey PRIMARY KEY (event_nid);
 
+ALTER TABLE ONLY public.cross_signing_keys
+    ADD CONSTRAINT cross_signing_keys_pkey PRIMARY KEY (user_id, usage);
+
+ALTER TABLE ONLY public.device_keys
+    ADD CONSTRAINT device_keys_pkey PRIMARY KEY (user_id, device_id);
+
 ALTER TABLE ONLY public.devices
     ADD CONSTRAINT devices_pkey PRIMARY KEY (user_id, device_id);
 
@@ -510,6 +574,9 @@ ALTER TABLE ONLY public.events
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (event_nid);
 
+ALTER TABLE ONLY public.fallback_keys
+    ADD CONSTRAINT fallback_keys_pkey PRIMARY KEY (key_nid);
+
 ALTER TABLE ONLY public.filters
     ADD CONSTRAINT filters_pkey PRIMARY KEY (user_id, filter_id);
 
@@ -521,6 +588,9 @@ ALTER TABLE ONLY public.key_backup_keys
 
 ALTER TABLE ONLY public.key_backups
     ADD CONSTRAINT key_backups_pkey PRIMARY KEY (user_id, version);
+
+ALTER TABLE ONLY public.key_signatures
+    ADD CONSTRAINT key_signatures_pkey PRIMARY KEY (target_user_id, target_id, signer_id, key_id);
 
 ALTER TABLE ONLY public.late_redactions
     ADD CONSTRAINT late_redactions_pkey PRIMARY KEY (target_id, redaction_nid);
@@ -545,6 +615,9 @@ ALTER TABLE ONLY public.missing_events
 
 ALTER TABLE ONLY public.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (node_id);
+
+ALTER TABLE ONLY public.one_time_keys
+    ADD CONSTRAINT one_time_keys_pkey PRIMARY KEY (key_nid);
 
 ALTER TABLE ONLY public.openid_tokens
     ADD CONSTRAINT openid_tokens_pkey PRIMARY KEY (token_hash);
@@ -655,6 +728,10 @@ CREATE INDEX events_room_ts ON public.events USING btree (room_nid, origin_serve
 
 CREATE INDEX events_room_visibility ON public.events USING btree (room_nid) WHERE (event_type = 'm.room.history_visibility'::text);
 
+CREATE UNIQUE INDEX fallback_keys_algorithm ON public.fallback_keys USING btree (user_id, device_id, algorithm);
+
+CREATE INDEX key_signatures_signer ON public.key_signatures USING btree (signer_id, key_id);
+
 CREATE INDEX log_device_lists ON public.log USING btree (pos) WHERE (kind = public.kind_device_list());
 
 CREATE INDEX log_room ON public.log USING btree (room_nid, pos) WHERE (room_nid IS NOT NULL);
@@ -664,6 +741,10 @@ CREATE INDEX log_user ON public.log USING btree (user_id, pos) WHERE (user_id IS
 CREATE INDEX memberships_room ON public.memberships USING btree (room_nid, membership);
 
 CREATE INDEX missing_events_room ON public.missing_events USING btree (room_nid);
+
+CREATE UNIQUE INDEX one_time_keys_id ON public.one_time_keys USING btree (user_id, device_id, algorithm, key_id);
+
+CREATE INDEX one_time_keys_unclaimed ON public.one_time_keys USING btree (user_id, device_id, algorithm, key_nid) WHERE (NOT claimed);
 
 CREATE INDEX pushers_key ON public.pushers USING btree (app_id, pushkey);
 

@@ -14,6 +14,7 @@ pub async fn deactivate(
 ) -> Result<UnfinishedWork, StorageError> {
     let mut tx = accounts.db().begin().await?;
     tx.users().deactivate(user_id, erase).await?;
+    tx.cross_signing().delete_all(user_id).await?;
     tx.devices().delete_all(user_id, None).await?;
     tx.tokens().delete_login(user_id).await?;
     tx.threepids().delete_all(user_id).await?;

@@ -69,7 +69,8 @@ fn malformed_bodies() -> Vec<(&'static str, Vec<u8>)> {
         "initial_state":7,"creation_content":7,"power_level_content_override":7,"room_version":7,"preset":7,
         "visibility":7,"room_alias_name":7,"reason":{},"membership":7,"aliases":7,"alias":7,"room_id":7,"filter":7,
         "limit":"x","since":7,"server":7,"third_party_signed":7,"new_version":7,"event_id":7,"thread_id":{},"erase":7,
-        "logout_devices":7,"medium":7,"address":7,"search_categories":7,"lists":7}"#;
+        "logout_devices":7,"medium":7,"address":7,"search_categories":7,"lists":7,
+        "device_keys":7,"one_time_keys":7,"fallback_keys":7,"master_key":7,"self_signing_key":7,"user_signing_key":7}"#;
     let deep = [vec![b'['; 20_000], vec![b']'; 20_000]].concat();
     vec![
         ("cut off", br#"{"a":"#.to_vec()),

@@ -110,6 +110,8 @@ async fn nul_characters_are_refused_where_they_are_names(pool: PgPool) {
             json!({"username": "x", "password": "x", "device_id": "a\0b", "auth": {"type": "m.login.dummy"}}),
         ),
         ("pushers/set", json!({"app_id": "a\0b", "pushkey": "a", "kind": null})),
+        ("keys/upload", json!({"one_time_keys": {"a:b\0": "x"}})),
+        ("keys/claim", json!({"one_time_keys": {"@a:b": {"a\0b": "x"}}})),
     ];
     for (path, body) in posts {
         let answer = server.post(&format!("/_matrix/client/v3/{path}"), Some(&alice), body).await;

@@ -23,6 +23,7 @@ mod failures;
 mod foreign;
 #[cfg(test)]
 mod hostile_requests;
+mod keys;
 mod membership;
 mod message;
 mod old_sync;
@@ -79,6 +80,7 @@ pub fn routes() -> RumaRouter<ClientApi> {
         .merge(context::routes())
         .merge(device::routes())
         .merge(directory::routes())
+        .merge(keys::routes())
         .merge(membership::routes())
         .merge(message::routes())
         .merge(old_sync::routes())

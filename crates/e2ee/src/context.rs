@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use myelin_model::Clock;
 use myelin_storage::Db;
-use ruma::{OwnedServerName, ServerName};
+use ruma::{OwnedServerName, ServerName, UserId};
 
 /// The keys that this server's users keep here, and the messages between their devices. It is cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,5 +38,10 @@ impl E2ee {
     /// This server's name.
     pub(crate) fn server_name(&self) -> &ServerName {
         &self.inner.server_name
+    }
+
+    /// Whether a user is one of this server.
+    pub(crate) fn is_local(&self, user_id: &UserId) -> bool {
+        user_id.server_name() == self.server_name()
     }
 }

@@ -5,6 +5,9 @@
 
 pub mod backup;
 mod context;
+pub mod cross_signing;
+pub mod keys;
+mod signed;
 pub mod to_device;
 
 pub use self::context::E2ee;

@@ -68,6 +68,8 @@ impl LogSubscriber for IgnoredUsers {
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
                 | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

@@ -7,6 +7,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use ed25519_dalek::{Signer as _, Verifier as _};
+use serde_json::{Value, value::RawValue};
 
 use crate::canonical;
 
@@ -127,11 +128,7 @@ impl SigningKey {
         let mut members: canonical::Members<'_> = serde_json::from_str(&json)?;
         let unsigned = members.remove("unsigned");
         let signatures = members.remove("signatures");
-        let mut message = String::with_capacity(json.len());
-        canonical::write_members(
-            &mut message,
-            members.iter().map(|(key, value)| (&*key.0, value.get())),
-        );
+        let message = signed_part(&members);
         let mut signatures: BTreeMap<String, BTreeMap<String, String>> = match signatures {
             Some(signatures) => serde_json::from_str(signatures.get())?,
             None => BTreeMap::new(),
@@ -152,6 +149,16 @@ impl SigningKey {
         );
         Ok(signed)
     }
+}
+
+/// The canonical text that signatures of an object are of. `members` are canonical, without `signatures` and `unsigned`.
+fn signed_part(members: &canonical::Members<'_>) -> String {
+    let mut message = String::new();
+    canonical::write_members(
+        &mut message,
+        members.iter().map(|(key, value)| (&*key.0, value.get())),
+    );
+    message
 }
 
 impl fmt::Debug for SigningKey {
@@ -182,6 +189,21 @@ impl PublicKey {
         let Ok(bytes) = BASE64.decode(signature) else { return false };
         let Ok(bytes) = <[u8; 64]>::try_from(bytes) else { return false };
         self.0.verify(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok()
+    }
+
+    /// Whether a JSON object has a signature of an entity under this ID, and it is this key's (appendices, "Checking for a Signature").
+    pub fn verifies_json(&self, entity: &str, key_id: &str, json: &str) -> bool {
+        let Ok(json) = canonical::to_canonical(json, true) else { return false };
+        let Ok(mut members) = serde_json::from_str::<canonical::Members<'_>>(&json) else {
+            return false;
+        };
+        members.remove("unsigned");
+        let signatures = members.remove("signatures").map(RawValue::get);
+        let signatures: Option<BTreeMap<String, BTreeMap<String, Value>>> =
+            signatures.and_then(|signatures| serde_json::from_str(signatures).ok());
+        let signature = signatures.as_ref().and_then(|all| all.get(entity)?.get(key_id)?.as_str());
+        signature
+            .is_some_and(|signature| self.verifies(signed_part(&members).as_bytes(), signature))
     }
 }
 
@@ -254,6 +276,28 @@ mod tests {
             let signed = spec_key().sign_json("domain", input).unwrap();
             let value: serde_json::Value = serde_json::from_str(&signed).unwrap();
             assert_eq!(value["signatures"]["domain"]["ed25519:1"], signature);
+        }
+    }
+
+    #[test]
+    fn signed_json_is_told_from_other_json() {
+        let public = spec_key().public_key();
+        let signed = spec_key().sign_json("@a:h", r#"{"b":1,"a":"x","unsigned":{"c":1}}"#).unwrap();
+        assert!(public.verifies_json("@a:h", "ed25519:1", &signed));
+        assert!(public.verifies_json("@a:h", "ed25519:1", &signed.replace(r#""c":1"#, r#""c":2"#)));
+        let twice = SigningKey::from_seed(&[1; 32], "2").sign_json("@b:h", &signed).unwrap();
+        assert!(public.verifies_json("@a:h", "ed25519:1", &twice));
+        for (entity, key_id, json) in [
+            ("@b:h", "ed25519:1", &*signed),
+            ("@a:h", "ed25519:2", &signed),
+            ("@b:h", "ed25519:2", &twice),
+            ("@a:h", "ed25519:1", &signed.replace(r#""b":1"#, r#""b":2"#)),
+            ("@a:h", "ed25519:1", &signed.replace("signatures", "signature")),
+            ("@a:h", "ed25519:1", r#"{"b":1,"signatures":{"@a:h":{"ed25519:1":7}}}"#),
+            ("@a:h", "ed25519:1", r#"{"b":1.5,"signatures":[]}"#),
+            ("@a:h", "ed25519:1", "[]"),
+        ] {
+            assert!(!public.verifies_json(entity, key_id, json), "{entity} {key_id} {json}");
         }
     }
 

@@ -148,6 +148,8 @@ impl EventCache {
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
                 | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

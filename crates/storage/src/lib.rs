@@ -10,6 +10,7 @@ mod ephemeral;
 mod error;
 mod event_cache;
 mod heads;
+mod hot_users;
 mod inspect;
 mod leases;
 pub mod log;
@@ -35,6 +36,7 @@ pub use self::{
     error::StorageError,
     event_cache::EventCache,
     heads::{Extremity, Heads, RoomHead},
+    hot_users::HotUserRows,
     inspect::DatabaseContents,
     leases::{Lease, Leases},
     log::{Change, Log, LogEntry, LogSubscriber},

@@ -15,7 +15,7 @@ use myelin_events::{
 use myelin_model::{Clock, EventNid, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
     Db, EphemeralSubscriber, LogSubscriber, MemberSummary, MembershipRow, StateKey, StorageError,
-    accounts::StoredAccountData,
+    accounts::StoredAccountData, e2ee::KeyCountsByDevice,
 };
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 use tokio::sync::{OnceCell, mpsc};
@@ -224,8 +224,8 @@ impl Sync {
                 return Ok(());
             }
             let read_at = self.view().last();
-            let rows = self.db().memberships().list(user_id).await?;
-            if self.view().add_user(user_id, &rows, read_at) {
+            let rows = self.db().hot_user(user_id).await?;
+            if self.view().add_user(user_id, rows, read_at) {
                 return Ok(());
             }
         }
@@ -290,6 +290,22 @@ impl Sync {
             as_of(&mut sample.rooms, &chain, sample.upto);
         }
         Ok(())
+    }
+
+    /// The keys that a user's devices have left for others to claim. It takes at most one query, none while the user is kept in
+    /// memory and no key is claimed or uploaded.
+    pub(crate) async fn key_counts(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Arc<KeyCountsByDevice>, StorageError> {
+        match self.view().find_key_counts(user_id) {
+            Ok(counts) => Ok(counts),
+            Err(version) => {
+                let counts = Arc::new(self.db().key_counts(user_id).await?);
+                self.view().set_key_counts(user_id, version, &counts);
+                Ok(counts)
+            }
+        }
     }
 
     /// The part of a user's account data that `/sync` itself follows, and all account data if it had to be read for

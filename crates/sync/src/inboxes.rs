@@ -86,6 +86,8 @@ impl LogSubscriber for Inboxes {
                 | Change::Account { .. }
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

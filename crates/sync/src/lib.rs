@@ -22,6 +22,6 @@ mod view;
 pub use self::{
     context::{PrejoinState, Sync, SyncSettings},
     token::{InvalidToken, SyncToken},
-    v3::{SyncError, SyncRequest, sync},
+    v3::{DeviceLists, SyncError, SyncRequest, key_changes, sync},
     view::ViewSettings,
 };

@@ -101,6 +101,8 @@ fn follow(summary: &mut Arc<MemberSummary>, entry: &LogEntry, events: &EventCach
         | Change::Profile { .. }
         | Change::DeviceList { .. }
         | Change::ToDevice { .. }
+        | Change::KeyCounts { .. }
+        | Change::Signatures { .. }
         | Change::Forgotten { .. } => Some(()),
     }
 }

@@ -95,6 +95,8 @@ impl LogSubscriber for SessionCache {
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
                 | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

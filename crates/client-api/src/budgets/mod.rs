@@ -27,6 +27,7 @@ async fn statements_are_as_written_down(pool: PgPool) {
         sending(&mut ledger, &room, &alice).await;
         reading(&mut ledger, &room, &alice).await;
         let since = syncing(&mut ledger, &room, &alice, &bob).await;
+        keys(&mut ledger, &server).await;
         branched(&mut ledger, &server, alice).await;
         (room.id, since)
     };
@@ -210,6 +211,48 @@ async fn old_sync(
     ledger.note("initial_sync", kind, get("initialSync".to_owned())).await.ok();
     let path = format!("rooms/{}/initialSync", encode(&room.id));
     ledger.note("room_initial_sync", kind, get(path)).await.ok();
+}
+
+/// Keys of a hundred users with one device each.
+async fn keys(ledger: &mut Ledger, server: &TestServer) {
+    let mut users = Vec::new();
+    for number in 0..100 {
+        users.push(server.user(&format!("keys_{number}")).await);
+    }
+    let first = users[0].clone();
+    for kind in ["first", "again"] {
+        let path = format!("{V3}/keys/upload");
+        let upload = owned::post(server, path.clone(), &first, key_upload(&first, kind));
+        ledger.note("keys_upload", kind, upload).await.ok();
+        let counts = owned::post(server, path, &first, json!({}));
+        ledger.note("keys_upload_nothing", kind, counts).await.ok();
+        for user in &users {
+            let upload = key_upload(user, kind);
+            server.post(&format!("{V3}/keys/upload"), Some(user), upload).await.ok();
+        }
+        let all = |of_user: Value| -> Value {
+            users.iter().map(|user| (user.user_id.to_string(), of_user.clone())).collect()
+        };
+        let wanted = json!({ "device_keys": all(json!([])) });
+        let query = owned::post(server, format!("{V3}/keys/query"), &first, wanted);
+        ledger.note("keys_query_100_users", kind, query).await.ok();
+        let wanted = json!({ "one_time_keys": all(json!({"DEV": "signed_curve25519"})) });
+        let claim = owned::post(server, format!("{V3}/keys/claim"), &first, wanted);
+        ledger.note("keys_claim_100_devices", kind, claim).await.ok();
+        let sync = owned::get(server, format!("{V3}/sync?{OFFLINE}"), &first).await;
+        let path = format!("{V3}/keys/changes?from={}", token(sync));
+        ledger.note("keys_changes", kind, owned::get(server, path, &first)).await.ok();
+    }
+}
+
+/// The body of an upload of all kinds of keys.
+fn key_upload(user: &TestUser, kind: &str) -> Value {
+    let key = json!({"key": kind, "signatures": {}});
+    json!({
+        "device_keys": {"user_id": user.user_id, "device_id": user.device_id, "algorithms": [kind], "keys": {}, "signatures": {}},
+        "one_time_keys": {format!("signed_curve25519:{kind}"): key},
+        "fallback_keys": {format!("signed_curve25519:{kind}"): key},
+    })
 }
 
 /// Reading a room that had branches, and did not always show its history to those who join later.

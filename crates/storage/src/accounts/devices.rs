@@ -160,16 +160,18 @@ impl DevicesTx<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Delete devices with their tokens, pushers and messages. Those that do not exist are passed over.
+    /// Delete devices with their tokens, pushers, keys and messages. Those that do not exist are passed over.
     #[tracing::instrument(name = "db.devices.delete", skip_all, fields(user.id = %user_id))]
     pub async fn delete(
         &mut self,
         user_id: &UserId,
         device_ids: &[OwnedDeviceId],
     ) -> Result<(), StorageError> {
+        let ids: Vec<String> = device_ids.iter().map(ToString::to_string).collect();
+        // Before the lock of the log, for which those who change keys wait.
+        self.tx.device_keys().delete(user_id, Some(&ids), None).await?;
         // Messages are stored for devices that are there, under this lock.
         self.tx.lock_log().await?;
-        let ids: Vec<String> = device_ids.iter().map(ToString::to_string).collect();
         sqlx::query!(
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id = ANY($2)),
                   r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id = ANY($2)),
@@ -184,13 +186,14 @@ impl DevicesTx<'_> {
         Ok(())
     }
 
-    /// Delete all devices, tokens, pushers and messages of a user, but those of `except`. The devices deleted.
+    /// Delete all devices, tokens, pushers, keys of devices and messages of a user, but those of `except`. The devices deleted.
     #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id))]
     pub async fn delete_all(
         &mut self,
         user_id: &UserId,
         except: Option<&DeviceId>,
     ) -> Result<Vec<OwnedDeviceId>, StorageError> {
+        self.tx.device_keys().delete(user_id, None, except).await?;
         self.tx.lock_log().await?;
         let deleted = sqlx::query_scalar!(
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),

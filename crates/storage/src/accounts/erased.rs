@@ -48,6 +48,8 @@ fn concerns_accounts(change: &Change) -> bool {
         | Change::Profile { .. }
         | Change::DeviceList { .. }
         | Change::ToDevice { .. }
+        | Change::KeyCounts { .. }
+        | Change::Signatures { .. }
         | Change::Forgotten { .. }
         | Change::Other { user_id: None, room_nid: Some(_) } => false,
     }

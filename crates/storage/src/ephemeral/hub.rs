@@ -433,6 +433,8 @@ impl LogSubscriber for FollowsLog {
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
                 | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. }
                 | Change::Other { .. } => continue,
             };

@@ -300,6 +300,8 @@ impl LogSubscriber for Heads {
                 | Change::Profile { .. }
                 | Change::DeviceList { .. }
                 | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. }
                 | Change::Other { room_nid: None, .. } => {}
             }

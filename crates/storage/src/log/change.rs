@@ -65,6 +65,15 @@ pub enum Change {
     DeviceList { user_id: OwnedUserId },
     /// Messages came for devices of a user, one for each. They stand in `to_device`, at the position of this entry.
     ToDevice { user_id: OwnedUserId, device_ids: Vec<OwnedDeviceId> },
+    /// The number of keys that others may claim of a user's devices changed.
+    KeyCounts { user_id: OwnedUserId },
+    /// A user signed keys of users, or has another key to sign with. Nobody else sees these signatures.
+    Signatures {
+        /// The user who signed.
+        user_id: OwnedUserId,
+        /// The users whose keys look different to that user now.
+        signed: Arc<[OwnedUserId]>,
+    },
     /// The user forgot a room.
     Forgotten { user_id: OwnedUserId, room_nid: RoomNid },
     /// A change that this version of the server does not know, or cannot read: a newer one wrote it. What is kept in

@@ -42,6 +42,11 @@ struct ToDevicePayload {
     d: Vec<OwnedDeviceId>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct SignaturesPayload {
+    s: Vec<OwnedUserId>,
+}
+
 /// The row of a change. `None` for room events, which have a table of their own.
 pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
     let row =
@@ -81,6 +86,11 @@ pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
         Change::ToDevice { user_id, device_ids } => {
             let payload = ToDevicePayload { d: device_ids.clone() };
             row(Kind::ToDevice, None, Some(user_id), to_json(&payload)?)
+        }
+        Change::KeyCounts { user_id } => row(Kind::KeyCounts, None, Some(user_id), nothing()),
+        Change::Signatures { user_id, signed } => {
+            let payload = SignaturesPayload { s: signed.to_vec() };
+            row(Kind::Signatures, None, Some(user_id), to_json(&payload)?)
         }
         Change::Forgotten { user_id, room_nid } => {
             row(Kind::Forgotten, Some(*room_nid), Some(user_id), nothing())
@@ -140,6 +150,11 @@ fn decode_known(kind: Kind, row: &Row) -> Result<Change, StorageError> {
         Kind::ToDevice => {
             let payload: ToDevicePayload = from_json(&row.payload)?;
             Change::ToDevice { user_id: user()?, device_ids: payload.d }
+        }
+        Kind::KeyCounts => Change::KeyCounts { user_id: user()? },
+        Kind::Signatures => {
+            let payload: SignaturesPayload = from_json(&row.payload)?;
+            Change::Signatures { user_id: user()?, signed: payload.s.into() }
         }
         Kind::Forgotten => Change::Forgotten { user_id: user()?, room_nid: room()? },
     })

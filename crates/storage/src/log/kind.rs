@@ -34,6 +34,8 @@ kinds! {
     DeviceList = 7,
     Forgotten = 8,
     ToDevice = 11,
+    KeyCounts = 9,
+    Signatures = 10,
 }
 
 impl Kind {

@@ -308,6 +308,6 @@ async fn the_calls_of_the_version_before_go_on_after_a_migration(pool: PgPool) {
     let events: i64 =
         sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&pool).await.unwrap();
     assert_eq!(events, 5);
-    let rows = again.memberships().list(user_id!("@alice:example.org")).await.unwrap();
+    let rows = again.hot_user(user_id!("@alice:example.org")).await.unwrap().memberships;
     assert_eq!(rows.iter().map(|row| row.room_nid).collect::<Vec<_>>(), [room_nid]);
 }

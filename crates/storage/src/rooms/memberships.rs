@@ -47,29 +47,6 @@ impl Db {
 }
 
 impl Memberships<'_> {
-    /// All rooms that a user has anything to do with.
-    #[tracing::instrument(name = "db.memberships.list", skip_all, fields(user.id = %user_id))]
-    pub async fn list(&self, user_id: &UserId) -> Result<Vec<MembershipRow>, StorageError> {
-        let rows = sqlx::query!(
-            "SELECT room_nid, membership, event_nid, pos, forgotten FROM memberships WHERE user_id = $1",
-            user_id.as_str()
-        )
-        .fetch_all(self.db.pool())
-        .await?;
-        let rows = rows.into_iter().filter_map(|row| {
-            let membership = Membership::from_i16(row.membership)
-                .ok_or_else(|| StorageError::inconsistent("memberships.membership")("unknown"));
-            Some(MembershipRow {
-                room_nid: RoomNid(row.room_nid),
-                membership: self.db.pool().readable(membership)?,
-                event_nid: EventNid(row.event_nid),
-                pos: StreamPos(row.pos),
-                forgotten: row.forgotten,
-            })
-        });
-        Ok(rows.collect())
-    }
-
     /// Users of a server who are in a room, at most `count_max`.
     #[tracing::instrument(name = "db.memberships.list_of_server", skip_all, fields(room.nid = %room_nid))]
     pub async fn list_of_server(

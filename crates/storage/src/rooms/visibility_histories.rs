@@ -75,6 +75,8 @@ impl LogSubscriber for KnownHistories {
             | Change::Profile { .. }
             | Change::DeviceList { .. }
             | Change::ToDevice { .. }
+            | Change::KeyCounts { .. }
+            | Change::Signatures { .. }
             | Change::Forgotten { .. } => false,
         };
         if entries.iter().any(is_unclear) {

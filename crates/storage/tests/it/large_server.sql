@@ -54,4 +54,14 @@ SELECT '@u' || n % 1000 || ':h', 1, '!' || n % 20000 || ':h', n::text, 0, 0, fal
 INSERT INTO to_device (user_id, device_id, pos, message) SELECT '@u' || n % 20000 || ':h', 'D', n, '{}' FROM generate_series(1, 100000) n;
 INSERT INTO to_device_transactions (user_id, device_id, event_type, txn_id, created_ts)
 SELECT '@u' || n % 20000 || ':h', 'D', 't', n::text, n FROM generate_series(1, 50000) n;
+INSERT INTO device_keys (user_id, device_id, keys) SELECT '@u' || n || ':h', 'D', '{}' FROM generate_series(1, 50000) n;
+INSERT INTO one_time_keys (user_id, device_id, algorithm, key_id, key, claimed)
+SELECT '@u' || n % 2000 || ':h', 'D', 'a', n::text, '{}', n % 5 = 0 FROM generate_series(1, 100000) n;
+INSERT INTO fallback_keys (user_id, device_id, algorithm, key_id, key)
+SELECT '@u' || n || ':h', 'D', 'a', 'k', '{}' FROM generate_series(1, 50000) n;
+INSERT INTO cross_signing_keys (user_id, usage, key)
+SELECT '@u' || n || ':h', usage, '{}' FROM generate_series(1, 20000) n, unnest('{master,self_signing,user_signing}'::text[]) usage;
+INSERT INTO key_signatures (target_user_id, target_id, signer_id, key_id, signature)
+SELECT '@u' || n || ':h', 'D', '@u' || s || ':h', 'ed25519:' || s, 's' FROM generate_series(1, 50000) n, unnest(ARRAY[n, n % 100]) s
+ON CONFLICT DO NOTHING;
 ANALYZE;

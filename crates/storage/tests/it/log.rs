@@ -107,6 +107,11 @@ async fn every_kind_of_change_survives_the_way_to_another_node(pool: PgPool) {
             user_id: alice.clone(),
             device_ids: vec!["PHONE".into(), "DESK".into()],
         },
+        Change::KeyCounts { user_id: alice.clone() },
+        Change::Signatures {
+            user_id: alice.clone(),
+            signed: [alice.clone(), user_id!("@bob:example.org").to_owned()].into(),
+        },
         Change::Forgotten { user_id: alice, room_nid: room.room_nid },
     ];
     for change in &changes {

@@ -18,21 +18,26 @@ const ROOMS: &str = "
 const LARGE_SERVER: &str = include_str!("large_server.sql");
 
 /// The tables that are never read whole.
-const LARGE: [&str; 28] = [
+const LARGE: [&str; 33] = [
     "access_tokens",
     "account_data",
     "auth_chain_links",
     "auth_chains",
+    "cross_signing_keys",
+    "device_keys",
     "devices",
     "event_relations",
     "events",
+    "fallback_keys",
     "filters",
     "key_backup_keys",
     "key_backups",
+    "key_signatures",
     "late_redactions",
     "log",
     "memberships",
     "missing_events",
+    "one_time_keys",
     "profiles",
     "pushers",
     "receipts",

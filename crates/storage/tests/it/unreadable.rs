@@ -42,7 +42,7 @@ async fn the_other_rows_are_read(pool: PgPool) {
 
     let db = node(&pool).await;
 
-    let rows = db.memberships().list(alice).await.unwrap();
+    let rows = db.hot_user(alice).await.unwrap().memberships;
     assert_eq!(rows.iter().map(|row| row.room_nid).collect::<Vec<_>>(), [good.room_nid]);
     let nids = [good.newest.unwrap(), bad.newest.unwrap()];
     let events = db.events().find_many(&nids).await.unwrap();

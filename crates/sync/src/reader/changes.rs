@@ -178,6 +178,8 @@ async fn read(
             | Change::Account { .. }
             | Change::Profile { .. }
             | Change::ToDevice { .. }
+            | Change::KeyCounts { .. }
+            | Change::Signatures { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => own.push(entry),
         }

@@ -83,6 +83,8 @@ fn undo_all(head: &RoomHead, entries: &[Arc<LogEntry>]) -> Option<StateMap> {
             | Change::Profile { .. }
             | Change::DeviceList { .. }
             | Change::ToDevice { .. }
+            | Change::KeyCounts { .. }
+            | Change::Signatures { .. }
             | Change::Forgotten { .. } => {}
         }
     }

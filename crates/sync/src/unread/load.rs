@@ -237,6 +237,8 @@ fn is_unclear(counts: &Counts, entry: &LogEntry, user_id: &UserId) -> bool {
         | Change::Profile { .. }
         | Change::DeviceList { .. }
         | Change::ToDevice { .. }
+        | Change::KeyCounts { .. }
+        | Change::Signatures { .. }
         | Change::Forgotten { .. } => false,
     }
 }
@@ -474,6 +476,8 @@ fn carry_on(
             | Change::Profile { .. }
             | Change::DeviceList { .. }
             | Change::ToDevice { .. }
+            | Change::KeyCounts { .. }
+            | Change::Signatures { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => {}
         }

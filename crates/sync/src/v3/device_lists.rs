@@ -11,16 +11,36 @@ use ruma::{OwnedUserId, UserId};
 use super::{Pass, plan::Plan};
 use crate::reader::{Loaded, RoomRead, sharers};
 
-/// Write the users whose devices changed, or who share a room with the user since or no more. It takes at most three
+/// The users whose devices look different to a user than before.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct DeviceLists {
+    /// Those whose keys are to be asked for again, since they changed, or since they share a room with the user only now.
+    pub changed: BTreeSet<OwnedUserId>,
+    /// Those who share no room with the user any more.
+    pub left: BTreeSet<OwnedUserId>,
+}
+
+/// Write the users whose devices changed, or who share a room with the user since or no more.
+pub(super) fn write(lists: &DeviceLists, out: &mut String) {
+    let mut written = String::new();
+    write_list("changed", &lists.changed, &mut written);
+    write_list("left", &lists.left, &mut written);
+    if !written.is_empty() {
+        out.push_str(&format!(",\"device_lists\":{{{written}}}"));
+    }
+}
+
+/// Find the users whose devices changed, or who share a room with the user since or no more. It takes at most three
 /// queries, and none where nobody came or went.
-pub(super) async fn write(
+pub(super) async fn find(
     pass: &Pass<'_>,
     plan: &Plan,
     loaded: &Loaded,
-    out: &mut String,
-) -> Result<(), StorageError> {
+) -> Result<DeviceLists, StorageError> {
+    // Whom the user signed, the user knows, whether or not they share a room.
+    let mut lists = DeviceLists { changed: plan.signed.clone(), ..DeviceLists::default() };
     if pass.since.is_none() {
-        return Ok(());
+        return Ok(lists);
     }
     let mut changed: BTreeSet<OwnedUserId> = plan.device_lists.iter().cloned().collect();
     let mut gone: BTreeSet<OwnedUserId> = BTreeSet::new();
@@ -53,18 +73,14 @@ pub(super) async fn write(
     }
     gone.remove(pass.reader.user_id);
     if changed.is_empty() && gone.is_empty() {
-        return Ok(());
+        return Ok(lists);
     }
     let unsure: Vec<OwnedUserId> =
         changed.union(&gone).filter(|user_id| !sharing.contains(*user_id)).cloned().collect();
     sharing.extend(sharers(&pass.reader, plan.joined.as_deref(), &unsure).await?);
-    let mut lists = String::new();
-    write_list("changed", changed.intersection(&sharing), &mut lists);
-    write_list("left", gone.difference(&sharing), &mut lists);
-    if !lists.is_empty() {
-        out.push_str(&format!(",\"device_lists\":{{{lists}}}"));
-    }
-    Ok(())
+    lists.changed.extend(changed.intersection(&sharing).cloned());
+    lists.left.extend(gone.difference(&sharing).cloned());
+    Ok(lists)
 }
 
 /// The users who came to the user's rooms, or went, in order; and those among them who are joined to one of the rooms
@@ -99,7 +115,7 @@ fn moves(plan: &Plan, loaded: &Loaded) -> (Vec<(OwnedUserId, bool)>, BTreeSet<Ow
     (moves, joined)
 }
 
-fn write_list<'u>(name: &str, users: impl Iterator<Item = &'u OwnedUserId>, out: &mut String) {
+fn write_list(name: &str, users: &BTreeSet<OwnedUserId>, out: &mut String) {
     let mut list = String::new();
     for user_id in users {
         if !list.is_empty() {

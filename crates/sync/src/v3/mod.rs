@@ -6,6 +6,8 @@
 mod account_data;
 mod device_lists;
 mod ephemeral;
+mod key_changes;
+mod key_counts;
 mod plan;
 mod presence;
 mod room;
@@ -19,13 +21,16 @@ use std::{
 
 use myelin_model::{Actor, StreamPos};
 use myelin_storage::{EphemeralChanges, PresenceState, StorageError};
-use ruma::RoomId;
+use ruma::{DeviceId, RoomId, UserId};
 
+use self::plan::Plan;
+pub use self::{device_lists::DeviceLists, key_changes::key_changes};
 use crate::{
     Sync, SyncToken,
     filter::Filter,
-    reader::{Reader, RoomRead, ToDeviceMessages, Wants, load, take_to_device},
+    reader::{Loaded, Reader, RoomRead, ToDeviceMessages, Wants, load, take_to_device},
     sent_members::DeviceMembers,
+    view::Sample,
 };
 
 /// The number of events that a timeline has where the client does not say.
@@ -72,14 +77,14 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     async fn new(
         sync: &'a Sync,
-        session: &'a Actor,
+        user_id: &'a UserId,
+        device_id: Option<&'a DeviceId>,
         request: &'a SyncRequest,
         since: Option<SyncToken>,
         upto: StreamPos,
     ) -> Result<Self, StorageError> {
         // A position that this node has not reached yet is not taken back.
         let upto = upto.max(since.map_or(StreamPos::ZERO, |since| since.pos));
-        let (user_id, device_id) = (&session.user_id, session.device_id());
         let stamp = since.map_or(0, |since| since.stamp);
         let reader = Reader::at(sync, user_id, device_id, upto).await?;
         let to_device = take_to_device(&reader, to_device::received(since)).await?;
@@ -166,7 +171,8 @@ pub async fn sync(
         let all_rooms = since.is_none() || request.full_state;
         let mut sample =
             sync.sample(&session.user_id, since.map(|since| since.pos), all_rooms).await?;
-        let pass = Pass::new(sync, session, request, since, sample.upto).await?;
+        let (user_id, device_id) = (&*session.user_id, session.device_id());
+        let pass = Pass::new(sync, user_id, device_id, request, since, sample.upto).await?;
         let answer = answer(&pass, &mut sample).await?;
         let kind = if since.is_none() { "initial" } else { "incremental" };
         metrics::histogram!("myelin_sync_build_seconds", "kind" => kind)
@@ -186,7 +192,23 @@ pub async fn sync(
 }
 
 /// Look at everything once.
-async fn answer(pass: &Pass<'_>, sample: &mut crate::view::Sample) -> Result<Answer, SyncError> {
+async fn answer(pass: &Pass<'_>, sample: &mut Sample) -> Result<Answer, SyncError> {
+    let (plan, loaded) = read(pass, sample).await?;
+    let mut json = String::with_capacity(4_096);
+    json.push('{');
+    key_counts::write(pass, &mut json).await?;
+    let start = json.len();
+    account_data::write_global(pass, &plan, &mut json);
+    presence::write(pass, &plan, &loaded, &mut json).await?;
+    to_device::write(pass, &mut json);
+    device_lists::write(&device_lists::find(pass, &plan, &loaded).await?, &mut json);
+    room::write_all(pass, &plan, &loaded, &mut json);
+    let says_nothing = json.len() == start;
+    Ok(Answer { json, says_nothing })
+}
+
+/// Plan an answer, and read what it needs.
+async fn read(pass: &Pass<'_>, sample: &mut Sample) -> Result<(Plan, Loaded), StorageError> {
     let plan = plan::plan(pass, sample).await?;
     let heads = plan.heads(pass).await?;
     let is_allowed = |room: &&RoomRead| {
@@ -196,15 +218,5 @@ async fn answer(pass: &Pass<'_>, sample: &mut crate::view::Sample) -> Result<Ans
         plan.rooms.iter().map(|task| &task.read).filter(is_allowed).collect();
     let outside = [&*plan.invited, &*plan.knocked].concat();
     let loaded = load(&pass.reader, &pass.wants(), &rooms, &outside, heads).await?;
-    let mut json = String::with_capacity(4_096);
-    // Some clients take their absence for a server that knows nothing of them.
-    json.push_str("{\"device_one_time_keys_count\":{},\"device_unused_fallback_key_types\":[]");
-    let start = json.len();
-    account_data::write_global(pass, &plan, &mut json);
-    presence::write(pass, &plan, &loaded, &mut json).await?;
-    to_device::write(pass, &mut json);
-    device_lists::write(pass, &plan, &loaded, &mut json).await?;
-    room::write_all(pass, &plan, &loaded, &mut json);
-    let says_nothing = json.len() == start;
-    Ok(Answer { json, says_nothing })
+    Ok((plan, loaded))
 }

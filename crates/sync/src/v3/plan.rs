@@ -1,9 +1,12 @@
 //! The rooms that belong into an answer, and the part of each.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use myelin_model::{Event, Membership, RoomNid, StreamPos};
-use myelin_storage::{MembershipRow, RoomHead, StorageError};
+use myelin_storage::{Change, MembershipRow, RoomHead, StorageError};
 use ruma::OwnedUserId;
 
 use super::{Pass, account_data};
@@ -52,6 +55,8 @@ pub(super) struct Plan {
     pub(super) room_account_data: Vec<(RoomNid, Entry)>,
     /// The users whose devices changed, whoever they are.
     pub(super) device_lists: Vec<OwnedUserId>,
+    /// The users whose keys the user signed.
+    pub(super) signed: BTreeSet<OwnedUserId>,
     /// All rooms that the user is joined to, when everything is told.
     pub(super) joined: Option<Vec<RoomNid>>,
 }
@@ -118,6 +123,9 @@ fn incremental(
     let mut plan = Plan { device_lists: changes.device_lists, ..Plan::default() };
     for entry in &changes.own {
         account_data::take_up(&entry.change, &mut plan);
+        if let Change::Signatures { signed, .. } = &entry.change {
+            plan.signed.extend(signed.iter().cloned());
+        }
     }
     for room in changes.rooms {
         let row = room.row;

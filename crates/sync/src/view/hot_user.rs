@@ -7,7 +7,7 @@ use std::{
 
 use myelin_events::account_data::{IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG, PUSH_RULES};
 use myelin_model::{Membership, RoomNid, StreamPos};
-use myelin_storage::{Change, LogEntry, MembershipRow};
+use myelin_storage::{Change, HotUserRows, LogEntry, MembershipRow, e2ee::KeyCountsByDevice};
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use tokio::sync::watch;
 
@@ -39,22 +39,23 @@ pub(super) struct HotUser {
     pub(super) personal: Option<Arc<Personal>>,
     /// Grows when `personal` changes in the database.
     pub(super) personal_version: u64,
+    pub(super) key_counts: Option<Arc<KeyCountsByDevice>>,
+    /// Grows when `key_counts` changes in the database.
+    pub(super) key_counts_version: u64,
 }
 
 impl HotUser {
-    pub(super) fn new(
-        user_id: OwnedUserId,
-        rows: &[MembershipRow],
-        pos: StreamPos,
-        used: u64,
-    ) -> Self {
+    pub(super) fn new(user_id: OwnedUserId, rows: HotUserRows, pos: StreamPos, used: u64) -> Self {
         Self {
             user_id,
-            rooms: rows.iter().map(|row| (row.room_nid, *row)).collect(),
+            rooms: rows.memberships.iter().map(|row| (row.room_nid, *row)).collect(),
             wake: watch::Sender::new(pos),
             used,
             personal: None,
             personal_version: 0,
+            key_counts: Some(Arc::new(rows.key_counts)),
+            // Not the version of whoever was kept under this name before.
+            key_counts_version: used << 32,
         }
     }
 
@@ -113,6 +114,11 @@ impl HotUser {
                     self.personal_version += 1;
                 }
             }
+            // A device that went takes its keys along.
+            Change::KeyCounts { .. } | Change::DeviceList { .. } => {
+                self.key_counts = None;
+                self.key_counts_version += 1;
+            }
             // Whoever is concerned by what is not known is read again.
             Change::Other { .. }
             | Change::AccountData { room_nid: Some(_), .. }
@@ -121,8 +127,8 @@ impl HotUser {
             | Change::Sessions { .. }
             | Change::Account { .. }
             | Change::Profile { .. }
-            | Change::DeviceList { .. }
-            | Change::ToDevice { .. } => {}
+            | Change::ToDevice { .. }
+            | Change::Signatures { .. } => {}
         }
     }
 }

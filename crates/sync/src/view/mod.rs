@@ -13,7 +13,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use myelin_model::{Membership, RoomNid, StreamPos};
 use myelin_storage::{
-    Change, EphemeralChange, EphemeralSubscriber, LogEntry, LogSubscriber, MembershipRow,
+    Change, EphemeralChange, EphemeralSubscriber, HotUserRows, LogEntry, LogSubscriber,
+    MembershipRow, e2ee::KeyCountsByDevice,
 };
 use parking_lot::Mutex;
 use ruma::{OwnedUserId, UserId};
@@ -120,13 +121,8 @@ impl View {
         self.state.lock().keys.contains_key(user_id)
     }
 
-    /// Keep a user's rooms as they were read at `read_at` or later. `false` if too much has happened since: read again.
-    pub(crate) fn add_user(
-        &self,
-        user_id: &UserId,
-        rows: &[MembershipRow],
-        read_at: StreamPos,
-    ) -> bool {
+    /// Keep a user's rooms and counts of keys as they were read at `read_at` or later. `false` if too much has happened since: read again.
+    pub(crate) fn add_user(&self, user_id: &UserId, rows: HotUserRows, read_at: StreamPos) -> bool {
         let mut state = self.state.lock();
         if state.keys.contains_key(user_id) {
             return true;
@@ -260,6 +256,29 @@ impl View {
         }
     }
 
+    /// The keys that a user's devices have left, or the version to give to [`View::set_key_counts`] after reading them.
+    pub(crate) fn find_key_counts(&self, user_id: &UserId) -> Result<Arc<KeyCountsByDevice>, u64> {
+        let state = self.state.lock();
+        let Ok(user) = state.find_user(user_id) else { return Err(u64::MAX) };
+        user.key_counts.clone().ok_or(user.key_counts_version)
+    }
+
+    /// Keep what was read of a user's keys, unless they changed meanwhile.
+    pub(crate) fn set_key_counts(
+        &self,
+        user_id: &UserId,
+        version: u64,
+        counts: &Arc<KeyCountsByDevice>,
+    ) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if let Some(user) = state.keys.get(user_id).and_then(|key| state.users.get_mut(key))
+            && user.key_counts_version == version
+        {
+            user.key_counts = Some(Arc::clone(counts));
+        }
+    }
+
     /// Wake who shares a room with a user. `false` if the user's rooms are not known here.
     pub(crate) fn wake_sharers(&self, user_id: &UserId) -> bool {
         let state = self.state.lock();
@@ -311,6 +330,8 @@ impl LogSubscriber for View {
                 Change::AccountData { .. }
                 | Change::Profile { .. }
                 | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
                 | Change::Forgotten { .. }
                 | Change::Sessions { .. }
                 | Change::Account { .. } => {}
@@ -347,6 +368,8 @@ fn is_unclear(change: &Change, user_id: &UserId) -> bool {
         | Change::Receipt { .. }
         | Change::DeviceList { .. }
         | Change::ToDevice { .. }
+        | Change::KeyCounts { .. }
+        | Change::Signatures { .. }
         | Change::AccountData { .. }
         | Change::Profile { .. }
         | Change::Forgotten { .. }

@@ -191,12 +191,14 @@ fn size_bytes(entry: &LogEntry) -> usize {
         Change::ToDevice { device_ids, .. } => {
             device_ids.iter().map(|device_id| device_id.as_str().len()).sum()
         }
+        Change::Signatures { signed, .. } => signed.iter().map(|id| id.as_str().len()).sum(),
         Change::StateReset { .. }
         | Change::Receipt { .. }
         | Change::Sessions { .. }
         | Change::Account { .. }
         | Change::Profile { .. }
         | Change::DeviceList { .. }
+        | Change::KeyCounts { .. }
         | Change::Forgotten { .. }
         | Change::Other { .. } => 0,
     };
@@ -225,6 +227,8 @@ impl Audience {
             | Change::Profile { user_id }
             | Change::DeviceList { user_id }
             | Change::ToDevice { user_id, .. }
+            | Change::KeyCounts { user_id }
+            | Change::Signatures { user_id, .. }
             | Change::Forgotten { user_id, .. } => user(user_id),
             // Nothing that a client is told.
             Change::Sessions { .. } | Change::Account { .. } => Self::default(),
@@ -254,6 +258,8 @@ fn device_list_of(change: &Change) -> Option<&OwnedUserId> {
         | Change::Account { .. }
         | Change::Profile { .. }
         | Change::ToDevice { .. }
+        | Change::KeyCounts { .. }
+        | Change::Signatures { .. }
         | Change::Forgotten { .. }
         | Change::Other { .. } => None,
     }

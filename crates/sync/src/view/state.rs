@@ -79,6 +79,8 @@ impl State {
                 self.joined.entry(event.room_nid).or_default().insert(key);
             }
             Change::Event(event) => self.leave(key, event.room_nid),
+            // They stand in every answer, and none is given because of them.
+            Change::KeyCounts { .. } => return,
             // Whom an unknown entry or a reset may concern was forgotten before.
             Change::StateReset { .. }
             | Change::Receipt { .. }
@@ -88,6 +90,7 @@ impl State {
             | Change::Profile { .. }
             | Change::DeviceList { .. }
             | Change::ToDevice { .. }
+            | Change::Signatures { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => {}
         }

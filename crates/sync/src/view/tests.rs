@@ -20,6 +20,11 @@ fn row(room: i64) -> MembershipRow {
     }
 }
 
+fn rows(memberships: impl IntoIterator<Item = MembershipRow>) -> HotUserRows {
+    let memberships = memberships.into_iter().collect();
+    HotUserRows { memberships, ..HotUserRows::default() }
+}
+
 fn entry(pos: i64, room: i64, own: Option<Membership>) -> Arc<LogEntry> {
     let member = own.map(|membership| ("@bob:h", membership));
     let event = event(1_000_000 + pos, room, pos, member);
@@ -33,7 +38,7 @@ fn apply(view: &View, entries: &[Arc<LogEntry>]) {
 #[test]
 fn news_are_those_of_the_users_rooms() {
     let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
-    assert!(view.add_user(bob, &[row(1), row(2)], StreamPos(0)));
+    assert!(view.add_user(bob, rows([row(1), row(2)]), StreamPos(0)));
     let sample = view.sample(bob, None, StreamPos(0), true).unwrap();
     assert_eq!((sample.rooms.len(), sample.wake.has_changed().unwrap()), (2, false));
     apply(&view, &[entry(1, 2, None), entry(2, 9, None), entry(3, 2, None)]);
@@ -60,7 +65,7 @@ fn news_are_those_of_the_users_rooms() {
 fn what_is_too_old_is_said_to_be_unknown() {
     let settings = ViewSettings { entries_max: 3, ..ViewSettings::default() };
     let (view, bob) = (view(&settings), user_id!("@bob:h"));
-    view.add_user(bob, &[row(1)], StreamPos(0));
+    view.add_user(bob, rows([row(1)]), StreamPos(0));
     for pos in 1..=9 {
         apply(&view, &[entry(pos, pos % 2, None)]);
     }
@@ -69,7 +74,7 @@ fn what_is_too_old_is_said_to_be_unknown() {
     assert!(changes(5).is_none());
     assert_eq!(changes(6).unwrap().rooms[0].1.len(), 2);
     assert!(view.room_since(RoomNid(1), StreamPos(5)).is_none());
-    assert!(!view.add_user(user_id!("@late:h"), &[], StreamPos(2)), "read again");
+    assert!(!view.add_user(user_id!("@late:h"), rows([]), StreamPos(2)), "read again");
 }
 
 #[test]
@@ -77,15 +82,14 @@ fn memberships_that_changed_while_they_were_read_are_followed() {
     let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
     apply(&view, &[entry(1, 5, Some(Membership::Join)), entry(2, 1, Some(Membership::Leave))]);
     // Read before the two, kept after them.
-    assert!(view.add_user(bob, &[row(1)], StreamPos(0)));
+    assert!(view.add_user(bob, rows([row(1)]), StreamPos(0)));
     assert_eq!(view.joined_rooms(bob).unwrap(), [RoomNid(5)]);
 }
 
 #[test]
 fn quiet_rooms_are_not_looked_at() {
     let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
-    let rows: Vec<_> = (1..=1_000).map(row).collect();
-    view.add_user(bob, &rows, StreamPos(0));
+    view.add_user(bob, rows((1..=1_000).map(row)), StreamPos(0));
     apply(&view, &[entry(1, 3, None), entry(2, 4, None), entry(3, 5_000, None)]);
 
     let state = view.state.lock();
@@ -102,7 +106,7 @@ fn quiet_rooms_are_not_looked_at() {
 #[test]
 fn of_many_changed_rooms_only_the_own_ones_are_looked_at() {
     let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
-    view.add_user(bob, &[row(1), row(2)], StreamPos(0));
+    view.add_user(bob, rows([row(1), row(2)]), StreamPos(0));
     let entries: Vec<_> = (1..=100).map(|pos| entry(pos, pos, None)).collect();
     apply(&view, &entries);
 
@@ -131,8 +135,8 @@ fn what_is_not_known_wakes_whom_it_concerns_and_has_them_read_again() {
     ];
     for (room_nid, user_id, expected) in cases {
         let view = view(&ViewSettings::default());
-        assert!(view.add_user(alice, &[row(1)], StreamPos(0)));
-        assert!(view.add_user(bob, &[row(2)], StreamPos(0)));
+        assert!(view.add_user(alice, rows([row(1)]), StreamPos(0)));
+        assert!(view.add_user(bob, rows([row(2)]), StreamPos(0)));
         let wakes = [alice, bob]
             .map(|user_id| view.sample(user_id, None, StreamPos(0), false).unwrap().wake);
         apply(&view, &other(1, room_nid, user_id));
@@ -147,7 +151,7 @@ fn what_is_not_known_is_not_taken_for_absent() {
     let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h"));
     assert_eq!(view.find_membership(bob, RoomNid(1)).map(|row| row.is_some()), Err(NotHot));
     assert_eq!(view.joined_rooms(bob), Err(NotHot));
-    assert!(view.add_user(bob, &[row(1)], StreamPos(0)));
+    assert!(view.add_user(bob, rows([row(1)]), StreamPos(0)));
     assert_eq!(view.find_membership(bob, RoomNid(1)).map(|row| row.is_some()), Ok(true));
     assert_eq!(view.find_membership(bob, RoomNid(2)).map(|row| row.is_some()), Ok(false));
 }
@@ -160,8 +164,35 @@ fn what_may_change_memberships_has_them_read_again_and_wakes_who_looks_in() {
     for (pos, change) in (1..).zip(changes) {
         let watch = view.watch_room(RoomNid(1));
         apply(&view, &[Arc::new(LogEntry { pos: StreamPos(pos), change })]);
-        assert!(!view.add_user(bob, &[row(1)], StreamPos(pos - 1)), "read before it");
+        assert!(!view.add_user(bob, rows([row(1)]), StreamPos(pos - 1)), "read before it");
         assert!(watch.has_changed().unwrap());
     }
-    assert!(view.add_user(bob, &[row(1)], StreamPos(2)), "read after them");
+    assert!(view.add_user(bob, rows([row(1)]), StreamPos(2)), "read after them");
+}
+
+#[test]
+fn counts_of_keys_hold_until_the_log_tells_of_a_change() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h").to_owned());
+    let counts = |pos, change| [Arc::new(LogEntry { pos: StreamPos(pos), change })];
+    assert!(view.add_user(&bob, rows([]), StreamPos(0)));
+    let watch = view.sample(&bob, None, StreamPos(0), false).unwrap().wake;
+    assert!(view.find_key_counts(&bob).is_ok());
+
+    apply(&view, &counts(1, Change::KeyCounts { user_id: bob.clone() }));
+    let version = view.find_key_counts(&bob).unwrap_err();
+    apply(&view, &counts(2, Change::KeyCounts { user_id: bob.clone() }));
+    view.set_key_counts(&bob, version, &Arc::default());
+    let version = view.find_key_counts(&bob).expect_err("what was read meanwhile may be old");
+    assert!(!watch.has_changed().unwrap(), "nobody is answered because of them");
+    view.set_key_counts(&bob, version, &Arc::default());
+    assert!(view.find_key_counts(&bob).is_ok());
+
+    apply(&view, &counts(3, Change::DeviceList { user_id: bob.clone() }));
+    let version = view.find_key_counts(&bob).expect_err("a device may have gone");
+    assert!(watch.has_changed().unwrap());
+    apply(&view, &counts(4, Change::Other { room_nid: None, user_id: Some(bob.clone()) }));
+    assert!(view.add_user(&bob, rows([]), StreamPos(4)));
+    apply(&view, &counts(5, Change::KeyCounts { user_id: bob.clone() }));
+    view.set_key_counts(&bob, version, &Arc::default());
+    assert!(view.find_key_counts(&bob).is_err(), "what was read for one let go of counts no more");
 }
