@@ -165,9 +165,8 @@ pub struct NewAccount<'a> {
 /// A user who was registered.
 #[derive(Debug)]
 pub struct Registered {
-    /// The user's ID.
     pub user_id: OwnedUserId,
-    /// What is left to do: to join the rooms that new users join. `None` if there are none.
+    /// The work that is left: to join the rooms that new users join. `None` if there are none.
     pub auto_join: Option<UnfinishedWork>,
 }
 

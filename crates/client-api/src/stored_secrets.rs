@@ -1,4 +1,4 @@
-//! What the database keeps tells nobody a secret: whoever reads a backup gets into no account.
+//! The database tells nobody a secret: whoever reads a backup gets into no account.
 
 use myelin_accounts::{AccountsSettings, LoginTokenSettings};
 use myelin_testing::{TestServer, TestUser};

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 const ALWAYS_BLOCKED: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
-/// Which addresses may be reached by URLs that users and other servers name. Without rules they would lead strangers to what only
+/// The addresses that may be reached by URLs that users and other servers name. Without rules they would lead strangers to what only
 /// this machine and its neighbors are meant to reach.
 #[derive(Debug, Clone)]
 pub struct AddressRules {

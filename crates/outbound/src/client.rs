@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The number of connections to one host that are kept for the next request.
 const IDLE_CONNECTIONS_PER_HOST_MAX: usize = 8;
 
-/// Whose choice the target of a request is.
+/// The choice by which a request has its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// The admin's, who may name any address.
@@ -69,7 +69,7 @@ impl From<reqwest::Error> for OutboundError {
     }
 }
 
-/// What is at the bottom of an error says the most.
+/// The text of an error with its causes: the one at the bottom says the most.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -158,7 +158,7 @@ impl Outbound {
     }
 }
 
-/// What holds for every request.
+/// A client with the settings of every request.
 fn builder(tls: ClientConfig) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

@@ -82,7 +82,7 @@ pub async fn finish(rooms: &Rooms, work: &UnfinishedWork) {
     }
 }
 
-/// What came of work.
+/// The outcome of work.
 enum Outcome {
     /// Nothing is left to do.
     Done,

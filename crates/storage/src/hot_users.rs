@@ -1,7 +1,7 @@
-//! What a node keeps of a user who syncs on it, read together.
+//! The rows of a user who syncs on a node, read together.
 
 use myelin_model::{EventNid, Membership, RoomNid, StreamPos};
-use ruma::UserId;
+use ruma::{OwnedDeviceId, UserId};
 
 use crate::{
     Db, MembershipRow, StorageError,
@@ -15,9 +15,11 @@ pub struct HotUserRows {
     pub memberships: Vec<MembershipRow>,
     /// The keys that the user's devices have left for others to claim.
     pub key_counts: KeyCountsByDevice,
+    /// The devices for which messages wait.
+    pub inboxes: Vec<OwnedDeviceId>,
 }
 
-/// A membership; or, where `room_nid` is not set, a number of keys.
+/// A membership; or, where `room_nid` is not set, a number of keys; or, without an algorithm, a device for which messages wait.
 struct HotUserRow {
     room_nid: Option<i64>,
     membership: Option<i16>,
@@ -44,6 +46,10 @@ impl Db {
             WHERE user_id = $1 AND NOT claimed GROUP BY device_id, algorithm
             UNION ALL
             SELECT NULL, NULL, NULL, NULL, NULL, device_id, algorithm, NULL FROM fallback_keys WHERE user_id = $1 AND NOT used
+            UNION ALL
+            SELECT NULL, NULL, NULL, NULL, NULL, device_id, NULL, NULL FROM devices
+            WHERE user_id = $1 AND EXISTS (
+                SELECT FROM to_device WHERE to_device.user_id = $1 AND to_device.device_id = devices.device_id)
             "#,
             user_id.as_str()
         )
@@ -82,6 +88,7 @@ impl HotUserRows {
                 let device = self.key_counts.entry(device_id.clone().into()).or_default();
                 device.add(KeyCountRow { device_id, algorithm, count });
             }
+            HotUserRow { device_id: Some(device_id), .. } => self.inboxes.push(device_id.into()),
             HotUserRow { .. } => {}
         }
         Ok(())

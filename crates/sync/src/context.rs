@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     SyncToken,
     filter::{KnownFilters, known_filters},
-    inboxes::Inboxes,
     member_summaries::MemberSummaries,
     sent_members::SentMembers,
     unread::UnreadCounts,
@@ -91,7 +90,6 @@ struct Inner {
     settings: SyncSettings,
     view: Arc<View>,
     sent_members: SentMembers,
-    inboxes: Arc<Inboxes>,
     unread: UnreadCounts,
     member_summaries: MemberSummaries,
     keys: OnceCell<KnownKeys>,
@@ -129,9 +127,6 @@ impl Sync {
     ) -> Self {
         let (cold_users, cold_users_to_read) = mpsc::channel(COLD_USERS_MAX);
         let view = Arc::new(View::new(db.log().applied(), &settings.view, cold_users));
-        let inboxes = Arc::<Inboxes>::default();
-        // Before the view, which wakes who has messages.
-        db.log().subscribe(Arc::clone(&inboxes) as Arc<dyn LogSubscriber>);
         db.log().subscribe(Arc::clone(&view) as Arc<dyn LogSubscriber>);
         db.ephemeral().subscribe(Arc::clone(&view) as Arc<dyn EphemeralSubscriber>);
         // What was applied between the look at the log and the subscription is not in the view.
@@ -145,7 +140,6 @@ impl Sync {
             settings,
             view,
             sent_members,
-            inboxes,
             unread,
             member_summaries,
             keys,
@@ -176,10 +170,6 @@ impl Sync {
 
     pub(crate) fn sent_members(&self) -> &SentMembers {
         &self.inner.sent_members
-    }
-
-    pub(crate) fn inboxes(&self) -> &Inboxes {
-        &self.inner.inboxes
     }
 
     pub(crate) fn unread(&self) -> &UnreadCounts {

@@ -101,7 +101,6 @@ pub(crate) type KnownFilters = Cache<(OwnedUserId, i64), KnownFilter, BySize>;
 #[derive(Debug, Clone)]
 pub(crate) struct KnownFilter {
     filter: Arc<Filter>,
-    /// The size of its JSON.
     json_size_bytes: usize,
 }
 

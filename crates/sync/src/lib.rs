@@ -7,7 +7,6 @@
 
 mod context;
 pub mod filter;
-mod inboxes;
 mod member_summaries;
 pub mod old_sync;
 mod reader;

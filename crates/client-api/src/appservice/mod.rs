@@ -1,4 +1,4 @@
-//! What application services ask of the server ("Application Service API", "Pinging").
+//! The calls of application services ("Application Service API", "Pinging").
 
 mod request_ping;
 

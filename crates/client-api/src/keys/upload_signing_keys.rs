@@ -20,7 +20,7 @@ use crate::{
 /// The names in a body that may be kept until the caller has proved who it is.
 const KEPT: &[&str] = &["master_key", "self_signing_key", "user_signing_key"];
 
-/// Whoever has no keys yet, or sends the same again, need prove nothing (MSC3967). Nor need application services.
+/// No proof is asked of users who have no keys yet or send the same again (MSC3967), nor of application services.
 #[tracing::instrument(name = "client.keys.upload_signing_keys", skip_all, fields(user.id = %raw.requester.user_id))]
 pub(crate) async fn handler(
     State(accounts): State<Accounts>,

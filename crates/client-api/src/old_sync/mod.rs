@@ -44,7 +44,7 @@ struct Paging {
     limit: Option<String>,
 }
 
-/// What is asked for by [`Paging`].
+/// The page that [`Paging`] asks for.
 #[derive(Debug)]
 struct Page {
     /// The token after which events are wanted. `None`: those that come from now on.

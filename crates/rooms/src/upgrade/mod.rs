@@ -112,7 +112,7 @@ pub async fn upgrade(
     Ok(new_id)
 }
 
-/// What there is of an upgrade before.
+/// The trace of an upgrade before.
 enum Recent {
     /// The room by which the same user has just replaced this one.
     Successor(OwnedRoomId),

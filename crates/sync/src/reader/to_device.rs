@@ -24,8 +24,8 @@ pub(crate) async fn take(
     received: StreamPos,
 ) -> Result<ToDeviceMessages, StorageError> {
     let Some(device_id) = reader.device_id else { return Ok(ToDeviceMessages::default()) };
-    let inbox = reader.sync.inboxes().get(reader.user_id, device_id);
-    if inbox.is_empty() {
+    let view = reader.sync.view();
+    if !view.has_messages(reader.user_id, device_id) {
         return Ok(ToDeviceMessages::default());
     }
     let count_max = i64::try_from(MESSAGES_MAX).unwrap_or(i64::MAX).saturating_add(1);
@@ -36,7 +36,7 @@ pub(crate) async fn take(
     rows.truncate(MESSAGES_MAX);
     // Where nothing is told, nothing waits to be deleted later either.
     if rows.is_empty() {
-        inbox.set_empty_at(reader.upto);
+        view.set_no_messages(reader.user_id, device_id, reader.upto);
     }
     Ok(ToDeviceMessages {
         more_after: rows.last().filter(|_| has_more).map(|row| row.pos),

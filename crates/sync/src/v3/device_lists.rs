@@ -14,9 +14,9 @@ use crate::reader::{Loaded, RoomRead, sharers};
 /// The users whose devices look different to a user than before.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DeviceLists {
-    /// Those whose keys are to be asked for again, since they changed, or since they share a room with the user only now.
+    /// The users whose keys are to be asked for again, since they changed, or since they share a room with the user only now.
     pub changed: BTreeSet<OwnedUserId>,
-    /// Those who share no room with the user any more.
+    /// The users who share no room with the user any more.
     pub left: BTreeSet<OwnedUserId>,
 }
 

@@ -8,7 +8,7 @@ use std::{
 use myelin_events::account_data::{IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG, PUSH_RULES};
 use myelin_model::{Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, HotUserRows, LogEntry, MembershipRow, e2ee::KeyCountsByDevice};
-use ruma::{OwnedUserId, UserId, push::Ruleset};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, push::Ruleset};
 use tokio::sync::watch;
 
 /// A short name for a hot user.
@@ -42,12 +42,16 @@ pub(super) struct HotUser {
     pub(super) key_counts: Option<Arc<KeyCountsByDevice>>,
     /// Grows when `key_counts` changes in the database.
     pub(super) key_counts_version: u64,
+    /// The devices for which messages may wait, with the position of the newest.
+    inboxes: HashMap<OwnedDeviceId, StreamPos>,
 }
 
 impl HotUser {
     pub(super) fn new(user_id: OwnedUserId, rows: HotUserRows, pos: StreamPos, used: u64) -> Self {
+        let inboxes = rows.inboxes.into_iter().map(|device_id| (device_id, pos)).collect();
         Self {
             user_id,
+            inboxes,
             rooms: rows.memberships.iter().map(|row| (row.room_nid, *row)).collect(),
             wake: watch::Sender::new(pos),
             used,
@@ -80,6 +84,18 @@ impl HotUser {
         if self.is_waiting() {
             metrics::counter!("myelin_sync_wakeups_total").increment(1);
             self.wake.send_replace(pos);
+        }
+    }
+
+    /// Whether messages may wait for a device.
+    pub(super) fn has_messages(&self, device_id: &DeviceId) -> bool {
+        self.inboxes.contains_key(device_id)
+    }
+
+    /// No message waits for a device up to a position.
+    pub(super) fn set_no_messages(&mut self, device_id: &DeviceId, upto: StreamPos) {
+        if self.inboxes.get(device_id).is_some_and(|newest| *newest <= upto) {
+            self.inboxes.remove(device_id);
         }
     }
 
@@ -119,6 +135,10 @@ impl HotUser {
                 self.key_counts = None;
                 self.key_counts_version += 1;
             }
+            Change::ToDevice { device_ids, .. } => {
+                let inboxes = device_ids.iter().map(|device_id| (device_id.clone(), entry.pos));
+                self.inboxes.extend(inboxes);
+            }
             // Whoever is concerned by what is not known is read again.
             Change::Other { .. }
             | Change::AccountData { room_nid: Some(_), .. }
@@ -127,7 +147,6 @@ impl HotUser {
             | Change::Sessions { .. }
             | Change::Account { .. }
             | Change::Profile { .. }
-            | Change::ToDevice { .. }
             | Change::Signatures { .. } => {}
         }
     }

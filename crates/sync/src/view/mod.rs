@@ -17,7 +17,7 @@ use myelin_storage::{
     MembershipRow, e2ee::KeyCountsByDevice,
 };
 use parking_lot::Mutex;
-use ruma::{OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedUserId, UserId};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use self::hot_user::Personal;
@@ -253,6 +253,21 @@ impl View {
             && user.personal_version == version
         {
             user.personal = Some(Arc::clone(personal));
+        }
+    }
+
+    /// Whether messages may wait for a user's device. Of a user who is not hot that is not known.
+    pub(crate) fn has_messages(&self, user_id: &UserId, device_id: &DeviceId) -> bool {
+        let state = self.state.lock();
+        state.find_user(user_id).map_or(true, |user| user.has_messages(device_id))
+    }
+
+    /// No message waits for a user's device up to a position that this node has applied.
+    pub(crate) fn set_no_messages(&self, user_id: &UserId, device_id: &DeviceId, upto: StreamPos) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if let Some(user) = state.keys.get(user_id).and_then(|key| state.users.get_mut(key)) {
+            user.set_no_messages(device_id, upto);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Stories of changes, and of what a user is told of them.
 
 use myelin_model::EventNid;
-use ruma::user_id;
+use ruma::{device_id, user_id};
 
 use super::{state::changed_rooms, *};
 use crate::test_events::event;
@@ -195,4 +195,30 @@ fn counts_of_keys_hold_until_the_log_tells_of_a_change() {
     apply(&view, &counts(5, Change::KeyCounts { user_id: bob.clone() }));
     view.set_key_counts(&bob, version, &Arc::default());
     assert!(view.find_key_counts(&bob).is_err(), "what was read for one let go of counts no more");
+}
+
+#[test]
+fn an_inbox_is_empty_until_a_message_comes_and_after_a_look() {
+    let (view, bob) = (view(&ViewSettings::default()), user_id!("@bob:h").to_owned());
+    let (phone, desk) = (device_id!("PHONE"), device_id!("DESK"));
+    let message = |pos| {
+        let (user_id, device_ids) = (bob.clone(), vec![phone.to_owned()]);
+        [Arc::new(LogEntry {
+            pos: StreamPos(pos),
+            change: Change::ToDevice { user_id, device_ids },
+        })]
+    };
+    assert!(view.has_messages(&bob, phone), "nothing is known");
+    // Read before a message that is in the log by now, and that another one follows.
+    apply(&view, &message(1));
+    let read = HotUserRows { inboxes: vec![desk.to_owned()], ..HotUserRows::default() };
+    assert!(view.add_user(&bob, read, StreamPos(0)));
+    assert!(view.has_messages(&bob, phone) && view.has_messages(&bob, desk));
+    view.set_no_messages(&bob, desk, StreamPos(1));
+    apply(&view, &message(3));
+    view.set_no_messages(&bob, phone, StreamPos(2));
+    assert!(view.has_messages(&bob, phone), "the look was before the second one");
+    assert!(!view.has_messages(&bob, desk));
+    view.set_no_messages(&bob, phone, StreamPos(3));
+    assert!(!view.has_messages(&bob, phone));
 }
