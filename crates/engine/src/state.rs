@@ -31,14 +31,15 @@ impl Draft {
         if *current.pdu.sender != *intent.sender {
             return Ok(Unchanged::No);
         }
-        // Who is not in the room any more is refused as for any event, and not told what stands there.
-        if self.membership(intent.sender).await? != Some(Membership::Join) {
-            return Ok(Unchanged::No);
-        }
         let strict = self.version().is_json_strict();
         let is_same = canonical::to_canonical(intent.content, strict)
             .is_ok_and(|content| content == current.pdu.content());
         if !is_same {
+            return Ok(Unchanged::No);
+        }
+        // Who is not in the room any more is refused as for any event, and not told what stands there. Leaving twice is no event.
+        let is_about_oneself = intent.event_type == "m.room.member";
+        if !is_about_oneself && self.membership(intent.sender).await? != Some(Membership::Join) {
             return Ok(Unchanged::No);
         }
         let db = self.engine.db();

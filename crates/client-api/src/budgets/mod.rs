@@ -27,11 +27,12 @@ async fn statements_are_as_written_down(pool: PgPool) {
         sending(&mut ledger, &room, &alice).await;
         reading(&mut ledger, &room, &alice).await;
         let since = syncing(&mut ledger, &room, &alice, &bob).await;
-        keys(&mut ledger, &server).await;
         branched(&mut ledger, &server, alice).await;
         (room.id, since)
     };
     cold(&mut ledger, &pool, &room, &since).await;
+    // Last, as many users change their devices there, of whom others hear.
+    keys(&mut ledger, &test_server::open(pool).await).await;
     ledger.check();
 }
 

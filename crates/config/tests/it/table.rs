@@ -45,7 +45,6 @@ fn the_example_is_right() {
 const WAITING: &[(&str, &str)] = &[
     ("store_path", "media_store_path"),
     ("max_upload_size_bytes", "max_upload_size"),
-    ("key_requests", "rc_key_requests"),
     ("media_create", "rc_media_create"),
     ("delayed_event_mgmt", "rc_delayed_event_mgmt"),
     ("allow_public_rooms_over_federation", "allow_public_rooms_over_federation"),

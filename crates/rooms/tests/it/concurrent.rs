@@ -31,6 +31,10 @@ async fn read_graph(node: &Node, room_id: &RoomId) -> Graph {
         .list_page(head.room_nid, StreamPos::ZERO, StreamPos(i64::MAX), false, 100_000)
         .await
         .unwrap();
+    // What another node appended last may not be applied here yet.
+    let end = events.last().and_then(|event| event.pos).unwrap_or_default();
+    assert!(db.log().wait_for(end, Duration::from_secs(10)).await);
+    let head = db.heads().find(room_id).await.unwrap().unwrap();
     let mut graph = Graph { events: Vec::new(), width: 0 };
     let mut extremities: Vec<OwnedEventId> = Vec::new();
     let (mut last_pos, mut ordinal) = (StreamPos::ZERO, 0);
