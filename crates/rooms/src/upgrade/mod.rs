@@ -55,7 +55,7 @@ impl From<StorageError> for UpgradeError {
 /// to the new one by a tombstone. What local members keep of the old room, they keep of the new one too. `additional_creators` counts
 /// since version 12.
 ///
-/// Who asks again within [`REPEATED_MILLIS`] is told the same room: a room has one successor, although an answer was lost or several
+/// Who asks again within `REPEATED_MILLIS` is told the same room: a room has one successor, although an answer was lost or several
 /// nodes were asked. Once the new room is there, another node goes on if this one dies.
 #[tracing::instrument(name = "rooms.upgrade", skip_all, fields(room.id = %room_id, user.id = %actor.user_id))]
 pub async fn upgrade(
