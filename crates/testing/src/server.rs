@@ -1,6 +1,6 @@
 //! A whole server without a socket: the surface's router over a database of the test's own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -19,6 +19,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
 use crate::TestClock;
+
+/// A node may take this long to hear of what another wrote, on a busy machine.
+const HEARING_MAX: Duration = Duration::from_secs(30);
 
 /// The parts that a surface builds its state from.
 #[derive(Debug, Clone)]
@@ -114,6 +117,13 @@ impl TestServer {
         let parts = TestParts { db, clock, accounts, server_name };
         let router = build(&parts);
         Self { parts, router, _stop: stop.drop_guard() }
+    }
+
+    /// Wait until this node has applied what another node over the same database has: a node hears of the others' writes
+    /// only after they were answered.
+    pub async fn hear(&self, other: &Self) {
+        let applied = other.parts.db.log().applied();
+        assert!(self.parts.db.log().wait_for(applied, HEARING_MAX).await, "it hears nothing");
     }
 
     /// Register a user, past all checks, with a device named `DEV`.

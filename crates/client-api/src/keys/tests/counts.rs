@@ -20,12 +20,7 @@ async fn every_answer_has_the_counts_of_the_device_as_they_are(pool: PgPool) {
 
     // Each change is made through the other node.
     let expect = async |since: &mut String, one_time_keys: Value, unused: Value| {
-        there
-            .parts
-            .db
-            .log()
-            .wait_for(here.parts.db.log().applied(), std::time::Duration::from_secs(5))
-            .await;
+        there.hear(&here).await;
         let (answer, next) = sync(&there, &alice, since).await;
         assert_eq!(counts(&answer), (one_time_keys, unused));
         *since = next;

@@ -284,6 +284,7 @@ async fn a_new_name_reads_nothing(pool: PgPool) {
     story.say(alice, &room, "welcome").await;
     let expect = json!({"notification_count": 1, "highlight_count": 0});
     assert_eq!(counts(&story.sync(bob, &[]).await), expect);
+    cold.hear(&story.server).await;
     assert_eq!(counts(&super::sync_at(&cold, bob, &[]).await.ok()), expect);
 }
 
