@@ -91,14 +91,17 @@ impl RoomView {
     }
 
     /// An event of the room, if the user may see it. It takes at most one query, none if it is in memory, and what [`RoomView::see`]
-    /// takes.
+    /// takes. None that came after the look is found: the room may be closed meanwhile.
     pub async fn find_event(
         &mut self,
         engine: &Engine,
         event_id: &EventId,
     ) -> Result<Option<Arc<Event>>, StorageError> {
         let event = engine.db().events().find_by_id(event_id).await?;
-        let event = event.filter(|event| event.room_nid == self.head.room_nid);
+        let event = event.filter(|event| {
+            event.room_nid == self.head.room_nid
+                && event.pos.is_none_or(|pos| pos <= self.head.last_pos)
+        });
         Ok(self.see(engine, event.into_iter().collect()).await?.pop())
     }
 

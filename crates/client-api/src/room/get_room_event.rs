@@ -30,6 +30,7 @@ fn to_api_error(error: FindEventError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use myelin_rooms::history::RoomView;
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -57,6 +58,26 @@ mod tests {
                 let answer = room.get(&path(&event_id), &bob).await;
                 assert_eq!(answer.status, expect, "{visibility} {}", answer.text);
             }
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_came_after_the_look_is_not_seen(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::visible(&server, &alice, "world_readable").await;
+        let seen = room.text(&alice, "seen").await;
+        let engine = test_server::engine(&server.parts);
+        let room_id = room.id.as_str().try_into().unwrap();
+        let mut view = RoomView::get(&engine, room_id, &bob.user_id).await.unwrap();
+        let closed = json!({"history_visibility": "joined"});
+        room.set_state(&alice, "m.room.history_visibility", closed).await;
+        let hidden = room.text(&alice, "hidden").await;
+
+        for (event_id, expect) in [(seen, true), (hidden, false)] {
+            let event_id = event_id.as_str().try_into().unwrap();
+            let found = view.find_event(&engine, event_id).await.unwrap();
+            assert_eq!(found.is_some(), expect, "{event_id}");
         }
     }
 

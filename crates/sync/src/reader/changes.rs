@@ -67,16 +67,18 @@ impl RoomChange {
             return None;
         }
         let newly_joined = own.is_newly_joined();
+        let departure = own.departure().filter(|nid| left && *nid != row.event_nid);
         Some(RoomRead {
             room_nid: row.room_nid,
             row: Some(row),
             end: if left { row.pos } else { upto },
             since: (!newly_joined).then_some(since),
             timeline_limit,
-            // Who joined and left since has nothing of the room.
-            full: newly_joined || left && !own.was_joined_at_start(),
+            // Who joined and left since has nothing of the room; and what changed after the departure is not to be told.
+            full: newly_joined || left && !own.was_joined_at_start() || departure.is_some(),
             newly_joined,
             bare: left && !own.was_ever_joined(),
+            departure,
             has_events: has_events && !newly_joined,
             entries,
             own,

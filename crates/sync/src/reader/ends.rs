@@ -23,7 +23,7 @@ pub(super) async fn load(
         let room_nid = room.room_nid;
         if let Some(event_nid) = room.leave_event() {
             if !room.bare {
-                left.push((room_nid, event_nid));
+                left.push((room_nid, room.departure.unwrap_or(event_nid), event_nid));
             }
         } else if let Some(head) = heads.get(&room_nid) {
             ends.insert(room_nid, roll_back(reader, head, room.end).await?);
@@ -33,14 +33,19 @@ pub(super) async fn load(
         return Ok(ends);
     }
     let db = reader.sync.db();
-    let nids: Vec<EventNid> = left.iter().map(|(_, nid)| *nid).collect();
+    let nids: Vec<EventNid> =
+        left.iter().flat_map(|(_, departure, own)| [*departure, *own]).collect();
     let events = db.events().find_many(&nids).await?;
     let after = |nid: EventNid| events.get(&nid).and_then(|event| event.state_after);
-    let state_nids: Vec<_> = left.iter().filter_map(|(_, nid)| after(*nid)).collect();
+    let state_nids: Vec<_> = left.iter().filter_map(|(_, nid, _)| after(*nid)).collect();
     let states = db.states().list(&state_nids).await?;
-    for (room_nid, event_nid) in left {
-        if let Some(state) = after(event_nid).and_then(|nid| states.get(&nid)) {
-            ends.insert(room_nid, state.clone());
+    for (room_nid, departure, own) in left {
+        if let Some(state) = after(departure).and_then(|nid| states.get(&nid)) {
+            let mut state = state.clone();
+            if let Some(key) = events.get(&own).and_then(|event| event.state_key_nid) {
+                state.insert(key, own);
+            }
+            ends.insert(room_nid, state);
         }
     }
     Ok(ends)

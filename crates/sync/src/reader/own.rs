@@ -1,6 +1,6 @@
 //! The user's own way through a room.
 
-use myelin_model::Membership;
+use myelin_model::{EventNid, Membership};
 use myelin_storage::MembershipRow;
 
 /// The course of the user's membership in a room since a position.
@@ -43,6 +43,19 @@ impl OwnHistory {
         let last = self.changes.iter().rposition(is_leave)?;
         let changes = self.changes.iter().take(last + 1).copied().collect();
         Some(Self { at_start: self.at_start, changes })
+    }
+
+    /// The member event that ended the user's last being in the room.
+    pub(crate) fn departure(&self) -> Option<EventNid> {
+        let mut before = self.at_start;
+        let mut departure = None;
+        for change in &self.changes {
+            let was_joined = before.replace(change.membership) == Some(Membership::Join);
+            if was_joined && change.membership != Membership::Join {
+                departure = Some(change.event_nid);
+            }
+        }
+        departure
     }
 
     /// The user was in the room at the position.

@@ -26,6 +26,9 @@ pub(crate) struct RoomRead {
     pub(crate) newly_joined: bool,
     /// The user was never in the room: nothing is told but the own member event.
     pub(crate) bare: bool,
+    /// The member event that ended the user's being in the room, where others of the user's came after it (a ban that was lifted):
+    /// the user knows the state of then, and those.
+    pub(crate) departure: Option<EventNid>,
     /// The log's entries since, as far as they were in memory or in the log's table.
     pub(crate) entries: Vec<Arc<LogEntry>>,
     /// `entries` has all events; else they must be read.
@@ -55,6 +58,7 @@ impl RoomRead {
             full: true,
             newly_joined: false,
             bare: false,
+            departure: None,
             entries: Vec::new(),
             has_events: false,
             own: OwnHistory::default(),

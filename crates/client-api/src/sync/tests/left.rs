@@ -198,6 +198,56 @@ async fn who_is_unbanned_hears_what_was_before(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_was_unbanned_sees_all_from_before_the_ban(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    story.say(alice, &room, "before").await;
+    story.set(alice, &room, "m.room.topic", json!({"topic": "before"})).await;
+    let target = json!({"user_id": bob.user_id});
+    story.act(alice, &room, "ban", target.clone()).await;
+    story.say(alice, &room, "unheard").await;
+    for name in ["unseen", "unseen too"] {
+        story.set(alice, &room, "m.room.name", json!({"name": name})).await;
+    }
+    story.act(alice, &room, "unban", target).await;
+    story.say(alice, &room, "after").await;
+    for (limit, after) in [(3, "false"), (100, "false"), (3, "true"), (100, "true")] {
+        let filter =
+            json!({"room": {"include_leave": true, "timeline": {"limit": limit}}}).to_string();
+        let query = [("filter", &*filter), ("use_state_after", after)];
+        let answer = story.sync(bob, &query).await;
+        let part = left(&answer, &room);
+        let told = said(&part["timeline"]);
+        // A short timeline has the newest events, of which not all are seen.
+        let whole = ["before", "m.room.topic", "m.room.member", "m.room.member"];
+        let expect = if limit > 3 { &whole[..] } else { &whole[3..] };
+        assert!(told.ends_with(&expect.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        assert_eq!(part["timeline"]["limited"] == true, limit == 3, "{part}");
+        let text = part.to_string();
+        assert!(!text.contains("unseen") && !text.contains("unheard"), "{limit} {after}: {part}");
+        assert!(!text.contains("\"after\""), "{part}");
+        let events = part["timeline"]["events"].as_array().unwrap();
+        assert_eq!(events[events.len() - 1]["content"]["membership"], "leave");
+    }
+    for after in ["false", "true"] {
+        let answer = story.sync(bob, &[("since", &since), ("use_state_after", after)]).await;
+        let part = left(&answer, &room);
+        let expect = ["before", "m.room.topic", "m.room.member", "m.room.member"];
+        assert_eq!(said(&part["timeline"]), expect);
+        assert!(!part.to_string().contains("unseen"), "{after}: {part}");
+    }
+    // Who was never in the room sees the member event alone.
+    let carol = story.server.user("carol").await;
+    let target = json!({"user_id": carol.user_id});
+    story.act(alice, &room, "ban", target.clone()).await;
+    story.act(alice, &room, "unban", target).await;
+    let answer = story.sync(&carol, &[]).await;
+    assert_eq!(said(&left(&answer, &room)["timeline"]), ["m.room.member"]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn what_is_for_servers_alone_is_not_told(pool: PgPool) {
     let server = test_server::open(pool).await;
     let alice = server.user("alice").await;
