@@ -130,7 +130,7 @@ async fn is_guest(
 ) -> Result<bool, StorageError> {
     let credentials = Credentials { token, ..Credentials::default() };
     match session::authenticate(accounts, &credentials).await {
-        Ok(session) => Ok(session.is_guest && session.user_id == user_id),
+        Ok(caller) => Ok(caller.actor.is_guest && caller.actor.user_id == user_id),
         Err(AuthenticateError::Storage(error)) => Err(error),
         Err(_) => Ok(false),
     }

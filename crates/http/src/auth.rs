@@ -3,7 +3,7 @@
 use http::request::Parts;
 use myelin_accounts::{
     Accounts,
-    session::{self, AuthenticateError, Credentials},
+    session::{self, AuthenticateError, Authenticated, Credentials},
 };
 use myelin_model::{Actor, TokenHash};
 use ruma::api::auth_scheme::{
@@ -32,7 +32,7 @@ pub trait Authenticate: AuthScheme {
     /// Check the credentials.
     fn authenticate(
         accounts: &Accounts,
-        parts: &Parts,
+        parts: &mut Parts,
         route: &str,
     ) -> impl Future<Output = Result<Self::Requester, ApiError>> + Send;
 }
@@ -40,7 +40,7 @@ pub trait Authenticate: AuthScheme {
 impl Authenticate for NoAuthentication {
     type Requester = ();
     const KIND: AuthKind = AuthKind::None;
-    async fn authenticate(_: &Accounts, _: &Parts, _: &str) -> Result<(), ApiError> {
+    async fn authenticate(_: &Accounts, _: &mut Parts, _: &str) -> Result<(), ApiError> {
         Ok(())
     }
 }
@@ -48,7 +48,7 @@ impl Authenticate for NoAuthentication {
 impl Authenticate for NoAccessToken {
     type Requester = ();
     const KIND: AuthKind = AuthKind::None;
-    async fn authenticate(_: &Accounts, _: &Parts, _: &str) -> Result<(), ApiError> {
+    async fn authenticate(_: &Accounts, _: &mut Parts, _: &str) -> Result<(), ApiError> {
         Ok(())
     }
 }
@@ -58,7 +58,7 @@ impl Authenticate for AccessToken {
     const KIND: AuthKind = AuthKind::Required;
     async fn authenticate(
         accounts: &Accounts,
-        parts: &Parts,
+        parts: &mut Parts,
         route: &str,
     ) -> Result<Actor, ApiError> {
         let token = find_token(parts)?.ok_or_else(ApiError::missing_token)?;
@@ -71,7 +71,7 @@ impl Authenticate for AccessTokenOptional {
     const KIND: AuthKind = AuthKind::Optional;
     async fn authenticate(
         accounts: &Accounts,
-        parts: &Parts,
+        parts: &mut Parts,
         route: &str,
     ) -> Result<Option<Actor>, ApiError> {
         match find_token(parts)? {
@@ -86,7 +86,7 @@ impl Authenticate for AppserviceToken {
     const KIND: AuthKind = AuthKind::Required;
     async fn authenticate(
         accounts: &Accounts,
-        parts: &Parts,
+        parts: &mut Parts,
         route: &str,
     ) -> Result<Actor, ApiError> {
         let actor = AccessToken::authenticate(accounts, parts, route).await?;
@@ -102,14 +102,14 @@ impl Authenticate for AppserviceTokenOptional {
     const KIND: AuthKind = AuthKind::Optional;
     async fn authenticate(
         accounts: &Accounts,
-        parts: &Parts,
+        parts: &mut Parts,
         _: &str,
     ) -> Result<Option<Actor>, ApiError> {
         // Clients may send an old token of theirs when they log in or register: it counts for nothing.
         let Ok(Some(token)) = find_token(parts) else { return Ok(None) };
         let credentials = Credentials { token: &token, ..Credentials::default() };
         match session::authenticate(accounts, &credentials).await {
-            Ok(actor) => Ok(Some(actor).filter(|actor| actor.appservice_id().is_some())),
+            Ok(caller) => Ok(Some(caller.actor).filter(|actor| actor.appservice_id().is_some())),
             Err(AuthenticateError::Storage(error)) => Err(error.into()),
             Err(_) => Ok(None),
         }
@@ -118,7 +118,7 @@ impl Authenticate for AppserviceTokenOptional {
 
 async fn find_session(
     accounts: &Accounts,
-    parts: &Parts,
+    parts: &mut Parts,
     route: &str,
     token: &str,
 ) -> Result<Actor, ApiError> {
@@ -131,7 +131,7 @@ async fn find_session(
         credentials.acts_as_device = query.acts_as_device()?;
     }
     match session::authenticate(accounts, &credentials).await {
-        Ok(actor) => {
+        Ok(Authenticated { actor, session }) => {
             restricted::check(&actor, &parts.method, route)?;
             // Application services go on, as they do not count as users.
             if actor.appservice_id().is_none() {
@@ -140,38 +140,41 @@ async fn find_session(
             let user_agent = parts.headers.get(http::header::USER_AGENT);
             let user_agent = user_agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
             session::note_seen(accounts, &actor, ClientAddress::of(parts).0, user_agent);
+            if let Some(session) = session {
+                parts.extensions.insert(session);
+            }
             Ok(actor)
         }
-        Err(error) => refuse(error, route),
-    }
-}
-
-fn refuse(error: AuthenticateError, route: &str) -> Result<Actor, ApiError> {
-    let message = error.to_string();
-    match error {
-        AuthenticateError::UnknownToken => Err(ApiError::unknown_token(false, message)),
-        AuthenticateError::Expired => Err(ApiError::unknown_token(true, message)),
         // Who is locked out may still log out.
-        AuthenticateError::Locked(actor)
+        Err(AuthenticateError::Locked(actor))
             if route.ends_with("/logout") || route.ends_with("/logout/all") =>
         {
             Ok(*actor)
         }
-        AuthenticateError::Locked(_) => Err(ApiError::user_locked()),
+        Err(error) => Err(to_api_error(error)),
+    }
+}
+
+pub(crate) fn to_api_error(error: AuthenticateError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        AuthenticateError::UnknownToken => ApiError::unknown_token(false, message),
+        AuthenticateError::Expired => ApiError::unknown_token(true, message),
+        AuthenticateError::Locked(_) => ApiError::user_locked(),
         AuthenticateError::OutsideNamespace(_) | AuthenticateError::NotRegistered(_) => {
-            Err(ApiError::forbidden(message))
+            ApiError::forbidden(message)
         }
-        AuthenticateError::Deactivated => Err(ApiError::client(
+        AuthenticateError::Deactivated => ApiError::client(
             http::StatusCode::FORBIDDEN,
             ruma::api::error::ErrorKind::UserDeactivated,
             message,
-        )),
-        AuthenticateError::UnknownDevice(..) => Err(ApiError::client(
+        ),
+        AuthenticateError::UnknownDevice(..) => ApiError::client(
             http::StatusCode::BAD_REQUEST,
             ruma::api::error::ErrorKind::UnknownDevice,
             message,
-        )),
-        AuthenticateError::Storage(error) => Err(error.into()),
+        ),
+        AuthenticateError::Storage(error) => error.into(),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use myelin_accounts::Accounts;
+use myelin_accounts::{Accounts, session::LiveSession};
 use myelin_model::has_nul;
 use ruma::api::{
     IncomingRequest, IncomingRequestExt as _, OutgoingResponse, OutgoingResponseExt as _,
@@ -15,7 +15,7 @@ use ruma::api::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{ApiError, Authenticate, ClientAddress, body, router::AuthKind};
+use crate::{ApiError, Authenticate, ClientAddress, auth, body, router::AuthKind};
 
 /// A parsed request together with the proven identity of its caller.
 pub struct Ruma<T: IncomingRequest<Authentication: Authenticate>> {
@@ -104,6 +104,24 @@ impl<A: Authenticate> Raw<A> {
     }
 }
 
+impl Raw<AccessToken> {
+    /// Wait for an answer as long as the caller's session lasts.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that the token would meet now.
+    pub async fn hold<T>(
+        &self,
+        accounts: &Accounts,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, ApiError> {
+        match self.parts.extensions.get::<LiveSession>() {
+            Some(session) => session.hold(accounts, answer).await.map_err(auth::to_api_error),
+            None => Ok(answer.await),
+        }
+    }
+}
+
 impl<A: Authenticate> Raw<A> {
     /// Refuse a NUL character in the body of a caller who need not be known: it is looked up and stored as text, in
     /// which the database takes none, and each would make an error in the logs. Users may have a NUL in what is kept as
@@ -130,7 +148,7 @@ where
         let route = route.as_ref().map_or("", MatchedPath::as_str);
         let accounts = Accounts::from_ref(state);
         let address = ClientAddress::of(&parts);
-        let requester = A::authenticate(&accounts, &parts, route).await?;
+        let requester = A::authenticate(&accounts, &mut parts, route).await?;
         // Parameters that are not UTF-8 when decoded fail here.
         let path = RawPathParams::from_request_parts(&mut parts, state)
             .await

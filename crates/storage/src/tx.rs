@@ -42,6 +42,12 @@ impl Tx {
         self.published.push(change);
     }
 
+    /// Announce a change before all others of the transaction: one by which users may lose their access must reach nodes before what
+    /// those users would hear of.
+    pub(crate) fn publish_first(&mut self, change: Change) {
+        self.published.insert(0, change);
+    }
+
     /// Make everything visible to others. Returns when it is flushed and, if something was published, applied on
     /// this node: the position of the last change published, or zero if nothing was.
     pub async fn commit(mut self) -> Result<StreamPos, StorageError> {

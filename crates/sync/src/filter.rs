@@ -86,7 +86,7 @@ pub async fn find_filter(
     if let Some(known) = sync.filters().get(&key) {
         return Ok(known.filter);
     }
-    let json = sync.db().filters().find(user_id, filter_id).await?;
+    let json = Box::pin(sync.db().filters().find(user_id, filter_id)).await?;
     let json = json.ok_or(FilterError::NotFound)?;
     let filter = Arc::new(Filter::parse(&json)?);
     let known = KnownFilter { filter: Arc::clone(&filter), json_size_bytes: json.len() };

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use myelin_model::{Actor, Agent, Appservice, RateLimitOverride, TokenHash};
-use myelin_storage::StorageError;
+use myelin_storage::{StorageError, accounts::StoredSession};
 use ruma::{OwnedDeviceId, OwnedUserId, UserId};
 use subtle::ConstantTimeEq as _;
 
+use super::{cache::KnownSession, live::LiveSession};
 use crate::Accounts;
 
 /// The credentials of a request.
@@ -48,41 +49,66 @@ pub enum AuthenticateError {
     Storage(#[from] StorageError),
 }
 
+/// A caller whose credentials are good.
+pub struct Authenticated {
+    pub actor: Actor,
+    /// The session that the token belongs to. `None` for application services: their tokens do not end.
+    pub session: Option<LiveSession>,
+}
+
 /// Find who a token stands for. A known token costs no query.
 pub async fn authenticate(
     accounts: &Accounts,
     credentials: &Credentials<'_>,
-) -> Result<Actor, AuthenticateError> {
+) -> Result<Authenticated, AuthenticateError> {
     if let Some(appservice) = find_appservice(accounts, credentials.token) {
-        return act_as(accounts, appservice, credentials).await;
+        let actor = Box::pin(act_as(accounts, appservice, credentials)).await?;
+        return Ok(Authenticated { actor, session: None });
     }
-    let hash = TokenHash::of(credentials.token);
-    let stored = match accounts.sessions().find(&hash) {
-        Some(stored) => stored,
-        None => {
-            let read_from = accounts.sessions().generation();
-            let stored = accounts
-                .db()
-                .tokens()
-                .find_session(&hash)
-                .await?
-                .ok_or(AuthenticateError::UnknownToken)?;
-            if let Some(refresh_nid) = stored.unused_refresh_nid {
-                let mut tx = accounts.db().begin().await?;
-                tx.tokens().set_used(&hash, refresh_nid).await?;
-                // Nodes that remember the token before this one must not take it any more.
-                tx.tokens().publish(&stored.user_id);
-                tx.commit().await?;
-            }
-            let stored = Arc::new(stored);
-            accounts.sessions().add(hash, Arc::clone(&stored), read_from);
-            stored
-        }
-    };
+    let token = TokenHash::of(credentials.token);
+    let known = find(accounts, &token).await?;
+    let stored = &known.stored;
     if stored.expires_ts.is_some_and(|expires| expires <= accounts.now_ms()) {
         return Err(AuthenticateError::Expired);
     }
-    let actor = Actor {
+    let actor = actor_of(stored);
+    if stored.locked {
+        return Err(AuthenticateError::Locked(Box::new(actor)));
+    }
+    Ok(Authenticated { actor, session: Some(LiveSession::new(token, known)) })
+}
+
+/// The session of a user's token. It takes a query where the node does not know it.
+pub(super) async fn find(
+    accounts: &Accounts,
+    token: &TokenHash,
+) -> Result<Arc<KnownSession>, AuthenticateError> {
+    match accounts.sessions().find(token) {
+        Some(known) => Ok(known),
+        // Every request is authenticated: what few need, none carries about.
+        None => Box::pin(read(accounts, token)).await,
+    }
+}
+
+async fn read(
+    accounts: &Accounts,
+    token: &TokenHash,
+) -> Result<Arc<KnownSession>, AuthenticateError> {
+    let read_from = accounts.sessions().generation();
+    let stored = accounts.db().tokens().find_session(token).await?;
+    let stored = stored.ok_or(AuthenticateError::UnknownToken)?;
+    if let Some(refresh_nid) = stored.unused_refresh_nid {
+        let mut tx = accounts.db().begin().await?;
+        tx.tokens().set_used(token, refresh_nid).await?;
+        // Nodes that remember the token before this one must not take it any more.
+        tx.tokens().publish(&stored.user_id);
+        tx.commit().await?;
+    }
+    Ok(accounts.sessions().add(token.clone(), stored, read_from))
+}
+
+pub(super) fn actor_of(stored: &StoredSession) -> Actor {
+    Actor {
         user_id: stored.user_id.clone(),
         is_guest: stored.is_guest,
         agent: Agent::User {
@@ -91,11 +117,7 @@ pub async fn authenticate(
             is_suspended: stored.suspended,
             rate_limit: stored.rate_limit,
         },
-    };
-    if stored.locked {
-        return Err(AuthenticateError::Locked(Box::new(actor)));
     }
-    Ok(actor)
 }
 
 /// Whether a token is that of an application service, which may name whom it acts as.

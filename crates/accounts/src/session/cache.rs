@@ -12,6 +12,7 @@ use myelin_model::TokenHash;
 use myelin_storage::{Change, LogEntry, LogSubscriber, accounts::StoredSession};
 use parking_lot::RwLock;
 use ruma::{OwnedUserId, UserId};
+use tokio_util::sync::CancellationToken;
 
 /// The number of tokens that a node keeps in memory.
 const SESSIONS_MAX: usize = 100_000;
@@ -26,8 +27,24 @@ pub(crate) struct SessionCache {
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_token: HashMap<TokenHash, Arc<StoredSession>>,
+    by_token: HashMap<TokenHash, Arc<KnownSession>>,
     by_user: HashMap<OwnedUserId, Vec<TokenHash>>,
+}
+
+/// A session as it was read.
+#[derive(Debug)]
+pub(crate) struct KnownSession {
+    pub(crate) stored: StoredSession,
+    /// Canceled when the session may have changed or ended: who goes on with it reads it again.
+    pub(crate) voided: CancellationToken,
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        for known in self.by_token.values() {
+            known.voided.cancel();
+        }
+    }
 }
 
 /// The generation that the cache was in when a read began.
@@ -39,7 +56,7 @@ impl SessionCache {
         Self { entries: RwLock::default(), generation: AtomicU64::new(0) }
     }
 
-    pub(crate) fn find(&self, token: &TokenHash) -> Option<Arc<StoredSession>> {
+    pub(crate) fn find(&self, token: &TokenHash) -> Option<Arc<KnownSession>> {
         self.entries.read().by_token.get(token).cloned()
     }
 
@@ -48,27 +65,38 @@ impl SessionCache {
         Generation(self.generation.load(Ordering::Acquire))
     }
 
-    /// Keep what was read since `read_from`, unless something was voided meanwhile.
-    pub(crate) fn add(&self, token: TokenHash, session: Arc<StoredSession>, read_from: Generation) {
+    /// Keep what was read since `read_from`, unless something was voided meanwhile: then it is void itself.
+    pub(crate) fn add(
+        &self,
+        token: TokenHash,
+        stored: StoredSession,
+        read_from: Generation,
+    ) -> Arc<KnownSession> {
+        let user_id = stored.user_id.clone();
+        let known = Arc::new(KnownSession { stored, voided: CancellationToken::new() });
         let mut entries = self.entries.write();
         if self.generation.load(Ordering::Acquire) != read_from.0 {
-            return;
+            known.voided.cancel();
+            return known;
         }
         if entries.by_token.len() >= SESSIONS_MAX {
             // Rare, and cheaper than an order of use kept on every request: each costs one read to come back.
             *entries = Entries::default();
         }
-        let user_id = session.user_id.clone();
-        if entries.by_token.insert(token.clone(), session).is_none() {
-            entries.by_user.entry(user_id).or_default().push(token);
+        match entries.by_token.insert(token.clone(), Arc::clone(&known)) {
+            None => entries.by_user.entry(user_id).or_default().push(token),
+            Some(old) => old.voided.cancel(),
         }
+        known
     }
 
     fn forget(&self, user_id: &UserId) {
         let mut entries = self.entries.write();
         self.generation.fetch_add(1, Ordering::AcqRel);
         for token in entries.by_user.remove(user_id).unwrap_or_default() {
-            entries.by_token.remove(&token);
+            if let Some(known) = entries.by_token.remove(&token) {
+                known.voided.cancel();
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod authenticate;
 mod cache;
 mod identify;
+mod live;
 mod log_in;
 mod log_out;
 mod refresh;
@@ -11,8 +12,9 @@ mod start;
 
 pub(crate) use self::cache::SessionCache;
 pub use self::{
-    authenticate::{AuthenticateError, Credentials, authenticate, is_of_appservice},
+    authenticate::{AuthenticateError, Authenticated, Credentials, authenticate, is_of_appservice},
     identify::{IdentifyError, identify},
+    live::LiveSession,
     log_in::{
         LogInError, LoggedIn, add_login_token, log_in_as, log_in_by_password, log_in_by_token,
         log_in_sender,

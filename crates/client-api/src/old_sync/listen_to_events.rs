@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
+use myelin_accounts::Accounts;
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_storage::PresenceState;
 use myelin_sync::{
@@ -29,6 +30,7 @@ struct Query {
 
 #[tracing::instrument(name = "client.old_sync.listen_to_events", skip_all, fields(user.id = %req.requester.user_id))]
 pub(super) async fn handler(
+    State(accounts): State<Accounts>,
     State(sync): State<Sync>,
     State(rate_limits): State<RateLimits>,
     req: Raw,
@@ -53,8 +55,8 @@ pub(super) async fn handler(
         set_presence: if is_shown { PresenceState::Online } else { PresenceState::Offline },
         raw: query.raw.is_some(),
     };
-    let json = events(&sync, requester, &request).await;
-    json.map(JsonText).map_err(to_api_error)
+    let answer = req.hold(&accounts, events(&sync, requester, &request)).await?;
+    Ok(JsonText(answer.map_err(to_api_error)?))
 }
 
 fn to_api_error(error: EventsError) -> ApiError {

@@ -22,7 +22,8 @@ where
         if !accounts.settings().require_auth_for_profile_requests {
             return Ok(Self(None));
         }
-        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let route = parts.extensions.get::<MatchedPath>().cloned();
+        let route = route.as_ref().map_or("", MatchedPath::as_str);
         let session = AccessToken::authenticate(&accounts, parts, route).await?;
         Ok(Self(Some(session.user_id)))
     }

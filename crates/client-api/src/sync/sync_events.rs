@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use http::StatusCode;
+use myelin_accounts::Accounts;
 use myelin_events::filter::InvalidFilter;
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_model::Actor;
@@ -32,6 +33,7 @@ struct Query {
 
 /// Answer when there is something to say or the time is over.
 pub(super) async fn handler(
+    State(accounts): State<Accounts>,
     State(sync): State<Sync>,
     State(rate_limits): State<RateLimits>,
     raw: Raw,
@@ -42,8 +44,9 @@ pub(super) async fn handler(
     if rate_limits.presence_per_user.check_caller(&raw.requester).is_err() {
         request.set_presence = PresenceState::Offline;
     }
-    let json = myelin_sync::sync(&sync, &raw.requester, &request).await.map_err(to_api_error)?;
-    Ok(JsonText(json))
+    // What is kept while an answer is made is large, and would be copied with the request's future whenever that is moved.
+    let answer = Box::pin(myelin_sync::sync(&sync, &raw.requester, &request));
+    Ok(JsonText(raw.hold(&accounts, answer).await?.map_err(to_api_error)?))
 }
 
 fn to_api_error(error: SyncError) -> ApiError {

@@ -170,7 +170,7 @@ pub struct TokensTx<'tx> {
 impl TokensTx<'_> {
     /// Announce that what nodes keep in memory of a user's tokens is void.
     pub fn publish(&mut self, user_id: &UserId) {
-        self.tx.publish(Change::Sessions { user_id: user_id.to_owned() });
+        self.tx.publish_first(Change::Sessions { user_id: user_id.to_owned() });
     }
 
     /// An access token is used for the first time: the tokens that were exchanged for it are of no use any more. Follow it by

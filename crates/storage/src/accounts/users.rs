@@ -166,7 +166,7 @@ pub struct UsersTx<'tx> {
 impl UsersTx<'_> {
     /// Announce that what nodes keep in memory of an account is void.
     pub fn publish(&mut self, user_id: &UserId) {
-        self.tx.publish(Change::Account { user_id: user_id.to_owned() });
+        self.tx.publish_first(Change::Account { user_id: user_id.to_owned() });
     }
 
     /// Register a user. False if the name is taken.

@@ -6,6 +6,7 @@ mod filters;
 mod left;
 mod members;
 mod nodes;
+mod revoked;
 mod rooms;
 mod tokens;
 mod unread;
