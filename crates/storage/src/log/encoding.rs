@@ -167,3 +167,53 @@ fn to_json(payload: &impl Serialize) -> Result<String, StorageError> {
 fn from_json<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, StorageError> {
     serde_json::from_str(payload).map_err(StorageError::inconsistent("log.payload"))
 }
+
+#[cfg(test)]
+mod tests {
+    use ruma::{event_id, user_id};
+
+    use super::*;
+
+    fn changes() -> Vec<Change> {
+        let (room_nid, user_id) = (RoomNid(3), user_id!("@alice:example.org").to_owned());
+        let content = RawValue::from_string(r#"{"a":[1,2]}"#.to_owned()).unwrap();
+        let (state_key_nid, event_nid) = (StateKeyNid(5), Some(EventNid(7)));
+        vec![
+            Change::StateReset { room_nid, state_key_nid, event_nid },
+            Change::Receipt {
+                room_nid,
+                user_id: user_id.clone(),
+                receipt_type: "m.read".into(),
+                thread_id: "main".into(),
+                event_id: event_id!("$e").to_owned(),
+                event_pos: StreamPos(9),
+                ts: 11,
+            },
+            Change::AccountData {
+                user_id: user_id.clone(),
+                room_nid: Some(room_nid),
+                data_type: "m.tag".into(),
+                content: content.into(),
+            },
+            Change::Sessions { user_id: user_id.clone() },
+            Change::Account { user_id: user_id.clone() },
+            Change::Profile { user_id: user_id.clone() },
+            Change::DeviceList { user_id: user_id.clone() },
+            Change::ToDevice { user_id: user_id.clone(), device_ids: vec!["A".into()] },
+            Change::Forgotten { user_id, room_nid },
+        ]
+    }
+
+    #[test]
+    fn every_kind_is_read_as_it_was_written() {
+        let mut kinds = Vec::new();
+        for change in changes() {
+            let row = encode(&change).unwrap().unwrap();
+            kinds.extend(Kind::from_number(row.kind));
+            let read = decode(&row).map_err(|_| "unknown").unwrap();
+            assert_eq!(format!("{read:?}"), format!("{change:?}"));
+        }
+        let missing: Vec<&Kind> = Kind::ALL.iter().filter(|kind| !kinds.contains(kind)).collect();
+        assert!(missing.is_empty(), "no entry of {missing:?} is among the changes of this test");
+    }
+}

@@ -11,6 +11,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
+            /// All kinds.
+            #[cfg(test)]
+            pub(super) const ALL: &'static [Self] = &[$(Self::$name),*];
+
             /// `None`: a newer version of the server knows it.
             pub(super) fn from_number(number: i16) -> Option<Self> {
                 match number {

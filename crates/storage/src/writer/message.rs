@@ -30,20 +30,36 @@ impl<'a> Message<'a> {
             return None;
         };
         let [event] = &*append.events else { return None };
-        let derives_nothing = append.snapshots.is_empty()
-            && append.memberships.is_empty()
-            && append.resets.is_empty()
-            && append.places.is_empty()
-            && append.links.is_empty()
-            && append.departures.is_empty()
-            && append.arrivals.is_empty()
-            && append.late_redactions.is_empty()
-            && append.missing.is_empty();
+        // By name, so that the compiler asks here whether a new field takes the other way.
+        let Append {
+            built_on,
+            head: _,
+            events: _,
+            snapshots,
+            memberships,
+            departures,
+            arrivals,
+            late_redactions,
+            missing,
+            resets,
+            places,
+            links,
+            now_ms: _,
+        } = append;
+        let derives_nothing = snapshots.is_empty()
+            && memberships.is_empty()
+            && departures.is_empty()
+            && arrivals.is_empty()
+            && late_redactions.is_empty()
+            && missing.is_empty()
+            && resets.is_empty()
+            && places.is_empty()
+            && links.is_empty();
         let is_message = !event.is_state()
             && event.membership.is_none()
             && event.replaces.is_none()
             && event.redacts.is_none();
-        (append.built_on.newest.is_some() && derives_nothing && is_message)
+        (built_on.newest.is_some() && derives_nothing && is_message)
             .then_some(Self { append, event })
     }
 
