@@ -198,6 +198,17 @@ fn unix_sockets_metrics_and_resources() {
     assert!(!socket.exists());
 }
 
+/// Take one batch of traces as a collector does: the request as text.
+fn receive_batch(collector: &TcpListener) -> String {
+    let (mut stream, _) = collector.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut bytes = Vec::new();
+    _ = stream.read_to_end(&mut bytes);
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    stream.write_all(answer).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[test]
 fn traces_reach_a_collector() {
     let collector = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -207,21 +218,18 @@ fn traces_reach_a_collector() {
     ));
     server.start();
     server.get("/_matrix/client/v3/account/whoami").unwrap();
-    let receiver = std::thread::spawn(move || {
-        let (mut stream, _) = collector.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-        let mut bytes = Vec::new();
-        _ = stream.read_to_end(&mut bytes);
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
+    // What a busy machine is late with comes in a later batch.
+    let batches = std::thread::spawn(move || {
+        let mut batches = (0..10).map(|_| receive_batch(&collector));
+        batches.find(|request| request.contains("whoami")).expect("a trace of the request")
     });
-    let request = receiver.join().unwrap();
+    let request = batches.join().unwrap();
     assert!(request.starts_with("POST /v1/traces HTTP/1.1"), "{request}");
     assert!(
         request.contains("application/x-protobuf") && request.contains("x-key: abc"),
         "{request}"
     );
-    assert!(request.contains("service.name") && request.contains("whoami"), "{request}");
+    assert!(request.contains("service.name"), "{request}");
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
     let line = server.log().lines().next().unwrap().to_owned();
