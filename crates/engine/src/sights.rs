@@ -23,7 +23,7 @@ pub async fn get_sight(
 ) -> Result<Sight, StorageError> {
     let history = db.visibility_histories().get(head, user_id).await?;
     let course = Course {
-        visibilities: history.visibilities.iter().map(|(pos, content)| (*pos, &**content)),
+        visibilities: history.visibilities.iter().copied(),
         memberships: history.memberships.iter().copied(),
         branched_pos: head.branched_pos,
         is_open: head.is_open,

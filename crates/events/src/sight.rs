@@ -25,8 +25,8 @@ type Changes<T> = Vec<(StreamPos, T)>;
 /// must be looked up.
 #[derive(Debug, Clone, Copy)]
 pub struct Course<V, M> {
-    /// The contents of the room's `m.room.history_visibility` events, each of which replaced the one before it, the oldest first.
-    /// An event without a position stands beside the log.
+    /// The values of the room's `m.room.history_visibility` events, each of which replaced the one before it, the oldest first. An event
+    /// without a position stands beside the log. Before the first of them the default held.
     pub visibilities: V,
     /// The user's memberships, in the same way.
     pub memberships: M,
@@ -74,19 +74,16 @@ pub struct Sight {
 impl Sight {
     /// The view of `user_id`. `ignored` are the users whom the user ignores, `erased` those who were erased when they left this server
     /// for good.
-    pub fn new<'a>(
+    pub fn new(
         user_id: &UserId,
         course: Course<
-            impl IntoIterator<Item = (Option<StreamPos>, &'a str)>,
+            impl IntoIterator<Item = (Option<StreamPos>, HistoryVisibility)>,
             impl IntoIterator<Item = (Option<StreamPos>, Membership)>,
         >,
         ignored: Arc<HashSet<OwnedUserId>>,
         erased: Arc<HashSet<OwnedUserId>>,
     ) -> Self {
         let branched_pos = course.branched_pos;
-        let visibilities = course.visibilities.into_iter();
-        let visibilities =
-            visibilities.map(|(pos, content)| (pos, HistoryVisibility::parse(content)));
         let mut last_join = None;
         let memberships = course.memberships.into_iter().inspect(|(pos, membership)| {
             if *membership == Membership::Join {
@@ -96,7 +93,7 @@ impl Sight {
         let memberships = in_order(memberships, branched_pos);
         Self {
             user_id: user_id.to_owned(),
-            visibilities: in_order(visibilities, branched_pos),
+            visibilities: in_order(course.visibilities.into_iter(), branched_pos),
             joined_upto: joined_upto(&memberships),
             memberships,
             branched_pos,
@@ -309,24 +306,26 @@ mod tests {
     use ruma::user_id;
 
     use super::*;
+    use HistoryVisibility::{Invited, Joined, Shared, WorldReadable};
     use Membership::{Invite, Join, Leave};
 
-    fn seen(visibilities: &[(i64, &str)], memberships: &[(i64, Membership)]) -> Vec<i64> {
-        let visibilities: Vec<(StreamPos, String)> = visibilities
-            .iter()
-            .map(|(pos, name)| (StreamPos(*pos), format!(r#"{{"history_visibility":"{name}"}}"#)))
-            .collect();
-        let sight = sight(&visibilities, memberships, 0);
+    fn seen(
+        visibilities: &[(i64, HistoryVisibility)],
+        memberships: &[(i64, Membership)],
+    ) -> Vec<i64> {
+        let sight = sight(visibilities, memberships, 0);
         (1..=9).filter(|pos| sight.may_see_place(EventNid(*pos), StreamPos(*pos))).collect()
     }
 
     fn sight(
-        visibilities: &[(StreamPos, String)],
+        visibilities: &[(i64, HistoryVisibility)],
         memberships: &[(i64, Membership)],
         branched_pos: i64,
     ) -> Sight {
         let course = Course {
-            visibilities: visibilities.iter().map(|(pos, content)| (Some(*pos), &**content)),
+            visibilities: visibilities
+                .iter()
+                .map(|(pos, visibility)| (Some(StreamPos(*pos)), *visibility)),
             memberships: memberships
                 .iter()
                 .map(|(pos, membership)| (Some(StreamPos(*pos)), *membership)),
@@ -372,12 +371,12 @@ mod tests {
     fn what_is_seen_follows_both_histories() {
         let all: Vec<i64> = (1..=9).collect();
         assert_eq!(seen(&[], &[(5, Join)]), all);
-        assert_eq!(seen(&[(1, "joined")], &[(5, Join)]), [1, 5, 6, 7, 8, 9]);
-        assert_eq!(seen(&[(1, "invited")], &[(3, Invite), (5, Join)]), [1, 3, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(seen(&[(1, "joined")], &[(3, Join), (6, Leave)]), [1, 3, 4, 5, 6]);
-        assert_eq!(seen(&[(1, "shared")], &[(3, Join), (6, Leave)]), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(seen(&[(1, "shared")], &[]), Vec::<i64>::new());
-        assert_eq!(seen(&[(1, "shared"), (4, "world_readable"), (7, "joined")], &[]), [4, 5, 6, 7]);
-        assert_eq!(seen(&[(1, "joined"), (4, "shared")], &[(8, Join)]), [1, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(seen(&[(1, Joined)], &[(5, Join)]), [1, 5, 6, 7, 8, 9]);
+        assert_eq!(seen(&[(1, Invited)], &[(3, Invite), (5, Join)]), [1, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(seen(&[(1, Joined)], &[(3, Join), (6, Leave)]), [1, 3, 4, 5, 6]);
+        assert_eq!(seen(&[(1, Shared)], &[(3, Join), (6, Leave)]), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(seen(&[(1, Shared)], &[]), Vec::<i64>::new());
+        assert_eq!(seen(&[(1, Shared), (4, WorldReadable), (7, Joined)], &[]), [4, 5, 6, 7]);
+        assert_eq!(seen(&[(1, Joined), (4, Shared)], &[(8, Join)]), [1, 4, 5, 6, 7, 8, 9]);
     }
 }

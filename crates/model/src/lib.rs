@@ -4,6 +4,7 @@ mod actor;
 mod appservice;
 mod clock;
 mod event;
+mod history_visibility;
 mod ids;
 pub mod limits;
 mod membership;
@@ -18,6 +19,7 @@ pub use self::{
     },
     clock::{Clock, SystemClock},
     event::{Event, EventFlags, Transaction},
+    history_visibility::HistoryVisibility,
     ids::{EventNid, RoomNid, StateKeyNid, StateNid, StreamPos},
     membership::Membership,
     nul::has_nul,

@@ -1,16 +1,17 @@
 //! The facts that decide who sees which event: how a room's history visibility and a user's membership changed.
 //!
 //! Both are read along `replaces`, from the event that is current now back to the first: one query for a user and a
-//! room, whatever the number of events that are to be shown, and none when neither ever changed or when it was read
-//! before.
+//! room, whatever the number of events that are to be shown, and none when neither ever changed, when it was read
+//! before, or when the change before it was.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use myelin_model::{Event, EventNid, Membership, StreamPos};
-use quick_cache::sync::Cache;
+use futures_util::TryStreamExt;
+use myelin_model::{Event, EventNid, HistoryVisibility, Membership, StreamPos};
+use quick_cache::{Weighter, sync::Cache};
 use ruma::UserId;
 
 use crate::{
@@ -18,44 +19,85 @@ use crate::{
     log::{Change, LogEntry, LogSubscriber},
 };
 
-/// The number of pairs of room and user that are remembered.
-const HISTORIES_MAX: usize = 20_000;
+/// The memory that histories of one kind may take on a node, in bytes.
+const HISTORIES_SIZE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// The number of changes of one state key that are followed back. What lies before is treated as if the oldest one
-/// followed was the first.
-const CHANGES_MAX: i32 = 10_000;
+/// The memory that a history is expected to take, in bytes: most keys changed once or twice.
+const HISTORY_SIZE_BYTES_EXPECTED: u64 = 160;
 
-/// The changes of a room's history visibility and of one user's membership: each replaced the one before it, the oldest first. Those of
-/// events that stand beside the log have no position.
-#[derive(Debug, Default)]
-pub struct VisibilityHistory {
-    /// The contents of the `m.room.history_visibility` events, as JSON.
-    pub visibilities: Vec<(Option<StreamPos>, Box<str>)>,
-    /// The memberships of the user, each with the position of its member event.
-    pub memberships: Vec<(Option<StreamPos>, Membership)>,
+/// The memory that a history takes beside its changes, in bytes: its key, its counters and its place in the tables.
+const HISTORY_SIZE_BYTES_MIN: u64 = 128;
+
+/// A value that held in turn.
+trait Value: Copy {
+    /// The number of changes of one state key that are followed back.
+    const CHANGES_MAX: usize;
+    /// The value by which the least is shown. It is taken for what lies before the changes that are followed.
+    const CLOSED: Self;
 }
 
-/// The current events of both keys name the history, with [`RoomHead::branched_pos`]: nothing else changes it. An event beside the log
-/// that finds its place is of another state than the room's, which has it already.
-type Key = (Option<EventNid>, Option<EventNid>, StreamPos);
+impl Value for HistoryVisibility {
+    const CHANGES_MAX: usize = 1_000;
+    const CLOSED: Self = Self::Joined;
+}
+
+impl Value for Membership {
+    const CHANGES_MAX: usize = 10_000;
+    const CLOSED: Self = Self::Leave;
+}
+
+/// Values that held in turn, each with the position of the event that said it, the oldest first. Those of events that stand beside
+/// the log have no position.
+type Changes<T> = Arc<[(Option<StreamPos>, T)]>;
+
+/// The changes of a room's history visibility and of one user's membership: each replaced the one before it. Where there were more than
+/// are followed back, the first says that nothing was to be seen before.
+#[derive(Debug)]
+pub struct VisibilityHistory {
+    /// The values of the `m.room.history_visibility` events. All readers of the room share them.
+    pub visibilities: Changes<HistoryVisibility>,
+    /// The memberships of the user.
+    pub memberships: Changes<Membership>,
+}
+
+/// The current event of a state key names its history, with [`RoomHead::branched_pos`]: nothing else changes it. An event beside the
+/// log that finds its place is of another state than the room's, which has it already.
+type Key = (EventNid, StreamPos);
+
+#[derive(Clone)]
+struct BySize;
+
+impl<T> Weighter<Key, Changes<T>> for BySize {
+    fn weight(&self, _: &Key, changes: &Changes<T>) -> u64 {
+        HISTORY_SIZE_BYTES_MIN + size_of_val::<[_]>(changes) as u64
+    }
+}
+
+/// Histories of one kind in memory.
+struct Known<T>(Cache<Key, Changes<T>, BySize>);
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        let expected = HISTORIES_SIZE_BYTES_MAX / HISTORY_SIZE_BYTES_EXPECTED;
+        let expected = usize::try_from(expected).unwrap_or_default();
+        Self(Cache::with_weighter(expected, HISTORIES_SIZE_BYTES_MAX, BySize))
+    }
+}
 
 /// Histories in memory.
+#[derive(Default)]
 pub(crate) struct KnownHistories {
-    cache: Cache<Key, Arc<VisibilityHistory>>,
+    visibilities: Known<HistoryVisibility>,
+    memberships: Known<Membership>,
     /// Counts how often all were forgotten: what was read from the database before may be stale.
     forgotten: AtomicU64,
-}
-
-impl Default for KnownHistories {
-    fn default() -> Self {
-        Self { cache: Cache::new(HISTORIES_MAX), forgotten: AtomicU64::new(0) }
-    }
 }
 
 impl std::fmt::Debug for KnownHistories {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KnownHistories")
-            .field("histories", &self.cache.len())
+            .field("visibilities", &self.visibilities.0.len())
+            .field("memberships", &self.memberships.0.len())
             .finish_non_exhaustive()
     }
 }
@@ -81,9 +123,46 @@ impl LogSubscriber for KnownHistories {
         };
         if entries.iter().any(is_unclear) {
             self.forgotten.fetch_add(1, Ordering::AcqRel);
-            self.cache.clear();
+            self.visibilities.0.clear();
+            self.memberships.0.clear();
         }
     }
+}
+
+impl<T: Value> Known<T> {
+    /// The history that ends with an event, if it is in memory, or follows from what is: the event is the first of its key, or the
+    /// history up to it is known. Without an event there is none.
+    fn find(&self, db: &Db, key: Option<Key>, value: fn(&Event) -> T) -> Option<Changes<T>> {
+        let Some(key) = key else { return Some(Arc::default()) };
+        if let Some(changes) = self.0.get(&key) {
+            return Some(changes);
+        }
+        let (nid, branched_pos) = key;
+        let event = db.event_cache().find(nid)?;
+        let mut changes = match event.replaces {
+            None => Vec::new(),
+            Some(replaced) => self.0.get(&(replaced, branched_pos))?.to_vec(),
+        };
+        changes.push((event.pos.filter(in_log), value(&event)));
+        Some(self.keep(key, changes))
+    }
+
+    fn keep(&self, key: Key, changes: Vec<(Option<StreamPos>, T)>) -> Changes<T> {
+        let changes = bounded(changes);
+        self.0.insert(key, Arc::clone(&changes));
+        changes
+    }
+}
+
+/// The changes, without those that are more than are followed.
+fn bounded<T: Value>(mut changes: Vec<(Option<StreamPos>, T)>) -> Changes<T> {
+    if let Some(beyond) = changes.len().checked_sub(T::CHANGES_MAX).filter(|beyond| *beyond > 0) {
+        changes.drain(..beyond);
+        if let Some(first) = changes.first_mut() {
+            *first = (Some(StreamPos(i64::MIN)), T::CLOSED);
+        }
+    }
+    changes.into()
 }
 
 /// Reads of how what users may see of rooms changed.
@@ -107,7 +186,7 @@ impl VisibilityHistories<'_> {
         &self,
         head: &RoomHead,
         user_id: &UserId,
-    ) -> Result<Arc<VisibilityHistory>, StorageError> {
+    ) -> Result<VisibilityHistory, StorageError> {
         let keys = [
             StateKey::new("m.room.history_visibility", ""),
             StateKey::new("m.room.member", user_id.as_str()),
@@ -115,86 +194,85 @@ impl VisibilityHistories<'_> {
         let nids = self.db.state_keys().find_many(&keys).await?;
         let current =
             keys.each_ref().map(|key| nids.get(key).and_then(|nid| head.state.get(nid)).copied());
-        let [visibility, member] = current;
-        let key = (visibility, member, head.branched_pos);
-        if let Some(history) = self.db.known_visibility_histories().cache.get(&key) {
-            return Ok(history);
-        }
+        let [visibility, member] = current.map(|nid| nid.map(|nid| (nid, head.branched_pos)));
         let known = self.db.known_visibility_histories();
         let forgotten = known.forgotten.load(Ordering::Acquire);
-        let history = match self.first_ones(current) {
-            Some(history) => history,
-            None => self.read_visibility_history(current).await?,
+        let visibilities = known.visibilities.find(self.db, visibility, visibility_of);
+        let memberships = known.memberships.find(self.db, member, membership_of);
+        let missing = (
+            visibility.filter(|_| visibilities.is_none()),
+            member.filter(|_| memberships.is_none()),
+        );
+        let read = self.read(missing).await?;
+        let history = VisibilityHistory {
+            visibilities: visibilities.unwrap_or(read.visibilities),
+            memberships: memberships.unwrap_or(read.memberships),
         };
-        let history = Arc::new(history);
-        known.cache.insert(key, Arc::clone(&history));
         if known.forgotten.load(Ordering::Acquire) != forgotten {
-            known.cache.remove(&key);
+            known.visibilities.0.clear();
+            known.memberships.0.clear();
         }
         Ok(history)
     }
 
-    /// The history when the current events are in memory and are the first of their keys.
-    fn first_ones(&self, current: [Option<EventNid>; 2]) -> Option<VisibilityHistory> {
-        let mut history = VisibilityHistory::default();
-        for nid in current.into_iter().flatten() {
-            let event = self.db.event_cache().find(nid).filter(|event| event.replaces.is_none())?;
-            history.add(&event)?;
-        }
-        Some(history)
-    }
-
-    async fn read_visibility_history(
+    /// Read what is not in memory. Of the events that say how much is shown only one at a time is held: each may be as large as an
+    /// event can be.
+    async fn read(
         &self,
-        current: [Option<EventNid>; 2],
+        (visibility, member): (Option<Key>, Option<Key>),
     ) -> Result<VisibilityHistory, StorageError> {
-        let nids: Vec<i64> = current.into_iter().flatten().map(|nid| nid.0).collect();
-        let rows = sqlx::query!(
-            r#"
-            WITH RECURSIVE chain AS (
-                SELECT pos, membership, json, replaces, 1 AS depth FROM events WHERE event_nid = ANY ($1)
-                UNION ALL
-                SELECT e.pos, e.membership, e.json, e.replaces, chain.depth + 1 FROM chain
-                CROSS JOIN LATERAL (
-                    SELECT pos, membership, json, replaces FROM events WHERE event_nid = chain.replaces
-                    OFFSET 0 -- step by step through the index, never a join with all events
-                ) AS e
-                WHERE chain.depth < $2
+        let (mut visibilities, mut memberships) = (Vec::new(), Vec::new());
+        let nid = |key: Option<Key>| key.map(|(nid, _)| nid.0);
+        if visibility.is_some() || member.is_some() {
+            let followed = |count: usize| i32::try_from(count + 1).unwrap_or(i32::MAX);
+            let mut rows = sqlx::query!(
+                r#"
+                WITH RECURSIVE chain AS (
+                    SELECT event_nid = $1 AS is_visibility, pos, membership, json, replaces, 1 AS depth
+                    FROM events WHERE event_nid IN ($1, $2)
+                    UNION ALL
+                    SELECT chain.is_visibility, e.pos, e.membership, e.json, e.replaces, chain.depth + 1 FROM chain
+                    CROSS JOIN LATERAL (
+                        SELECT pos, membership, json, replaces FROM events WHERE event_nid = chain.replaces
+                        OFFSET 0 -- step by step through the index, never a join with all events
+                    ) AS e
+                    WHERE chain.depth < CASE WHEN chain.is_visibility THEN $3::int ELSE $4::int END
+                )
+                -- PostgreSQL reads no JSON that has \u0000 somewhere.
+                SELECT coalesce(is_visibility, false) AS "is_visibility!", pos, membership,
+                    CASE WHEN is_visibility THEN json END AS json
+                FROM chain ORDER BY depth DESC
+                "#,
+                nid(visibility),
+                nid(member),
+                followed(HistoryVisibility::CHANGES_MAX),
+                followed(Membership::CHANGES_MAX)
             )
-            -- PostgreSQL reads no JSON that has \u0000 somewhere.
-            SELECT pos, membership, CASE WHEN membership IS NULL THEN json END AS json
-            FROM chain ORDER BY depth DESC
-            "#,
-            &nids,
-            CHANGES_MAX
-        )
-        .fetch_all(self.db.pool())
-        .await?;
-        let mut history = VisibilityHistory::default();
-        for row in rows {
-            let pos = row.pos.map(StreamPos).filter(in_log);
-            if let Some(number) = row.membership {
-                // Of a membership that is not known nothing may follow in the user's favor.
-                let membership = Membership::from_i16(number).unwrap_or(Membership::Leave);
-                history.memberships.push((pos, membership));
-            } else if let Some(content) = row.json.as_deref().and_then(content_of) {
-                history.visibilities.push((pos, content));
+            .fetch(self.db.pool());
+            while let Some(row) = rows.try_next().await? {
+                let pos = row.pos.map(StreamPos).filter(in_log);
+                if row.is_visibility {
+                    visibilities.push((
+                        pos,
+                        row.json.as_deref().map_or(HistoryVisibility::CLOSED, read_visibility),
+                    ));
+                } else {
+                    let membership = row.membership.and_then(Membership::from_i16);
+                    memberships.push((pos, membership.unwrap_or(Membership::CLOSED)));
+                }
             }
         }
-        Ok(history)
-    }
-}
-
-impl VisibilityHistory {
-    fn add(&mut self, event: &Event) -> Option<()> {
-        let pos = event.pos.filter(in_log);
-        match event.membership {
-            Some(membership) => self.memberships.push((pos, membership)),
-            None => {
-                self.visibilities.push((pos, content_of(&event.json)?));
-            }
-        }
-        Some(())
+        let known = self.db.known_visibility_histories();
+        Ok(VisibilityHistory {
+            visibilities: match visibility {
+                Some(key) => known.visibilities.keep(key, visibilities),
+                None => Arc::default(),
+            },
+            memberships: match member {
+                Some(key) => known.memberships.keep(key, memberships),
+                None => Arc::default(),
+            },
+        })
     }
 }
 
@@ -203,11 +281,39 @@ fn in_log(pos: &StreamPos) -> bool {
     *pos > StreamPos::ZERO
 }
 
-fn content_of(json: &str) -> Option<Box<str>> {
+/// The membership that an event sets: the closed one, where it cannot be read.
+fn membership_of(event: &Event) -> Membership {
+    event.membership.unwrap_or(Membership::CLOSED)
+}
+
+fn visibility_of(event: &Event) -> HistoryVisibility {
+    read_visibility(&event.json)
+}
+
+fn read_visibility(json: &str) -> HistoryVisibility {
     #[derive(serde::Deserialize)]
     struct Stored<'a> {
         #[serde(borrow)]
         content: &'a serde_json::value::RawValue,
     }
-    Some(serde_json::from_str::<Stored<'_>>(json).ok()?.content.get().into())
+    serde_json::from_str::<Stored<'_>>(json)
+        .map_or(HistoryVisibility::CLOSED, |stored| HistoryVisibility::parse(stored.content.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_followed_was_not_shown() {
+        let long = |count: i64| -> Vec<_> {
+            (1..=count).map(|pos| (Some(StreamPos(pos)), HistoryVisibility::Shared)).collect()
+        };
+        let changes = bounded(long(1_000));
+        assert_eq!(changes[0], (Some(StreamPos(1)), HistoryVisibility::Shared));
+        let changes = bounded(long(1_001));
+        assert_eq!(changes.len(), 1_000);
+        assert_eq!(changes[0], (Some(StreamPos(i64::MIN)), HistoryVisibility::Joined));
+        assert_eq!(changes[1], (Some(StreamPos(3)), HistoryVisibility::Shared));
+    }
 }

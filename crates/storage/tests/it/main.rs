@@ -8,4 +8,5 @@ mod log;
 mod plans;
 mod state_garbage;
 mod unreadable;
+mod visibility_histories;
 mod writer;
