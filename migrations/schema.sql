@@ -6,14 +6,38 @@ CREATE FUNCTION public.add_event_relation() RETURNS trigger
     AS $$
 DECLARE
     id_size_bytes_max CONSTANT integer := 255;
+    -- The number of relations that lead from an event to the one that stands in a thread.
+    relations_max CONSTANT integer := 3;
     event json := readable_json(NEW.json);
     parent_id text := event #>> '{content,m.relates_to,event_id}';
     rel_type text := event #>> '{content,m.relates_to,rel_type}';
+    root text := '';
 BEGIN
-    IF octet_length(parent_id) BETWEEN 1 AND id_size_bytes_max AND octet_length(rel_type) BETWEEN 1 AND id_size_bytes_max THEN
-        INSERT INTO event_relations (child_nid, room_nid, parent_id, rel_type, pos, event_type, sender)
-        VALUES (NEW.event_nid, NEW.room_nid, parent_id, rel_type, NEW.pos, NEW.event_type, NEW.sender);
+    IF octet_length(parent_id) NOT BETWEEN 1 AND id_size_bytes_max OR octet_length(rel_type) NOT BETWEEN 1 AND id_size_bytes_max
+        OR parent_id IS NULL OR rel_type IS NULL OR NEW.state_key_nid IS NOT NULL AND rel_type = 'm.replace' THEN
+        RETURN NULL;
     END IF;
+    -- What notifies by the default rules, as its ordinal says.
+    IF NEW.state_key_nid IS NULL AND rel_type <> 'm.replace'
+        AND (NEW.event_type IN ('m.room.encrypted', 'm.call.invite')
+            OR NEW.event_type = 'm.room.message' AND event #>> '{content,msgtype}' IS DISTINCT FROM 'm.notice') THEN
+        root := parent_id;
+        IF rel_type <> 'm.thread' THEN
+            WITH RECURSIVE up AS (
+                SELECT parent_id COLLATE "C" AS id, ''::text COLLATE "C" AS kind, 0 AS depth
+                UNION ALL
+                SELECT r.parent_id, r.rel_type, up.depth + 1 FROM up
+                CROSS JOIN LATERAL (SELECT event_nid FROM events WHERE event_id = up.id OFFSET 0) AS e
+                CROSS JOIN LATERAL (
+                    SELECT c.parent_id, c.rel_type FROM event_relations c WHERE c.child_nid = e.event_nid OFFSET 0
+                ) AS r
+                WHERE up.kind <> 'm.thread' AND up.depth < relations_max
+            )
+            SELECT coalesce(max(up.id), '') INTO root FROM up WHERE up.kind = 'm.thread';
+        END IF;
+    END IF;
+    INSERT INTO event_relations (child_nid, room_nid, parent_id, rel_type, pos, event_type, sender, thread_root)
+    VALUES (NEW.event_nid, NEW.room_nid, parent_id, rel_type, NEW.pos, NEW.event_type, NEW.sender, root);
     RETURN NULL;
 END
 $$;
@@ -130,7 +154,8 @@ CREATE TABLE public.event_relations (
     rel_type text NOT NULL COLLATE pg_catalog."C",
     pos bigint NOT NULL,
     event_type text NOT NULL COLLATE pg_catalog."C",
-    sender text NOT NULL COLLATE pg_catalog."C"
+    sender text NOT NULL COLLATE pg_catalog."C",
+    thread_root text COLLATE pg_catalog."C"
 );
 
 CREATE TABLE public.events (
@@ -718,9 +743,13 @@ CREATE INDEX event_relations_parent ON public.event_relations USING btree (room_
 
 CREATE INDEX event_relations_threads ON public.event_relations USING btree (room_nid, pos) WHERE (rel_type = 'm.thread'::text);
 
+CREATE INDEX event_relations_within_threads ON public.event_relations USING btree (room_nid, pos) WHERE ((thread_root <> ''::text) AND (rel_type <> 'm.thread'::text));
+
 CREATE UNIQUE INDEX events_log_order ON public.events USING btree (((pos + 0))) WHERE (pos IS NOT NULL);
 
 CREATE INDEX events_room_branched ON public.events USING btree (room_nid, pos) WHERE ((flags & public.flag_branched()) > 0);
+
+CREATE INDEX events_room_mentions ON public.events USING btree (room_nid, pos) WHERE ((strpos(json, '"m.mentions":{"'::text) > 0) OR (event_type = 'm.room.tombstone'::text));
 
 CREATE INDEX events_room_pos ON public.events USING btree (room_nid, pos) WHERE (pos IS NOT NULL);
 
@@ -780,4 +809,4 @@ CREATE INDEX users_erased ON public.users USING btree (user_id) WHERE erased;
 
 CREATE INDEX users_lower ON public.users USING btree (lower(user_id));
 
-CREATE TRIGGER events_add_relation AFTER INSERT ON public.events FOR EACH ROW WHEN (((new.pos IS NOT NULL) AND (new.state_key_nid IS NULL) AND (strpos(new.json, '"m.relates_to"'::text) > 0) AND (strpos(new.json, '"rel_type"'::text) > 0))) EXECUTE FUNCTION public.add_event_relation();
+CREATE TRIGGER events_add_relation AFTER INSERT ON public.events FOR EACH ROW WHEN (((new.pos IS NOT NULL) AND (strpos(new.json, '"m.relates_to"'::text) > 0) AND (strpos(new.json, '"rel_type"'::text) > 0))) EXECUTE FUNCTION public.add_event_relation();

@@ -42,6 +42,7 @@ pub use self::{
     error::EventError,
     intent::{Added, Intent},
     known::StateEvent,
+    notify::notifies,
     policy::{RelationError, ShapeError},
     received::{Missing, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict},
     related::Related,

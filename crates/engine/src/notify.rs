@@ -20,8 +20,9 @@ struct Relation<'a> {
 }
 
 /// Whether an event counts as unread for who has the default rules: messages and encrypted events, calls, but neither edits nor
-/// notices (client-server API, "Predefined Rules"). Rules about the reader, as for mentions and invites, are not looked at here.
-pub(crate) fn notifies(event_type: &str, is_state: bool, content: &str) -> bool {
+/// notices (client-server API, "Predefined Rules"). Rules about the reader, as for mentions and invites, are not looked at here. Such an event has a greater
+/// [`notify_ordinal`](myelin_model::Event::notify_ordinal) than the one before it.
+pub fn notifies(event_type: &str, is_state: bool, content: &str) -> bool {
     if is_state {
         return event_type == "im.vector.modular.widgets" && begins_jitsi(content);
     }

@@ -19,6 +19,7 @@ mod nids;
 mod pool;
 mod reads;
 mod rooms;
+mod spellings;
 mod state;
 mod tx;
 mod unfinished_work;
@@ -47,10 +48,12 @@ pub use self::{
         Alias, Aliases, AliasesTx, Awaited, Changes, Directory, DirectoryList, DirectoryScope,
         DirectoryTx, Events, Graph, GraphEvent, History, HistoryPage, JoinRow, KeptEvent,
         KeptEventsTx, ListedRoom, MemberSummary, MembershipRow, Memberships, MembershipsTx,
-        MentionRange, Page, PageFilter, ReceiptRow, Receipts, RelatedRow, Relations, RelationsPage,
-        Retrials, RetrialsTx, SUMMARY_MEMBERS_MAX, Stretch, StretchRow, ThreadsPage, Traces,
-        Transactions, Uncounted, UnreadRange, UnreadThread, VisibilityHistories, VisibilityHistory,
+        OwnMessage, Page, PageFilter, ReceiptRow, Receipts, RelatedRow, Relations, RelationsPage,
+        Retrials, RetrialsTx, SUMMARY_MEMBERS_MAX, SearchRange, Stretch, StretchRow, ThreadsPage,
+        Traces, Transactions, Uncounted, UnreadRange, UnreadThread, VisibilityHistories,
+        VisibilityHistory,
     },
+    spellings::spellings,
     state::{NewSnapshot, SnapshotChain, StateKey, StateKeys, StateMap, States, state_changes},
     tx::Tx,
     unfinished_work::{UnfinishedWork, UnfinishedWorks, UnfinishedWorksTx, WorkKind},

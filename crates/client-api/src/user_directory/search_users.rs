@@ -81,6 +81,10 @@ mod tests {
         }
         let name = json!({ "displayname": "Александр" });
         server.put(path, Some(&alice), name).await.ok();
-        assert_eq!(search("Александр").await, 1);
+        for term in ["Александр", "александр", "АЛЕКСАНДР", "алекс"]
+        {
+            assert_eq!(search(term).await, 1, "{term}");
+        }
+        assert_eq!(search("лекс").await, 0);
     }
 }

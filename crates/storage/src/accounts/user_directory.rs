@@ -2,7 +2,7 @@
 
 use ruma::{OwnedUserId, UserId};
 
-use crate::{Db, StorageError};
+use crate::{Db, StorageError, rooms::like_exactly, spellings};
 
 /// A user who was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Db {
 
 impl UserDirectory<'_> {
     /// Find users of this server, other than the searcher, in whose ID or name something begins with each of `words`
-    /// (whatever the case of their letters, as far as the database knows it). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
+    /// (whatever the case of their letters, in the spellings that people use). Unless `everybody`, only those that the searcher shares a room with, or who are in a room of the
     /// public directory.
     #[tracing::instrument(name = "db.user_directory.search", skip_all, fields(user.id = %searcher))]
     pub async fn search(
@@ -37,19 +37,22 @@ impl UserDirectory<'_> {
         everybody: bool,
         count_max: i64,
     ) -> Result<Vec<FoundUser>, StorageError> {
-        let patterns: Vec<String> = words
-            .iter()
-            .map(|word| word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
-            .collect();
+        let (mut numbers, mut patterns) = (Vec::new(), Vec::new());
+        for (number, word) in (1_i32..).zip(words) {
+            for spelling in spellings(word) {
+                numbers.push(number);
+                patterns.push(like_exactly(&spelling));
+            }
+        }
         let joined = myelin_model::Membership::Join.to_i16();
         let rows = sqlx::query!(
             r#"SELECT u.user_id, p.displayname AS "displayname?", p.avatar_url AS "avatar_url?"
                FROM users u LEFT JOIN profiles p ON p.user_id = u.user_id
                WHERE u.user_id <> $1 AND NOT u.deactivated AND NOT u.locked
                  AND NOT EXISTS (
-                     SELECT 1 FROM unnest($2::text[]) AS w (word)
-                     WHERE NOT (lower(u.user_id) LIKE '@' || lower(w.word) || '%'
-                                OR ' ' || lower(coalesce(p.displayname, '')) LIKE '% ' || lower(w.word) || '%'))
+                     SELECT 1 FROM unnest($2::text[], $6::int[]) AS w (word, number) GROUP BY w.number
+                     HAVING NOT bool_or(lower(u.user_id) LIKE '@' || w.word || '%'
+                                OR ' ' || lower(coalesce(p.displayname, '')) LIKE '% ' || w.word || '%'))
                  AND ($3 OR EXISTS (
                      SELECT 1 FROM memberships theirs
                      WHERE theirs.user_id = u.user_id AND theirs.membership = $4
@@ -61,7 +64,8 @@ impl UserDirectory<'_> {
             &patterns,
             everybody,
             joined,
-            count_max
+            count_max,
+            &numbers
         )
         .fetch_all(self.db.pool())
         .await?;

@@ -35,19 +35,20 @@ pub struct PageFilter {
 impl PageFilter {
     /// A pattern of the specification, with `*` for anything, as a `LIKE` pattern.
     pub fn like(pattern: &str) -> String {
-        let mut like = String::with_capacity(pattern.len());
-        for c in pattern.chars() {
-            match c {
-                '*' => like.push('%'),
-                '%' | '_' | '\\' => {
-                    like.push('\\');
-                    like.push(c);
-                }
-                c => like.push(c),
-            }
-        }
-        like
+        pattern.split('*').map(like_exactly).collect::<Vec<_>>().join("%")
     }
+}
+
+/// A text as a `LIKE` pattern that only the same text matches.
+pub(crate) fn like_exactly(text: &str) -> String {
+    let mut like = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            like.push('\\');
+        }
+        like.push(c);
+    }
+    like
 }
 
 /// A page to be read: events after `after` up to `upto`.

@@ -35,11 +35,12 @@ pub use self::{
     retrials::{Awaited, Retrials, RetrialsTx},
     stretches::{Stretch, StretchRow},
     transactions::Transactions,
-    unread::{MentionRange, Uncounted, UnreadRange, UnreadThread},
+    unread::{OwnMessage, SearchRange, Uncounted, UnreadRange, UnreadThread},
     visibility_histories::{VisibilityHistories, VisibilityHistory},
 };
 
 pub(crate) use self::{
     events::{EventRow, HIDDEN, read_rows},
+    history::like_exactly,
     visibility_histories::KnownHistories,
 };

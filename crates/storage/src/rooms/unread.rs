@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use myelin_model::{EventNid, RoomNid, StreamPos};
 use ruma::UserId;
 
-use super::{History, events::HIDDEN};
+use super::{History, events::HIDDEN, history::like_exactly};
 use crate::StorageError;
 
 /// The number of relations that are followed from an event to the one that stands in a thread.
@@ -24,6 +24,8 @@ pub struct UnreadRange {
     pub main_after: StreamPos,
     /// The threads of which more is read than `after`, by their roots, and up to where.
     pub threads: Vec<(Box<str>, StreamPos)>,
+    /// The number of events that are looked through one by one at most: the newest.
+    pub events_max: usize,
 }
 
 /// The numbers of a thread's events in a range.
@@ -39,6 +41,19 @@ pub struct UnreadThread {
     pub after_main: i64,
 }
 
+/// The newest message of a user in a range, or in a thread there.
+#[derive(Debug, Clone)]
+pub struct OwnMessage {
+    /// The index of the range among those asked for.
+    pub range: usize,
+    /// The root of the thread that it is in. `None`: it relates to nothing.
+    pub thread: Option<Box<str>>,
+    /// The message's position.
+    pub pos: StreamPos,
+    /// Its [`myelin_model::Event::notify_ordinal`].
+    pub notify_ordinal: i64,
+}
+
 /// An event in a range that counts by the default rules, and not for the user who asks.
 #[derive(Debug, Clone)]
 pub struct Uncounted {
@@ -50,17 +65,20 @@ pub struct Uncounted {
     pub thread: Option<Box<str>>,
 }
 
-/// The text that the events in a range are looked through for.
+/// The unread events of a room among which those are looked for that are about a user.
 #[derive(Debug, Clone)]
-pub struct MentionRange {
+pub struct SearchRange {
     pub room_nid: RoomNid,
     /// The position after which the events stand.
     pub after: StreamPos,
     /// The position up to which the events stand, itself included.
     pub upto: StreamPos,
-    /// Texts, lower case where they are ASCII, of which an event must contain one. The database need not know the case of other
-    /// letters, so these stand here in each spelling that is looked for.
-    pub hints: Vec<String>,
+    /// The number of events that are looked through at most: the newest.
+    pub events_max: usize,
+    /// Texts as [`spellings`](crate::spellings) gives them, as JSON has them, of which the body of an event must contain one.
+    pub words: Vec<String>,
+    /// The same for events that do not say by themselves whom they mention.
+    pub names: Vec<String>,
 }
 
 impl History<'_> {
@@ -98,7 +116,7 @@ impl History<'_> {
         Ok(rows.into_iter().map(|row| (row.start, row.parent_id.into())).collect())
     }
 
-    /// The numbers of events of threads in ranges. It takes one query.
+    /// The numbers of events of threads in ranges that notify by the default rules. It takes one query.
     #[tracing::instrument(name = "db.history.list_unread_threads", skip_all)]
     pub async fn list_unread_threads(
         &self,
@@ -119,15 +137,21 @@ impl History<'_> {
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
                 AS s (room_nid, after, upto, main_after, ord)
             CROSS JOIN LATERAL (
-                SELECT r.parent_id, count(*) FILTER (WHERE r.pos > coalesce(p.pos, 0)) AS unread,
+                SELECT r.root AS parent_id, count(*) FILTER (WHERE r.pos > coalesce(p.pos, 0)) AS unread,
                     count(*) FILTER (WHERE r.pos > s.main_after) AS after_main
-                FROM event_relations r
+                FROM (
+                    SELECT pos, coalesce(thread_root, parent_id) AS root FROM event_relations
+                    WHERE room_nid = s.room_nid AND rel_type = 'm.thread' AND pos > s.after AND pos <= s.upto
+                        AND (thread_root <> '' OR thread_root IS NULL AND event_type IN ('m.room.message', 'm.room.encrypted'))
+                    UNION ALL
+                    SELECT pos, thread_root FROM event_relations
+                    WHERE room_nid = s.room_nid AND thread_root <> '' AND rel_type <> 'm.thread' AND pos > s.after
+                        AND pos <= s.upto
+                ) AS r
                 LEFT JOIN unnest($5::bigint[], $6::text[], $7::bigint[]) AS p (room_nid, root, pos)
-                    ON p.room_nid = s.room_nid AND p.root = r.parent_id
-                WHERE r.room_nid = s.room_nid AND r.rel_type = 'm.thread' AND r.pos > s.after AND r.pos <= s.upto
-                    AND r.event_type IN ('m.room.message', 'm.room.encrypted')
-                GROUP BY r.parent_id
-                OFFSET 0 -- one look into the index a range
+                    ON p.room_nid = s.room_nid AND p.root = r.root
+                GROUP BY r.root
+                OFFSET 0 -- one look into each index a range
             ) AS t
             "#,
             &of(|range| range.room_nid.0),
@@ -149,48 +173,37 @@ impl History<'_> {
         Ok(rows.collect())
     }
 
-    /// The events in ranges that contain one of the hints, among the newest `events_max` of each; at most `found_max`
-    /// of each. It takes one query.
+    /// The events in ranges that say by themselves that they mention the user or the room, or that they end the room: at most the newest
+    /// `found_max` of each range. It takes one query, which reads the events that mention anybody and no others.
     #[tracing::instrument(name = "db.history.list_mentions", skip_all)]
     pub async fn list_mentions(
         &self,
-        ranges: &[MentionRange],
-        events_max: usize,
+        ranges: &[SearchRange],
+        user_id: &UserId,
         found_max: usize,
     ) -> Result<Vec<EventNid>, StorageError> {
-        let of = |of: fn(&MentionRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
-        let (mut hint_ords, mut hints) = (Vec::new(), Vec::new());
-        for (range, ord) in ranges.iter().zip(1_i64..) {
-            for hint in &range.hints {
-                hint_ords.push(ord);
-                hints.push(hint.clone());
-            }
-        }
-        let limit = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let of = |of: fn(&SearchRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        let quoted = serde_json::Value::from(user_id.as_str()).to_string();
         let nids = sqlx::query_scalar!(
             r#"
             SELECT found.event_nid AS "event_nid!"
-            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS s (room_nid, after, upto)
             CROSS JOIN LATERAL (
-                SELECT e.event_nid FROM (
-                    SELECT event_nid, lower(json) AS json FROM events
-                    WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $6 < 1
-                    ORDER BY pos DESC LIMIT $7
-                ) AS e
-                WHERE EXISTS (
-                    SELECT 1 FROM unnest($4::bigint[], $5::text[]) AS h (ord, hint)
-                    WHERE h.ord = s.ord AND strpos(e.json, h.hint) > 0
-                )
-                LIMIT $8
+                SELECT event_nid FROM events
+                WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $4 < 1
+                    -- As the index has it.
+                    AND (strpos(json, '"m.mentions":{"') > 0 OR event_type = 'm.room.tombstone')
+                    AND sender <> $5
+                    AND (strpos(json, $6) > 0 OR strpos(json, '"room":true') > 0 OR event_type = 'm.room.tombstone')
+                ORDER BY pos DESC LIMIT $7
             ) AS found
             "#,
             &of(|range| range.room_nid.0),
             &of(|range| range.after.0),
             &of(|range| range.upto.0),
-            &hint_ords,
-            &hints,
             HIDDEN,
-            limit(events_max),
+            user_id.as_str(),
+            quoted,
             limit(found_max)
         )
         .fetch_all(self.db.pool())
@@ -198,27 +211,113 @@ impl History<'_> {
         Ok(nids.into_iter().map(EventNid).collect())
     }
 
-    /// The newest event, members' events apart, that a user sent in each of some ranges of rooms, among the newest `events_max` there: the range's index, the
-    /// event's position, and its ordinal. It takes one query.
+    /// The events in ranges whose bodies contain one of the texts that are looked for: at most the newest `found_max` of each range. It
+    /// takes one query, which reads the texts of all events that are looked through.
+    #[tracing::instrument(name = "db.history.list_by_words", skip_all)]
+    pub async fn list_by_words(
+        &self,
+        ranges: &[SearchRange],
+        found_max: usize,
+    ) -> Result<Vec<EventNid>, StorageError> {
+        let of = |of: fn(&SearchRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        // JSON has no line feed within a text.
+        let lines = |of: fn(&SearchRange) -> &[String]| -> Vec<String> {
+            let pattern = |text: &String| format!("%{}%", like_exactly(text));
+            let patterns = |range| of(range).iter().map(pattern).collect::<Vec<_>>().join("\n");
+            ranges.iter().map(patterns).collect()
+        };
+        let nids = sqlx::query_scalar!(
+            r#"
+            SELECT found.event_nid AS "event_nid!"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])
+                AS s (room_nid, after, upto, events_max, words, names)
+            CROSS JOIN LATERAL (
+                SELECT string_to_array(s.words, chr(10)) AS words, string_to_array(s.names, chr(10)) AS names OFFSET 0
+            ) AS text
+            CROSS JOIN LATERAL (
+                SELECT e.event_nid FROM (
+                    SELECT event_nid, json FROM events
+                    WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $7 < 1
+                    ORDER BY pos DESC LIMIT s.events_max
+                ) AS e
+                -- Most are left out before they are read as JSON.
+                WHERE CASE WHEN strpos(e.json, '"m.mentions":') > 0
+                        THEN cardinality(text.words) > 0 AND lower(e.json) LIKE ANY (text.words)
+                        ELSE lower(e.json) LIKE ANY (text.words || text.names) END
+                    AND lower((readable_json(e.json) #> '{content,body}')::text) LIKE ANY (text.words || text.names)
+                LIMIT $8
+            ) AS found
+            "#,
+            &of(|range| range.room_nid.0),
+            &of(|range| range.after.0),
+            &of(|range| range.upto.0),
+            &of(|range| limit(range.events_max)),
+            &lines(|range| &range.words),
+            &lines(|range| &range.names),
+            HIDDEN,
+            limit(found_max)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(nids.into_iter().map(EventNid).collect())
+    }
+
+    /// The number of events in each range, which is no greater than `events_max`. It takes one query, mostly from the index alone.
+    #[tracing::instrument(name = "db.history.count_ranges", skip_all)]
+    pub async fn count_ranges(
+        &self,
+        ranges: &[UnreadRange],
+        events_max: usize,
+    ) -> Result<Vec<usize>, StorageError> {
+        let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
+        let counts = sqlx::query_scalar!(
+            r#"
+            SELECT counted.events AS "events!"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS events FROM (
+                    SELECT FROM events WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto
+                    ORDER BY pos DESC LIMIT $4
+                ) AS e
+            ) AS counted
+            ORDER BY s.ord
+            "#,
+            &of(|range| range.room_nid.0),
+            &of(|range| range.after.0),
+            &of(|range| range.upto.0),
+            limit(events_max)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or_default()).collect())
+    }
+
+    /// The newest messages that a user sent in each of some ranges of rooms, one for each thread and one that relates to nothing, among
+    /// the newest events there that are looked through. It takes one query.
     #[tracing::instrument(name = "db.history.list_newest_own", skip_all)]
     pub async fn list_newest_own(
         &self,
         ranges: &[UnreadRange],
         user_id: &UserId,
-        events_max: usize,
-    ) -> Result<Vec<(usize, StreamPos, i64)>, StorageError> {
+    ) -> Result<Vec<OwnMessage>, StorageError> {
         let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
         let rows = sqlx::query!(
             r#"
-            SELECT s.ord AS "ord!", own.pos AS "pos!", own.notify_ordinal AS "notify_ordinal!"
-            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            SELECT s.ord AS "ord!", own.thread AS "thread?", own.pos AS "pos!", own.notify_ordinal AS "notify_ordinal!"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::bigint[]) WITH ORDINALITY
+                AS s (room_nid, after, upto, events_max, ord)
             CROSS JOIN LATERAL (
-                SELECT e.pos, e.notify_ordinal FROM (
-                    SELECT pos, notify_ordinal, sender, membership FROM events
+                SELECT DISTINCT ON (t.parent_id) t.parent_id AS thread, e.pos, e.notify_ordinal FROM (
+                    SELECT event_nid, pos, notify_ordinal, sender, state_key_nid, redacts FROM events
                     WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $5 < 1
-                    ORDER BY pos DESC LIMIT $6
+                    ORDER BY pos DESC LIMIT s.events_max
                 ) AS e
-                WHERE e.sender = $4 AND e.membership IS NULL LIMIT 1
+                LEFT JOIN LATERAL (
+                    SELECT parent_id, rel_type FROM event_relations WHERE child_nid = e.event_nid OFFSET 0
+                ) AS t ON true
+                WHERE e.sender = $4 AND e.state_key_nid IS NULL AND e.redacts IS NULL
+                    AND (t.rel_type IS NULL OR t.rel_type = 'm.thread')
+                ORDER BY t.parent_id, e.pos DESC
             ) AS own
             "#,
             &of(|range| range.room_nid.0),
@@ -226,33 +325,37 @@ impl History<'_> {
             &of(|range| range.upto.0),
             user_id.as_str(),
             HIDDEN,
-            i64::try_from(events_max).unwrap_or(i64::MAX)
+            &of(|range| limit(range.events_max))
         )
         .fetch_all(self.db.pool())
         .await?;
-        let index = |ord: i64| usize::try_from(ord - 1).unwrap_or(usize::MAX);
-        let rows = rows.into_iter();
-        Ok(rows.map(|row| (index(row.ord), StreamPos(row.pos), row.notify_ordinal)).collect())
+        let rows = rows.into_iter().map(|row| OwnMessage {
+            range: usize::try_from(row.ord - 1).unwrap_or(usize::MAX),
+            thread: row.thread.map(Into::into),
+            pos: StreamPos(row.pos),
+            notify_ordinal: row.notify_ordinal,
+        });
+        Ok(rows.collect())
     }
 
     /// The events that count by the default rules and yet do not count for a user: they were redacted, or are by one of `silenced`.
-    /// They are looked for among the newest `events_max` of each range. It takes one query.
+    /// They are looked for among the newest events of each range that are looked through. It takes one query.
     #[tracing::instrument(name = "db.history.list_uncounted", skip_all)]
     pub async fn list_uncounted(
         &self,
         ranges: &[UnreadRange],
         silenced: &[String],
-        events_max: usize,
     ) -> Result<Vec<Uncounted>, StorageError> {
         let of = |of: fn(&UnreadRange) -> i64| -> Vec<i64> { ranges.iter().map(of).collect() };
         let rows = sqlx::query!(
             r#"
-            SELECT s.ord AS "ord!", e.pos AS "pos!", t.parent_id AS "thread?"
-            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s (room_nid, after, upto, ord)
+            SELECT s.ord AS "ord!", e.pos AS "pos!", t.root AS "thread?"
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $5::bigint[]) WITH ORDINALITY
+                AS s (room_nid, after, upto, events_max, ord)
             CROSS JOIN LATERAL (
                 SELECT event_nid, pos, notify_ordinal, redacted_by IS NOT NULL OR sender = ANY ($6) AS is_uncounted FROM events
                 WHERE room_nid = s.room_nid AND pos > s.after AND pos <= s.upto AND flags & $4 < 1
-                ORDER BY pos DESC LIMIT $5
+                ORDER BY pos DESC LIMIT s.events_max
             ) AS e
             -- What counts has a greater ordinal than what is before it.
             CROSS JOIN LATERAL (
@@ -260,7 +363,8 @@ impl History<'_> {
                 ORDER BY pos DESC LIMIT 1
             ) AS before
             LEFT JOIN LATERAL (
-                SELECT parent_id FROM event_relations WHERE child_nid = e.event_nid AND rel_type = 'm.thread' OFFSET 0
+                SELECT coalesce(thread_root, parent_id) AS root FROM event_relations
+                WHERE child_nid = e.event_nid AND (thread_root <> '' OR thread_root IS NULL AND rel_type = 'm.thread') OFFSET 0
             ) AS t ON true
             WHERE e.is_uncounted AND e.notify_ordinal > before.notify_ordinal
             "#,
@@ -268,7 +372,7 @@ impl History<'_> {
             &of(|range| range.after.0),
             &of(|range| range.upto.0),
             HIDDEN,
-            i64::try_from(events_max).unwrap_or(i64::MAX),
+            &of(|range| limit(range.events_max)),
             silenced
         )
         .fetch_all(self.db.pool())
@@ -280,4 +384,8 @@ impl History<'_> {
         });
         Ok(rows.collect())
     }
+}
+
+fn limit(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use myelin_events::sight::Sight;
+use myelin_engine::notifies;
+use myelin_events::{pdu::content_of, sight::Sight};
 use myelin_model::{Event, EventNid, RoomNid, StreamPos};
 use myelin_storage::{
     Change, LogEntry, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateMap, StorageError,
@@ -122,7 +123,7 @@ pub(crate) async fn begin(
     for row in unknown {
         let mut points = points.remove(&row.room_nid).unwrap_or_default();
         match joins.get(&row.room_nid) {
-            Some((pos, ordinal)) => points.read_upto(*pos, *ordinal),
+            Some((pos, ordinal)) => points.read_in("", *pos, *ordinal),
             None if row.pos > points.pos => (points.pos, points.ordinal) = (row.pos, None),
             None => {}
         }
@@ -161,19 +162,15 @@ async fn find_joins(
 
 impl ReadPoints {
     fn add(&mut self, receipt: &ReceiptRow) {
-        if !receipt.thread_id.is_empty() {
-            let read = self.threads.entry(receipt.thread_id.clone()).or_default();
-            *read = (receipt.event_pos, receipt.notify_ordinal).max(*read);
-        } else {
-            self.read_upto(receipt.event_pos, receipt.notify_ordinal);
-        }
+        self.read_in(&receipt.thread_id, receipt.event_pos, receipt.notify_ordinal);
     }
-}
 
-impl ReadPoints {
-    /// Take everything as read up to a position, where the event has this ordinal.
-    pub(super) fn read_upto(&mut self, pos: StreamPos, ordinal: i64) {
-        if pos > self.pos {
+    /// Take a thread as read up to a position, where the event has this ordinal; everything, if `thread` is empty.
+    pub(super) fn read_in(&mut self, thread: &str, pos: StreamPos, ordinal: i64) {
+        if !thread.is_empty() {
+            let read = self.threads.entry(thread.into()).or_default();
+            *read = (pos, ordinal).max(*read);
+        } else if pos > self.pos {
             (self.pos, self.ordinal) = (pos, Some(ordinal));
         }
     }
@@ -192,11 +189,16 @@ impl ReadPoints {
         }
     }
 
-    /// The events that are unread up to a position.
-    pub(super) fn range(&self, room_nid: RoomNid, upto: StreamPos) -> UnreadRange {
-        let threads = self.threads.iter().map(|(root, (pos, _))| (root.clone(), *pos));
+    /// The events that are unread up to a position, of which `events_max` are looked through one by one.
+    pub(super) fn range(
+        &self,
+        room_nid: RoomNid,
+        upto: StreamPos,
+        events_max: usize,
+    ) -> UnreadRange {
+        let threads = self.threads.iter().map(|(root, (pos, _))| (root.clone(), *pos)).collect();
         let (main_after, _) = self.main(None);
-        UnreadRange { room_nid, after: self.pos, upto, main_after, threads: threads.collect() }
+        UnreadRange { room_nid, after: self.pos, upto, main_after, threads, events_max }
     }
 }
 
@@ -275,7 +277,7 @@ pub(crate) struct Seen<'a> {
 pub(super) type Judged<'a> = (UnreadLoad, &'a [StretchRow], Option<Judge<'a>>);
 
 /// The counts. It takes at most one query for users with rules of their own, one for events that belong to threads by
-/// others, and five where more is unread than is looked at one by one.
+/// others, and seven where more is unread than is looked at one by one.
 pub(crate) async fn finish(
     reader: &Reader<'_>,
     loads: Vec<UnreadLoad>,
@@ -291,8 +293,10 @@ pub(crate) async fn finish(
             (load, rows.map_or(&[][..], Vec::as_slice), judge)
         })
         .collect();
-    older::read_by_own(reader, &mut loads).await?;
-    let mut older = older::load(reader, &loads).await?;
+    older::read_by_window(reader, &mut loads, seen.events);
+    let shares = older::find_shares(reader, &loads).await?;
+    older::read_by_own(reader, &mut loads, &shares).await?;
+    let mut older = older::load(reader, &loads, &shares).await?;
     older::hide_unseen(reader, seen.heads, &mut older).await?;
     threads::resolve(reader, &notifying(&loads, seen, &older)).await?;
     let mut unread = HashMap::with_capacity(loads.len());
@@ -407,10 +411,10 @@ fn make(
         rows.iter().filter_map(|row| seen.events.get(&row.event_nid)).collect();
     let own = seen.events.get(&load.row().event_nid).map(|event| event.notify_ordinal);
     if let (Some((points, upto)), Some(first), Some(judge)) =
-        (older::before_window(reader, load, rows), events.first(), judge)
+        (older::before_window(load, rows), events.first(), judge)
         && let (_, Some(read)) = points.main(own)
     {
-        let before = first.notify_ordinal - i64::from(reader.sync.unread().class_verdict(first));
+        let before = first.notify_ordinal - i64::from(has_ordinal(first));
         let all = u64::try_from(before - read).unwrap_or_default();
         let nothing = OlderUnread::default();
         add_older(reader, &mut counts, older.unwrap_or(&nothing), (upto, all), judge);
@@ -440,12 +444,18 @@ fn add_older(
         let thread = unread.thread_of(event);
         let item = Item { nid: event.nid, pos, thread, highlight: true };
         // It stands in the ordinals as well, unless it notifies only because it is about the user.
-        if unread.class_verdict(event) && counts.is_unread(&item) {
+        if has_ordinal(event) && counts.is_unread(&item) {
             only_counted.take_out(item.thread.as_deref());
         }
         counts.add(item);
     }
     counts.set_older(only_counted);
+}
+
+/// Whether an event stands in the ordinals.
+fn has_ordinal(event: &Event) -> bool {
+    let content = content_of(&event.json).unwrap_or("{}");
+    notifies(&event.event_type, event.is_state(), content)
 }
 
 /// Carry counts on by what the log brought.
@@ -491,9 +501,8 @@ fn take_up(reader: &Reader<'_>, counts: &mut Counts, event: &Event, judge: Optio
         counts.delete(redacted);
     }
     if judge.is_own(event) {
-        // Whoever says something has read what is before it. A new name is told to all rooms, whether one looks at them or not.
-        if event.membership.is_none() {
-            counts.read("", pos);
+        if let Some(read) = reader.sync.unread().read_by(event) {
+            counts.read(&read, pos);
         }
         return;
     }

@@ -6,11 +6,14 @@
 //! it.
 //!
 //! What the difference cannot tell is told by looking at the newest unread events, at most some hundred a room. Of
-//! those before them the relations tell which are in threads, and a search through their text tells which may
-//! highlight. Users with rules of their own have a longer look; what stands before it counts by the default rules.
+//! those before them the relations tell which are in threads. Which of them highlight is told by an index of the events that say whom
+//! they mention, which are few: all of them are found, however many others stand between. For those that call a user by name
+//! alone, as older clients and bridges do, the texts are looked through, up to a bound for all rooms together that is told in the log
+//! of the program where it is reached. Users with rules of their own have a longer look; what stands before it counts by the
+//! default rules.
 //!
-//! A user has read up to the newest of: the unthreaded receipts, the newest own event, the own member event. A receipt
-//! in a thread reads that thread only.
+//! A user has read up to the newest of: the unthreaded receipts, the newest own message in the main timeline, the join. A receipt in a
+//! thread and an own message there read that thread only.
 //!
 //! Counts are made when a room is first told to a user, kept with the position that they hold at, and carried on by
 //! what the log brought since: an event is judged once for each user who syncs, and events that mention nobody are

@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use myelin_model::{Event, RoomNid, StreamPos};
-use myelin_storage::{MentionRange, RoomHead, StorageError, StretchRow, Uncounted, UnreadRange};
+use myelin_model::{Event, EventNid, RoomNid, StreamPos};
+use myelin_storage::{RoomHead, SearchRange, StorageError, StretchRow, Uncounted, UnreadRange};
 use ruma::push::Action;
 
 use super::{
@@ -16,16 +16,13 @@ use super::{
 };
 use crate::{reader::Reader, view::Personal};
 
-/// The number of events of a room that are looked through at most: for highlights, for redacted ones, for one of the user's own.
-const SEARCHED_EVENTS_MAX: usize = 10_000;
-/// The least such number, when many rooms are looked through together.
-const SEARCHED_EVENTS_MIN: usize = 500;
-/// The number of events that are looked through for all rooms together.
-const SEARCHES_EVENTS_MAX: usize = 100_000;
+/// The number of events that are looked through for all rooms of a request together, the newest of each: for redacted ones, for one of the
+/// user's own, and for words by which the user is called. Whom an event says that it mentions is found among any number.
+const LOOKED_THROUGH_EVENTS_MAX: usize = 100_000;
 /// The number of users whose messages are told from those that count.
 const SILENCED_MAX: usize = 1_000;
-/// The number of events of a room that may highlight and are looked at more closely: the newest.
-const MENTIONS_MAX: usize = 100;
+/// The number of events of a room that may highlight and are looked at more closely, for each of the two ways to find them: the newest.
+const MENTIONS_MAX: usize = 500;
 
 /// The unread events of a room before its window.
 #[derive(Default)]
@@ -62,47 +59,114 @@ impl OlderUnread {
     }
 }
 
-/// Have the user's newest event before the windows that are full read what is before it. It takes at most one query, and none where
-/// the windows hold everything.
+/// The rooms where more is unread than the window holds, each with the number of events before it that are looked through. It takes at
+/// most one query, and none where the windows hold everything.
+pub(super) async fn find_shares(
+    reader: &Reader<'_>,
+    loads: &[Judged<'_>],
+) -> Result<HashMap<RoomNid, usize>, StorageError> {
+    let ranges: Vec<UnreadRange> = loads
+        .iter()
+        .filter_map(|(load, rows, _)| {
+            let (points, upto) = before_window(load, rows)?;
+            Some(points.range(load.row().room_nid, upto, 0))
+        })
+        .collect();
+    if ranges.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let reads = reader.sync.db().history();
+    let mut counts = reads.count_ranges(&ranges, LOOKED_THROUGH_EVENTS_MAX).await?;
+    if !share(&mut counts, LOOKED_THROUGH_EVENTS_MAX) {
+        let rooms = ranges.len();
+        tracing::warn!(
+            user.id = %reader.user_id,
+            rooms,
+            "more is unread than is looked through: old mentions by name alone may be missing from the counts"
+        );
+    }
+    Ok(ranges.iter().map(|range| range.room_nid).zip(counts).collect())
+}
+
+/// Cut off the greatest of some numbers, so that their sum is no more than `max`. Whether none had to be.
+fn share(counts: &mut [usize], max: usize) -> bool {
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    let (mut left, mut rooms) = (max, counts.len());
+    for count in sorted {
+        let each = left / rooms.max(1);
+        if count > each {
+            counts.iter_mut().for_each(|count| *count = each.min(*count));
+            return false;
+        }
+        left -= count;
+        rooms -= 1;
+    }
+    true
+}
+
+/// Have what the user said in the windows read what is before it.
+pub(super) fn read_by_window(
+    reader: &Reader<'_>,
+    loads: &mut [Judged<'_>],
+    events: &HashMap<EventNid, Arc<Event>>,
+) {
+    for (load, rows, _) in loads {
+        let UnreadLoad::New { points, .. } = load else { continue };
+        let own = rows.iter().filter(|row| &*row.sender == reader.user_id.as_str());
+        for event in own.filter_map(|row| events.get(&row.event_nid)) {
+            if let (Some(read), Some(pos)) = (reader.sync.unread().read_by(event), event.pos) {
+                points.read_in(&read, pos, event.notify_ordinal);
+            }
+        }
+    }
+}
+
+/// Have what the user said before the windows that are full read what is before it. It takes at most one query, and none where the
+/// windows hold everything.
 pub(super) async fn read_by_own(
     reader: &Reader<'_>,
     loads: &mut [Judged<'_>],
+    shares: &HashMap<RoomNid, usize>,
 ) -> Result<(), StorageError> {
     let (mut places, mut ranges) = (Vec::new(), Vec::new());
     for (place, (load, rows, _)) in loads.iter().enumerate() {
-        if let Some((points, upto)) = before_window(reader, load, rows) {
+        if let Some((points, upto)) = before_window(load, rows) {
+            let room_nid = load.row().room_nid;
+            let events_max = shares.get(&room_nid).copied().unwrap_or_default();
             places.push(place);
-            ranges.push(points.range(load.row().room_nid, upto));
+            ranges.push(points.range(room_nid, upto, events_max));
         }
     }
     if ranges.is_empty() {
         return Ok(());
     }
-    let (user_id, events_max) = (reader.user_id, searched_events_max(ranges.len()));
     let reads = reader.sync.db().history();
-    for (range, pos, ordinal) in reads.list_newest_own(&ranges, user_id, events_max).await? {
-        let load = places.get(range).and_then(|place| loads.get_mut(*place));
+    for own in reads.list_newest_own(&ranges, reader.user_id).await? {
+        let load = places.get(own.range).and_then(|place| loads.get_mut(*place));
         if let Some((UnreadLoad::New { points, .. }, _, _)) = load {
-            points.read_upto(pos, ordinal);
+            points.read_in(own.thread.as_deref().unwrap_or_default(), own.pos, own.notify_ordinal);
         }
     }
     Ok(())
 }
 
-/// Read what is unread before the windows that are full. It takes at most four queries, and none where the windows hold everything.
+/// Read what is unread before the windows that are full. It takes at most five queries, and none where the windows hold everything.
 pub(super) async fn load(
     reader: &Reader<'_>,
     loads: &[Judged<'_>],
+    shares: &HashMap<RoomNid, usize>,
 ) -> Result<HashMap<RoomNid, OlderUnread>, StorageError> {
     let (mut ranges, mut searches) = (Vec::new(), Vec::new());
     for (load, rows, judge) in loads {
-        let Some((points, upto)) = before_window(reader, load, rows) else { continue };
+        let Some((points, upto)) = before_window(load, rows) else { continue };
         let room_nid = load.row().room_nid;
-        ranges.push(points.range(room_nid, upto));
-        let hints = judge.as_ref().map_or_else(Vec::new, |judge| judge.spellings());
-        if !hints.is_empty() {
-            searches.push(MentionRange { room_nid, after: points.pos(), upto, hints });
-        }
+        let events_max = shares.get(&room_nid).copied().unwrap_or_default();
+        ranges.push(points.range(room_nid, upto, events_max));
+        let Some(judge) = judge else { continue };
+        let (names, words) = (judge.names(), judge.words());
+        let after = points.pos();
+        searches.push(SearchRange { room_nid, after, upto, events_max, words, names });
     }
     let mut older: HashMap<RoomNid, OlderUnread> = HashMap::new();
     if ranges.is_empty() {
@@ -115,23 +179,33 @@ pub(super) async fn load(
         room.in_threads += u64::try_from(thread.after_main).unwrap_or_default();
         room.threads.insert(thread.root, u64::try_from(thread.unread).unwrap_or_default());
     }
-    let events_max = searched_events_max(ranges.len());
-    let silenced = silenced(&reader.personal);
-    for event in reads.list_uncounted(&ranges, &silenced, events_max).await? {
+    for event in reads.list_uncounted(&ranges, &silenced(&reader.personal)).await? {
         let Some(range) = ranges.get(event.range) else { continue };
         older.entry(range.room_nid).or_default().take_uncounted(range, &event);
     }
-    if !searches.is_empty() {
-        let events_max = searched_events_max(searches.len());
-        let nids = reads.list_mentions(&searches, events_max, MENTIONS_MAX).await?;
-        for event in reader.sync.db().events().find_many(&nids).await?.into_values() {
-            older.entry(event.room_nid).or_default().mentions.push(event);
-        }
+    for event in find_mentions(reader, &searches).await? {
+        older.entry(event.room_nid).or_default().mentions.push(event);
     }
     for room in older.values_mut() {
         room.mentions.sort_unstable_by_key(|event| event.pos);
     }
     Ok(older)
+}
+
+/// The events that may highlight. It takes at most three queries.
+async fn find_mentions(
+    reader: &Reader<'_>,
+    searches: &[SearchRange],
+) -> Result<Vec<Arc<Event>>, StorageError> {
+    if searches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reads = reader.sync.db().history();
+    let mut nids = reads.list_mentions(searches, reader.user_id, MENTIONS_MAX).await?;
+    nids.extend(reads.list_by_words(searches, MENTIONS_MAX).await?);
+    nids.sort_unstable();
+    nids.dedup();
+    Ok(reader.sync.db().events().find_many(&nids).await?.into_values().collect())
 }
 
 /// Leave out what may highlight but is not for the user to see. It takes no query unless rooms had branches then.
@@ -168,22 +242,33 @@ fn silenced(personal: &Personal) -> Vec<String> {
     ignored.chain(by_rules).take(SILENCED_MAX).map(ToOwned::to_owned).collect()
 }
 
-/// The number of events that are looked through in each of some rooms.
-fn searched_events_max(rooms: usize) -> usize {
-    (SEARCHES_EVENTS_MAX / rooms.max(1)).clamp(SEARCHED_EVENTS_MIN, SEARCHED_EVENTS_MAX)
-}
-
-/// The user's read positions and the position before the window, if there may be unread events before it: an event of the user's own
-/// in the window reads all that is before it.
+/// The user's read positions and the position before the window, if there may be unread events before it.
 pub(super) fn before_window<'l>(
-    reader: &Reader<'_>,
     load: &'l UnreadLoad,
     rows: &[StretchRow],
 ) -> Option<(&'l ReadPoints, StreamPos)> {
     let UnreadLoad::New { points, stretch: Some(stretch), .. } = load else { return None };
     let first = rows.first().filter(|_| rows.len() >= stretch.limit)?;
-    if rows.iter().any(|row| !row.is_member && &*row.sender == reader.user_id.as_str()) {
-        return None;
+    let upto = StreamPos(first.pos.0 - 1);
+    (upto > points.pos()).then_some((points, upto))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_little_is_looked_through_whole() {
+        for (counts, expect, whole) in [
+            (vec![], vec![], true),
+            (vec![3, 90, 7], vec![3, 90, 7], true),
+            (vec![3, 91, 7], vec![3, 90, 7], false),
+            (vec![60, 10, 60], vec![45, 10, 45], false),
+            (vec![1, 200], vec![1, 99], false),
+        ] {
+            let mut shares = counts.clone();
+            assert_eq!(share(&mut shares, 100), whole, "{counts:?}");
+            assert_eq!(shares, expect);
+        }
     }
-    Some((points, StreamPos(first.pos.0 - 1)))
 }

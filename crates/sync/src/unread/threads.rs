@@ -60,6 +60,20 @@ impl UnreadCounts {
             Belongs::Thread(root) => Some(root),
         }
     }
+
+    /// The thread that the sender of an event has read: a message in a thread reads the thread, one in the main timeline everything, as a
+    /// receipt for no thread does; it is empty then. `None`: nothing. Other events do not say that one looked at the messages: a new
+    /// name is told to all rooms, and a reaction is about one of them.
+    pub(super) fn read_by(&self, event: &Event) -> Option<Box<str>> {
+        if event.is_state() || event.redacts.is_some() {
+            return None;
+        }
+        match self.belongs(event) {
+            Belongs::Main => Some("".into()),
+            Belongs::Thread(root) => Some(root),
+            Belongs::With(_) => None,
+        }
+    }
 }
 
 /// Find the threads of events that notify and belong to a thread by another event, as edits do. It takes at most one

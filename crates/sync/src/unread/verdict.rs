@@ -8,13 +8,14 @@ use std::{
 use myelin_events::{
     RoomVersion,
     auth::{Create, PowerLevels},
+    canonical::write_string,
     client::content_for_clients,
     pdu::content_of,
     push::{PushEvent, PushRoom, PushVerdict, default_rules, evaluate},
     sight::Sight,
 };
 use myelin_model::{Event, EventNid};
-use myelin_storage::{RoomHead, StateMap};
+use myelin_storage::{RoomHead, StateMap, spellings};
 use ruma::{
     UserId,
     push::{PushCondition, PushConditionRoomCtx, Ruleset},
@@ -52,7 +53,7 @@ impl<'a> Judge<'a> {
         room: RoomFacts<'a>,
     ) -> Self {
         let display_name = room.display_name().unwrap_or_default();
-        let hints = personal.rules_are_default.then(|| hints(user_id, &display_name)).flatten();
+        let hints = personal.rules_are_default.then(|| hints(user_id, &display_name));
         Self { counts, user_id, personal, hints, room, display_name, context: OnceLock::new() }
     }
 
@@ -105,26 +106,20 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The texts by which events are found in the database that may be about the user. It knows the case of ASCII letters at least; of
-    /// others each spelling is listed that people use.
-    pub(super) fn spellings(&self) -> Vec<String> {
-        let mut texts = about_user(self.user_id, &self.display_name);
-        if !self.personal.rules_are_default {
-            texts.extend(keywords(&self.personal.rules));
+    /// The texts by one of which messages call the user that do not say by themselves whom they mention, as they are looked for in the
+    /// database.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = about_user(self.user_id, &self.display_name);
+        names.iter().flat_map(|name| spellings(&quoted(name))).collect()
+    }
+
+    /// The words of the user's own rules, as they are looked for in the database.
+    pub(super) fn words(&self) -> Vec<String> {
+        if self.personal.rules_are_default {
+            return Vec::new();
         }
-        let mut spellings: Vec<String> = Vec::new();
-        for text in &texts {
-            let mut letters = text.chars();
-            let first = letters.next().into_iter().flat_map(char::to_uppercase);
-            let title: String = first.chain(letters.as_str().to_lowercase().chars()).collect();
-            for mut spelling in [text.clone(), text.to_lowercase(), text.to_uppercase(), title] {
-                spelling.make_ascii_lowercase();
-                if !spellings.contains(&spelling) {
-                    spellings.push(spelling);
-                }
-            }
-        }
-        spellings
+        let words = keywords(&self.personal.rules);
+        words.iter().flat_map(|word| spellings(&quoted(word))).collect()
     }
 
     /// Whether the user sent it.
@@ -133,33 +128,28 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The texts of which the default rules look for one in an event that is about a user, in lower case. `None` if the display
-/// name has another form in JSON.
-fn hints(user_id: &UserId, display_name: &str) -> Option<Vec<String>> {
-    if looks_different(display_name) {
-        return None;
-    }
+/// The texts of which an event must have one to be about a user by the default rules, in lower case.
+fn hints(user_id: &UserId, display_name: &str) -> Vec<String> {
     let texts = about_user(user_id, display_name);
-    Some(texts.into_iter().map(|text| text.to_lowercase()).collect())
+    // Mentions of the room, and events that make a room obsolete.
+    let others = ["\"room\":true".to_owned(), "m.room.tombstone".to_owned()];
+    texts.iter().map(|text| quoted(text).to_lowercase()).chain(others).collect()
 }
 
-/// Whether a text has characters that look different in JSON.
-fn looks_different(text: &str) -> bool {
-    text.chars().any(|char| char.is_control() || matches!(char, '"' | '\\'))
-}
-
+/// The texts by one of which messages call a user.
 fn about_user(user_id: &UserId, display_name: &str) -> Vec<String> {
-    let mut texts = vec![
-        user_id.localpart().to_owned(),
-        // Mentions of the room, and events that make a room obsolete.
-        "@room".to_owned(),
-        "\"room\":true".to_owned(),
-        "m.room.tombstone".to_owned(),
-    ];
-    if !display_name.is_empty() && !looks_different(display_name) {
+    let mut texts = vec![user_id.localpart().to_owned(), "@room".to_owned()];
+    if !display_name.is_empty() {
         texts.push(display_name.to_owned());
     }
     texts
+}
+
+/// A text as it stands in JSON, without quotation marks around it.
+fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    write_string(&mut json, text);
+    json.get(1..json.len() - 1).unwrap_or_default().to_owned()
 }
 
 /// The words for which a user's own rules look in messages, as far as they are words.
@@ -177,7 +167,7 @@ fn keywords(rules: &Ruleset) -> Vec<String> {
         None
     });
     let words = patterns.chain(matches).filter_map(|pattern| {
-        let pieces = pattern.split(['*', '?']).filter(|piece| !looks_different(piece));
+        let pieces = pattern.split(['*', '?']);
         pieces.max_by_key(|piece| piece.len()).filter(|piece| !piece.trim().is_empty())
     });
     words.take(KEYWORDS_MAX).map(ToOwned::to_owned).collect()

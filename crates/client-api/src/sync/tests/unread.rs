@@ -306,3 +306,139 @@ async fn names_with_other_capitals_are_found_long_ago(pool: PgPool) {
     let expect = json!({"notification_count": 113, "highlight_count": 3});
     assert_eq!(joined(&answer, &room)["unread_notifications"], expect);
 }
+
+/// The counts of a room by a node that knows nothing yet: notifications and highlights.
+async fn counted(pool: &PgPool, user: &myelin_testing::TestUser, room: &str) -> [Value; 2] {
+    let cold = crate::test_server::open(pool.clone()).await;
+    let answer = super::sync_at(&cold, user, &[]).await.ok();
+    let unread = &joined(&answer, room)["unread_notifications"];
+    ["notification_count", "highlight_count"].map(|key| unread[key].clone())
+}
+
+/// Write copies of a room's newest event behind it, which notifies, as other nodes do that were not heard of yet.
+async fn repeat_newest(pool: &PgPool, room: &str, times: i64) {
+    let statement = "
+        WITH r AS (SELECT room_nid, last_pos, notify_ordinal FROM rooms WHERE room_id = $1),
+        head AS (UPDATE log_head SET pos = pos + $2 RETURNING pos - $2 AS pos),
+        copied AS (
+            INSERT INTO events (event_nid, room_nid, pos, depth, origin_server_ts, state_before, state_after, notify_ordinal,
+                flags, event_id, event_type, sender, json)
+            SELECT -n, r.room_nid, head.pos + n, e.depth, e.origin_server_ts, e.state_before, e.state_after,
+                r.notify_ordinal + n, e.flags, e.event_id || n, e.event_type, e.sender, e.json
+            FROM r CROSS JOIN head CROSS JOIN generate_series(1, $2) AS n
+            JOIN events e ON e.room_nid = r.room_nid AND e.pos = r.last_pos
+        )
+        UPDATE rooms SET notify_ordinal = r.notify_ordinal + $2, last_pos = head.pos + $2
+        FROM r, head WHERE rooms.room_nid = r.room_nid";
+    sqlx::query(statement).bind(room).bind(times).execute(pool).await.unwrap();
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_mention_is_found_behind_any_number_of_messages(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let mention =
+        json!({"msgtype": "m.text", "body": "you", "m.mentions": {"user_ids": [bob.user_id]}});
+    story.send(alice, &room, mention).await;
+    story.say(alice, &room, "hello").await;
+    repeat_newest(&pool, &room, 12_000).await;
+    assert_eq!(counted(&pool, bob, &room).await, [json!(12_002), json!(1)]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_name_is_looked_for_in_what_was_said(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let bobby = story.server.user("bobby").await;
+    let room = story.shared().await;
+    story.act(&bobby, &room, "join", json!({})).await;
+    story.say(alice, &room, "hey bob").await;
+    story.say(&bobby, &room, "hello").await;
+    repeat_newest(&pool, &room, 700).await;
+    assert_eq!(counted(&pool, bob, &room).await, [json!(702), json!(1)]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_name_with_quotation_marks_is_found_long_ago(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", bob.user_id);
+    story.server.put(&name, Some(bob), json!({"displayname": "Sir \"B\" \\ X"})).await.ok();
+    story.say(alice, &room, "hey sir \"b\" \\ x, come").await;
+    let mention =
+        json!({"msgtype": "m.text", "body": "you", "m.mentions": {"user_ids": [bob.user_id]}});
+    story.send(alice, &room, mention).await;
+    story.say(alice, &room, "hello").await;
+    repeat_newest(&pool, &room, 130).await;
+    assert_eq!(counted(&pool, bob, &room).await, [json!(133), json!(2)]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn the_end_of_a_room_counts_once_however_long_ago(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    story.say(alice, &room, "we move").await;
+    let end = json!({"body": "moved", "replacement_room": "!next:example.org"});
+    story.set(alice, &room, "m.room.tombstone", end).await;
+    story.say(alice, &room, "hello").await;
+    repeat_newest(&pool, &room, 130).await;
+    assert_eq!(counted(&pool, bob, &room).await, [json!(133), json!(1)]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_answers_in_a_thread_has_read_that_thread_alone(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let since = story.now(bob).await;
+    let (root, reply) = begin_thread(&story, &room).await;
+    story.send(alice, &room, reply.clone()).await;
+    let heard = story.say(alice, &room, "hey bob").await;
+    story.send(bob, &room, reply.clone()).await;
+    let like = json!({"m.relates_to": {"rel_type": "m.annotation", "event_id": heard, "key": "+"}});
+    let path = format!("/_matrix/client/v3/rooms/{room}/send/m.reaction/like");
+    story.server.put(&path, Some(bob), like).await.ok();
+    story.send(alice, &room, reply.clone()).await;
+    let expect = [json!(2), json!(1), json!(1), json!(0)];
+    let counts = |answer: &Value| by_thread(answer, &room, &root);
+    let answer = story.sync(bob, &[("since", &since), ("filter", BY_THREAD)]).await;
+    assert_eq!(counts(&answer), expect, "carried on");
+    let cold = crate::test_server::open(pool.clone()).await;
+    let answer = super::sync_at(&cold, bob, &[("filter", BY_THREAD)]).await.ok();
+    assert_eq!(counts(&answer), expect, "made");
+
+    story.say(alice, &room, "more").await;
+    repeat_newest(&pool, &room, 130).await;
+    let cold = crate::test_server::open(pool).await;
+    let answer = super::sync_at(&cold, bob, &[("filter", BY_THREAD)]).await.ok();
+    assert_eq!(counts(&answer), [json!(133), json!(1), json!(1), json!(0)], "long ago");
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn notices_and_references_of_a_thread_count_as_they_do_today_however_long_ago(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let (root, reply) = begin_thread(&story, &room).await;
+    let mut notice = reply.clone();
+    notice["msgtype"] = "m.notice".into();
+    let reply = story.send(alice, &room, reply).await;
+    for _ in 0..3 {
+        story.send(alice, &room, notice.clone()).await;
+    }
+    let reference = json!({"rel_type": "m.reference", "event_id": reply});
+    let content = json!({"msgtype": "m.text", "body": "see", "m.relates_to": reference});
+    story.send(alice, &room, content).await;
+    let counts = async || {
+        let cold = crate::test_server::open(pool.clone()).await;
+        let answer = super::sync_at(&cold, bob, &[("filter", BY_THREAD)]).await.ok();
+        by_thread(&answer, &room, &root)
+    };
+    assert_eq!(counts().await, [json!(1), json!(0), json!(2), json!(0)]);
+    story.say(alice, &room, "hello").await;
+    repeat_newest(&pool, &room, 130).await;
+    assert_eq!(counts().await, [json!(132), json!(0), json!(2), json!(0)]);
+}
