@@ -239,6 +239,8 @@ async fn what_the_ignored_sent_is_not_aggregated(pool: PgPool) {
     let heard = relate(&carol, "m.thread", &root).await;
     relate(&bob, "m.thread", &root).await;
     relate(&bob, "m.thread", &silent).await;
+    let unheard = room.text(&bob, "begun and answered by the ignored").await;
+    relate(&bob, "m.thread", &unheard).await;
     let on_theirs = relate(&carol, "m.thread", &theirs).await;
     let reference = relate(&carol, "m.reference", &root).await;
     relate(&bob, "m.reference", &root).await;
@@ -255,15 +257,42 @@ async fn what_the_ignored_sent_is_not_aggregated(pool: PgPool) {
 
     let listed = threads(&room, &alice, "").await;
     let ids: Vec<&str> = listed.iter().map(|root| root["event_id"].as_str().unwrap()).collect();
-    assert_eq!(ids, [&*theirs, &root], "by what is newest of those who are heard");
-    assert_eq!(listed[0]["content"], json!({}), "the root stands there redacted");
-    assert_eq!(listed[0]["sender"], bob.user_id.as_str());
-    let relations = &listed[0]["unsigned"]["m.relations"];
+    assert_eq!(ids, [&*root, &theirs, &silent], "by what is newest in them");
+    assert_eq!(listed[1]["content"], json!({}), "the root stands there redacted");
+    assert_eq!(listed[1]["sender"], bob.user_id.as_str());
+    let nothing = &listed[2]["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!(*nothing, Value::Null, "only the ignored spoke");
+    let relations = &listed[1]["unsigned"]["m.relations"];
     assert_eq!(relations["m.thread"]["latest_event"]["event_id"], on_theirs.as_str());
     assert_eq!(relations["m.replace"], Value::Null);
-    assert_eq!(threads(&room, &alice, "?include=participated").await.len(), 1);
+    assert_eq!(threads(&room, &alice, "?include=participated").await.len(), 2);
     assert_eq!(threads(&room, &carol, "?include=participated").await.len(), 2);
-    assert_eq!(threads(&room, &bob, "").await.len(), 3);
+    assert_eq!(threads(&room, &bob, "").await.len(), 4);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn state_relates_to_events_and_replaces_none(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = shared(&server, &alice, &bob).await;
+    let text = room.text(&alice, "text").await;
+    let set = async |key: &str, content: Value| {
+        let path = room.path(&format!("state/org.example.state/{key}"));
+        server.put(&path, Some(&alice), content).await.ok()["event_id"].clone()
+    };
+    let reference = set("a", relating("m.reference", &text)).await;
+    let custom = set("b", relating("org.example", &text)).await;
+    set("c", editing(&text)).await;
+
+    assert_eq!(
+        bundled(&room, &alice, &text).await,
+        json!({"m.reference": {"chunk": [{"event_id": reference}]}})
+    );
+    let path = room.path(&format!("relations/{text}")).replace("/v3/", "/v1/");
+    let chunk = server.get(&path, Some(&bob)).await.ok()["chunk"].clone();
+    let ids: Vec<&Value> =
+        chunk.as_array().unwrap().iter().map(|event| &event["event_id"]).collect();
+    assert_eq!(ids, [&custom, &reference]);
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

@@ -39,7 +39,7 @@ pub struct ThreadsPage<'a> {
     pub seen_upto: StreamPos,
     /// The user who took part in the threads. `None`: anybody.
     pub participant: Option<&'a UserId>,
-    /// The users whose events do not count.
+    /// The users whose threads are those in which others speak.
     pub ignored: &'a [String],
     /// The number of threads at most.
     pub limit: usize,
@@ -117,7 +117,9 @@ impl Relations<'_> {
             LEFT JOIN LATERAL (
                 SELECT child_nid FROM event_relations WHERE child_nid = p.event_nid AND p.redacted_by IS NULL OFFSET 0
             ) AS own ON true
-            WHERE r.room_nid = $1 AND r.rel_type = 'm.thread' AND r.pos <= $7 AND NOT r.sender = ANY ($6)
+            WHERE r.room_nid = $1 AND r.rel_type = 'm.thread' AND r.pos <= $7
+                -- Of what the ignored began is shown what others say there.
+                AND NOT (r.sender = ANY ($6) AND p.sender = ANY ($6))
                 AND own.child_nid IS NULL
             GROUP BY p.event_nid, p.sender
             HAVING max(r.pos) <= $2 AND ($3::text IS NULL OR bool_or(r.sender = $3) OR p.sender = $3)
