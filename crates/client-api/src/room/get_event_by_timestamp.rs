@@ -42,3 +42,31 @@ fn to_api_error(error: TimestampError) -> ApiError {
         TimestampError::NotFound { .. } => ApiError::not_found(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use crate::{test_rooms::TestRoom, test_server};
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_is_hidden_is_passed_over(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, carol) = (server.user("alice").await, server.user("carol").await);
+        let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+        room.text(&alice, "for members").await;
+        let world = json!({"history_visibility": "world_readable"});
+        let path = format!("/_matrix/client/v3/rooms/{}/state/m.room.history_visibility/", room.id);
+        let opened = server.put(&path, Some(&alice), world).await.ok();
+        let last = room.text(&alice, "for all").await;
+        let path = format!("/_matrix/client/v1/rooms/{}/timestamp_to_event", room.id);
+        let find =
+            async |query: &str, user| server.get(&format!("{path}?{query}"), Some(user)).await;
+        assert_eq!(find("ts=0&dir=f", &carol).await.ok()["event_id"], opened["event_id"]);
+        let query = "ts=9999999999999&dir=b";
+        assert_eq!(find(query, &carol).await.ok()["event_id"], last.as_str());
+        assert_eq!(find("ts=0&dir=b", &carol).await.error(), (404, "M_NOT_FOUND"));
+        assert_ne!(find("ts=0&dir=f", &alice).await.ok()["event_id"], opened["event_id"]);
+    }
+}

@@ -303,39 +303,43 @@ impl Events<'_> {
         Ok(timelines)
     }
 
-    /// The event of a room whose `origin_server_ts` is nearest to `ts`, at or after it if `forward`, else at or before.
-    pub async fn find_by_timestamp(
+    /// The events of a room by their time, at most `limit`: those after a place if `forward`, in its order, else those before it, in
+    /// the reverse. A place is an `origin_server_ts` and the position of an event of that time.
+    pub async fn list_by_timestamp(
         &self,
         room_nid: RoomNid,
-        ts: u64,
+        (ts, pos): (i64, i64),
         forward: bool,
-    ) -> Result<Option<Arc<Event>>, StorageError> {
-        let ts = i64::try_from(ts).unwrap_or(i64::MAX);
-        let nid = if forward {
+        limit: usize,
+    ) -> Result<Vec<Arc<Event>>, StorageError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let nids = if forward {
             sqlx::query_scalar!(
                 "SELECT event_nid FROM events WHERE room_nid = $1 AND pos IS NOT NULL AND flags & $2 < 1
-                 AND origin_server_ts >= $3 ORDER BY origin_server_ts, pos LIMIT 1",
+                 AND (origin_server_ts, pos) > ($3, $4) ORDER BY origin_server_ts, pos LIMIT $5",
                 room_nid.0,
                 HIDDEN,
-                ts
+                ts,
+                pos,
+                limit
             )
-            .fetch_optional(self.db.pool())
+            .fetch_all(self.db.pool())
             .await?
         } else {
             sqlx::query_scalar!(
                 "SELECT event_nid FROM events WHERE room_nid = $1 AND pos IS NOT NULL AND flags & $2 < 1
-                 AND origin_server_ts <= $3 ORDER BY origin_server_ts DESC, pos DESC LIMIT 1",
+                 AND (origin_server_ts, pos) < ($3, $4) ORDER BY origin_server_ts DESC, pos DESC LIMIT $5",
                 room_nid.0,
                 HIDDEN,
-                ts
+                ts,
+                pos,
+                limit
             )
-            .fetch_optional(self.db.pool())
+            .fetch_all(self.db.pool())
             .await?
         };
-        match nid {
-            Some(nid) => self.find(EventNid(nid)).await,
-            None => Ok(None),
-        }
+        let nids: Vec<EventNid> = nids.into_iter().map(EventNid).collect();
+        self.list(&nids).await
     }
 
     /// Events by number, in the order given; those that do not exist are left out.
