@@ -32,7 +32,7 @@ struct Inner {
     key: Arc<SigningKey>,
     tips: Tips,
     resolutions: Resolutions,
-    outcomes: Outcomes,
+    outcomes: Arc<Outcomes>,
     ignored_users: Arc<IgnoredUsers>,
     last_create_ms: AtomicU64,
 }
@@ -45,10 +45,11 @@ impl Engine {
         server_name: OwnedServerName,
         key: Arc<SigningKey>,
     ) -> Self {
-        let (tips, outcomes) = (Tips::default(), Outcomes::default());
+        let (tips, outcomes) = (Tips::default(), Arc::<Outcomes>::default());
         let resolutions = Resolutions::default();
         let ignored_users = Arc::<IgnoredUsers>::default();
         db.log().subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
+        db.log().subscribe(Arc::clone(&outcomes) as Arc<dyn LogSubscriber>);
         let last_create_ms = AtomicU64::new(0);
         let inner = Inner {
             db,

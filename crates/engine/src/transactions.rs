@@ -1,23 +1,27 @@
 //! Sending one message event, once a transaction ID.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc};
 
 use myelin_model::{RoomNid, Transaction};
+use myelin_storage::{Change, LogEntry, LogSubscriber};
+use parking_lot::Mutex as SyncMutex;
 use quick_cache::sync::Cache;
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId, RoomId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::Mutex;
 
 use crate::{Attempts, Draft, Engine, EventError, Intent, Refused};
 
-/// The number of transactions that are remembered in memory. Older ones are found in the database.
-const TRANSACTIONS_MAX: usize = 20_000;
+/// The number of users whose transactions are remembered in memory. Those of others are found in the database.
+const USERS_MAX: usize = 5_000;
 
-/// The scope of a transaction ID: a device and a path.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The number of transactions that are remembered of a user: the newest.
+const TRANSACTIONS_OF_USER_MAX: usize = 50;
+
+/// A transaction of a user: its ID with its scope, a device and a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct TransactionKey {
-    user_id: OwnedUserId,
     device_id: OwnedDeviceId,
-    room_nid: RoomNid,
+    room_id: OwnedRoomId,
     path: Box<str>,
     txn_id: Box<str>,
 }
@@ -26,33 +30,95 @@ struct TransactionKey {
 /// meanwhile, waits for it.
 type Outcome = Arc<Mutex<Option<OwnedEventId>>>;
 
+/// The outcomes of the transactions of a user, the oldest first.
+type OfUser = Arc<SyncMutex<VecDeque<(TransactionKey, Outcome)>>>;
+
 /// The events that transactions became.
 pub(crate) struct Outcomes {
-    cache: Cache<TransactionKey, Outcome>,
+    users: Cache<OwnedUserId, OfUser>,
 }
 
 impl Default for Outcomes {
     fn default() -> Self {
-        Self { cache: Cache::new(TRANSACTIONS_MAX) }
+        Self { users: Cache::new(USERS_MAX) }
+    }
+}
+
+/// A device takes its transactions with it when it goes: one of the same ID has its own.
+impl LogSubscriber for Outcomes {
+    fn apply(&self, entries: &[Arc<LogEntry>]) {
+        for entry in entries {
+            match &entry.change {
+                Change::Sessions { user_id } | Change::Other { user_id: Some(user_id), .. } => {
+                    self.users.remove(user_id);
+                }
+                Change::Other { user_id: None, room_nid: None } => self.users.clear(),
+                Change::Other { user_id: None, room_nid: Some(_) }
+                | Change::Event(_)
+                | Change::StateReset { .. }
+                | Change::Receipt { .. }
+                | Change::AccountData { .. }
+                | Change::Account { .. }
+                | Change::Profile { .. }
+                | Change::DeviceList { .. }
+                | Change::ToDevice { .. }
+                | Change::KeyCounts { .. }
+                | Change::Signatures { .. }
+                | Change::Forgotten { .. } => {}
+            }
+        }
     }
 }
 
 impl std::fmt::Debug for Outcomes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outcomes").field("transactions", &self.cache.len()).finish()
+        f.debug_struct("Outcomes").field("users", &self.users.len()).finish()
     }
 }
 
 impl Outcomes {
-    fn of(&self, key: &TransactionKey) -> Outcome {
-        match self.cache.get_or_insert_with(key, || Ok::<_, Infallible>(Outcome::default())) {
-            Ok(outcome) => outcome,
-            Err(never) => match never {},
+    fn of(&self, user_id: &OwnedUserId, key: TransactionKey) -> Outcome {
+        let of_user =
+            match self.users.get_or_insert_with(user_id, || Ok::<_, Infallible>(OfUser::default()))
+            {
+                Ok(of_user) => of_user,
+                Err(never) => match never {},
+            };
+        let mut of_user = of_user.lock();
+        if let Some((_, outcome)) = of_user.iter().rev().find(|(known, _)| *known == key) {
+            return Arc::clone(outcome);
         }
+        if of_user.len() >= TRANSACTIONS_OF_USER_MAX {
+            of_user.pop_front();
+        }
+        let outcome = Outcome::default();
+        of_user.push_back((key, Arc::clone(&outcome)));
+        outcome
+    }
+}
+
+impl TransactionKey {
+    fn new(room_id: &RoomId, transaction: &Transaction) -> Self {
+        let Transaction { device_id, path, txn_id } = transaction.clone();
+        Self { device_id, room_id: room_id.to_owned(), path, txn_id }
     }
 }
 
 impl Engine {
+    /// The event that a user's transaction became, if that is in memory. Nothing is waited for.
+    pub fn recall(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        transaction: &Transaction,
+    ) -> Option<OwnedEventId> {
+        let of_user = self.outcomes().users.get(sender)?;
+        let key = TransactionKey::new(room_id, transaction);
+        let of_user = of_user.lock();
+        let (_, outcome) = of_user.iter().rev().find(|(known, _)| *known == key)?;
+        outcome.try_lock().ok()?.clone()
+    }
+
     /// Send a message event, or find what its transaction became before. Returns when it is stored. A warm room is not read from
     /// the database.
     pub async fn send(
@@ -64,13 +130,8 @@ impl Engine {
         let Some(transaction) = &intent.transaction else {
             return self.send_untracked(room_nid, &intent).await;
         };
-        let outcome = self.outcomes().of(&TransactionKey {
-            user_id: intent.sender.to_owned(),
-            device_id: transaction.device_id.clone(),
-            room_nid,
-            path: transaction.path.clone(),
-            txn_id: transaction.txn_id.clone(),
-        });
+        let key = TransactionKey::new(room_id, transaction);
+        let outcome = self.outcomes().of(&intent.sender.to_owned(), key);
         let mut outcome = outcome.lock().await;
         if let Some(event_id) = &*outcome {
             return Ok(event_id.clone());

@@ -213,6 +213,21 @@ impl Limiter {
         self.check_at(caller.user_id.as_str(), caller.rate_limit(), 1.0, true, Instant::now())
     }
 
+    /// Do something that counts by the caller's user, unless that is refused. It counts while it is being done, so that many at once are no
+    /// way around the limit.
+    pub async fn count_done<T>(
+        &self,
+        caller: &Actor,
+        action: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        self.check_caller(caller)?;
+        let done = action.await;
+        if done.as_ref().is_err_and(|error| error.status().is_client_error()) {
+            self.take_back(caller.user_id.as_str());
+        }
+        done
+    }
+
     /// Count an action of the caller by another key than its user. Who has no limit has none here either.
     pub fn check_caller_by(&self, caller: &Actor, key: &str) -> Result<(), ApiError> {
         if caller.rate_limit() == Some(RateLimitOverride::UNLIMITED) {

@@ -59,6 +59,12 @@ pub async fn send(
     }
 }
 
+/// The event that the same transaction became before, as far as this node has it in memory.
+pub fn recall(rooms: &Rooms, actor: &Actor, new: &NewMessage<'_>) -> Option<OwnedEventId> {
+    let transaction = transaction_of(actor, new.event_type, new.txn_id?);
+    rooms.engine().recall(new.room_id, &actor.user_id, &transaction)
+}
+
 pub(crate) fn check_txn_id(txn_id: Option<&str>) -> Result<(), SendError> {
     match txn_id {
         Some(txn_id) if txn_id.len() > TXN_ID_LENGTH_BYTES_MAX => Err(SendError::TxnIdTooLong),

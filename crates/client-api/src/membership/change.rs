@@ -38,8 +38,8 @@ pub(crate) async fn change(
         | Action::Unban
         | Action::Knock => {}
     }
-    limits.message.check_caller(actor)?;
-    let event_id = update(rooms, actor, new).await.map_err(membership_error)?;
+    let update = async { update(rooms, actor, new).await.map_err(membership_error) };
+    let event_id = limits.message.count_done(actor, update).await?;
     if is_join {
         // Only who came in counts against the room: those who are refused must not keep others out. It has been asked whether
         // this one is allowed.

@@ -5,7 +5,7 @@ use axum::{Json, extract::State};
 use myelin_http::{ApiError, RateLimits, Raw};
 use myelin_rooms::{
     Rooms,
-    send::{NewMessage, send},
+    send::{NewMessage, recall, send},
 };
 use serde_json::{Value, json};
 
@@ -41,7 +41,6 @@ async fn send_event(
 ) -> Result<Json<Value>, ApiError> {
     let room_id = room_id_at(req, 0)?;
     let content = json_text(req, false)?;
-    limits.message.check_caller(&req.requester)?;
     let new = NewMessage {
         room_id: &room_id,
         event_type: req.path_arg(1)?,
@@ -49,12 +48,22 @@ async fn send_event(
         txn_id,
         origin_server_ts: timestamp(req)?,
     };
-    let event_id = send(rooms, &req.requester, new).await.map_err(send_error)?;
+    // Who asks again for what was sent is told so, whatever was sent besides.
+    let event_id = match recall(rooms, &req.requester, &new) {
+        Some(event_id) => event_id,
+        None => {
+            let sending = async { send(rooms, &req.requester, new).await.map_err(send_error) };
+            limits.message.count_done(&req.requester, sending).await?
+        }
+    };
     Ok(Json(json!({"event_id": event_id})))
 }
 
 #[cfg(test)]
 mod tests {
+    use myelin_accounts::AccountsSettings;
+    use myelin_http::RateLimit;
+    use myelin_testing::{TestServer, TestUser};
     use serde_json::json;
     use sqlx::PgPool;
 
@@ -81,6 +90,63 @@ mod tests {
         assert_eq!(send(&here, "m.room.message", "two").await, first);
         assert_ne!(send(&here, "m.reaction", "one").await, first);
         assert_ne!(send(&there, "m.room.message", "one").await, first);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn a_transaction_goes_with_its_device(pool: PgPool) {
+        let server = test_server::open(pool.clone()).await;
+        let other = test_server::open(pool).await;
+        let alice = test_server::register(&server, "alice", "secret").await;
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let path = room.path("send/m.room.message/t1");
+        let log_in = async || {
+            let body = json!({"type": "m.login.password", "password": "secret", "device_id": "BOT",
+                "identifier": {"type": "m.id.user", "user": "alice"}});
+            let answer = server.post("/_matrix/client/v3/login", None, body).await.ok();
+            let token = answer["access_token"].as_str().unwrap().to_owned();
+            TestUser { user_id: alice.user_id.clone(), device_id: "BOT".into(), token }
+        };
+        let say = async |node: &TestServer, user: &TestUser, body: &str| {
+            let content = json!({"msgtype": "m.text", "body": body});
+            node.put(&path, Some(user), content).await.ok()["event_id"].clone()
+        };
+        let bot = log_in().await;
+        let first = say(&server, &bot, "one").await;
+        assert_eq!(say(&other, &bot, "one").await, first);
+        server.post("/_matrix/client/v3/logout", Some(&bot), json!({})).await.ok();
+        let bot = log_in().await;
+        let second = say(&server, &bot, "two").await;
+        assert_ne!(second, first);
+        assert_eq!(say(&other, &bot, "two").await, second);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_is_refused_or_was_sent_before_does_not_count(pool: PgPool) {
+        let server = test_server::open_with(pool, AccountsSettings::default(), |settings| {
+            settings.rate_limits.message = RateLimit { per_second: 0.0001, burst_count: 3.0 };
+        })
+        .await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::create(&server, &alice, json!({})).await;
+        let others = TestRoom::create(&server, &bob, json!({})).await;
+        let say = async |room: &TestRoom<'_>, txn_id: &str| {
+            let path = room.path(&format!("send/m.room.message/{txn_id}"));
+            let content = json!({"msgtype": "m.text", "body": "x"});
+            server.put(&path, Some(&alice), content).await
+        };
+        for _ in 0..5 {
+            assert_eq!(say(&others, "t").await.error(), (403, "M_FORBIDDEN"));
+            let path = others.path("state/m.room.topic/");
+            let refused = server.put(&path, Some(&alice), json!({"topic": "t"})).await;
+            assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
+            let refused = server.post(&others.path("join"), Some(&alice), json!({})).await;
+            assert_eq!(refused.error(), (403, "M_FORBIDDEN"));
+        }
+        let first = say(&room, "t1").await.ok();
+        assert_eq!(say(&room, "t1").await.ok(), first);
+        say(&room, "t2").await.ok();
+        assert_eq!(say(&room, "t3").await.error(), (429, "M_LIMIT_EXCEEDED"));
+        assert_eq!(say(&room, "t1").await.ok(), first, "its answer may have been lost");
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

@@ -49,9 +49,9 @@ async fn redact_event(
     } else {
         &limits.message
     };
-    limit.check_caller(&req.requester)?;
     let redaction = redact(rooms, &req.requester, &room_id, event_id, content, txn_id);
-    let event_id = redaction.await.map_err(send_error)?;
+    let redaction = async { redaction.await.map_err(send_error) };
+    let event_id = limit.count_done(&req.requester, redaction).await?;
     Ok(Json(json!({"event_id": event_id})))
 }
 

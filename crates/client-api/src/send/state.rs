@@ -31,11 +31,12 @@ pub(crate) async fn put(
     let event_id = if event_type == "m.room.member" {
         set_member(&rooms, &limits, &req, &room_id, state_key).await?
     } else {
-        limits.message.check_caller(&req.requester)?;
         let origin_server_ts = timestamp(&req)?;
         let room_id = &room_id;
         let new = NewState { room_id, event_type, state_key, content, origin_server_ts };
-        set_state(&rooms, req.requester.active()?, new).await.map_err(event_error)?
+        let actor = req.requester.active()?;
+        let setting = async { set_state(&rooms, actor, new).await.map_err(event_error) };
+        limits.message.count_done(&req.requester, setting).await?
     };
     Ok(Json(json!({"event_id": event_id})))
 }

@@ -160,7 +160,7 @@ impl DevicesTx<'_> {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Delete devices with their tokens, pushers, keys and messages. Those that do not exist are passed over.
+    /// Delete devices with their tokens, pushers, keys, messages and transactions. Those that do not exist are passed over.
     #[tracing::instrument(name = "db.devices.delete", skip_all, fields(user.id = %user_id))]
     pub async fn delete(
         &mut self,
@@ -176,7 +176,8 @@ impl DevicesTx<'_> {
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id = ANY($2)),
                   r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id = ANY($2)),
                   p AS (DELETE FROM pushers WHERE user_id = $1 AND device_id = ANY($2)),
-                  m AS (DELETE FROM to_device WHERE user_id = $1 AND device_id = ANY($2))
+                  m AS (DELETE FROM to_device WHERE user_id = $1 AND device_id = ANY($2)),
+                  t AS (DELETE FROM transactions WHERE user_id = $1 AND device_id = ANY($2))
              DELETE FROM devices WHERE user_id = $1 AND device_id = ANY($2)",
             user_id.as_str(),
             &ids
@@ -186,7 +187,7 @@ impl DevicesTx<'_> {
         Ok(())
     }
 
-    /// Delete all devices, tokens, pushers, keys of devices and messages of a user, but those of `except`. The devices deleted.
+    /// Delete all devices, tokens, pushers, keys of devices, messages and transactions of a user, but those of `except`. The devices deleted.
     #[tracing::instrument(name = "db.devices.delete_all", skip_all, fields(user.id = %user_id))]
     pub async fn delete_all(
         &mut self,
@@ -199,7 +200,8 @@ impl DevicesTx<'_> {
             "WITH a AS (DELETE FROM access_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
                   r AS (DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
                   p AS (DELETE FROM pushers WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
-                  m AS (DELETE FROM to_device WHERE user_id = $1 AND device_id IS DISTINCT FROM $2)
+                  m AS (DELETE FROM to_device WHERE user_id = $1 AND device_id IS DISTINCT FROM $2),
+                  t AS (DELETE FROM transactions WHERE user_id = $1 AND device_id IS DISTINCT FROM $2)
              DELETE FROM devices WHERE user_id = $1 AND device_id IS DISTINCT FROM $2 RETURNING device_id",
             user_id.as_str(),
             except.map(DeviceId::as_str)
