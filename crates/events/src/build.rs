@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     canonical::{self, CanonicalError, Key, Members, write_string},
     key::{BASE64, SigningKey},
+    number,
     pdu::{Pdu, PduError, event_id_of_hash, room_id_of_create},
     redact,
     version::RoomVersion,
@@ -121,6 +122,9 @@ impl NewEvent<'_> {
 
     fn canonical_content(&self, version: RoomVersion) -> Result<String, BuildError> {
         let content = canonical::to_canonical(self.content, version.is_json_strict())?;
+        if !version.is_json_strict() && number::has_large_integer(&content) {
+            return Err(CanonicalError::LargeInteger.into());
+        }
         if !content.starts_with('{') {
             return Err(BuildError::ContentNotObject);
         }
@@ -415,6 +419,14 @@ mod tests {
             );
         }
         assert!(matches!(build(&message("[]", &[])), Err(BuildError::ContentNotObject)));
+        for (content, is_good) in [
+            (r#"{"a":9223372036854775807,"b":"99999999999999999999","c":1e30}"#, true),
+            (r#"{"a":9223372036854775808}"#, false),
+            (r#"{"a":[-9223372036854775809]}"#, false),
+        ] {
+            let old = message(content, &[]).build(RoomVersion::V1, server_name!("h"), &key());
+            assert_eq!(!matches!(old, Err(BuildError::Content(_))), is_good, "{content}");
+        }
         let large = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes));
         assert!(build(&message(&large(65_000), &[])).is_ok());
         assert!(matches!(build(&message(&large(65_536), &[])), Err(BuildError::TooLarge { .. })));

@@ -21,6 +21,9 @@ pub enum CanonicalError {
     /// The text is no JSON, is nested deeper than 128 levels, or has numbers that strict canonical JSON refuses.
     #[error("no canonical JSON: {0}")]
     Invalid(#[from] serde_json::Error),
+    /// An integer in an event of our own that other servers cannot read.
+    #[error("no canonical JSON: an integer does not fit into 64 bits")]
+    LargeInteger,
 }
 
 /// The canonical form of a JSON text.

@@ -34,6 +34,13 @@ fn write_fraction(out: &mut String, text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether a JSON text has an integer that does not fit into 64 bits with a sign. Hashes are made of such ones, too, in old rooms, but there
+/// are servers that cannot read them.
+pub(crate) fn has_large_integer(json: &str) -> bool {
+    let is_integer = |text: &&str| !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    NumberTexts::new(json).filter(is_integer).any(|text| text.parse::<i64>().is_err())
+}
+
 /// The texts of the numbers in a JSON text, in their order.
 pub(crate) struct NumberTexts<'a> {
     rest: &'a str,

@@ -89,7 +89,7 @@ mod tests {
             let url = "https://push.example/_matrix/push/v1/notify";
             let pusher = json!({
                 "data": { "url": url }, "kind": kind, "app_id": "a", "app_display_name": "A",
-                "device_display_name": "D", "pushkey": pushkey, "lang": "en"
+                "device_display_name": "D", "pushkey": pushkey, "lang": "en", "append": true
             });
             server.post("/_matrix/client/v3/pushers/set", Some(&alice), pusher).await
         };

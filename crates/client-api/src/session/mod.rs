@@ -2,6 +2,7 @@
 
 mod get_login_token;
 mod get_login_types;
+mod get_password_policy;
 mod login;
 mod login_fallback;
 mod logout;
@@ -28,6 +29,16 @@ pub(crate) fn routes() -> RumaRouter<ClientApi> {
         .endpoint::<session::refresh_token::v3::Request, _, _>(refresh_token::handler)
         .endpoint::<session::logout::v3::Request, _, _>(logout::handler)
         .endpoint::<session::logout_all::v3::Request, _, _>(logout_all::handler)
+        .raw::<NoAccessToken, _, _>(
+            "session::get_password_policy",
+            Method::GET,
+            &[
+                "/_matrix/client/v3/password_policy",
+                "/_matrix/client/r0/password_policy",
+                "/_matrix/client/unstable/password_policy",
+            ],
+            get_password_policy::handler,
+        )
         .raw::<NoAccessToken, _, _>(
             "session::login_fallback",
             Method::GET,

@@ -123,7 +123,7 @@ mod tests {
     async fn a_user_has_a_bounded_amount(pool: PgPool) {
         let server = test_server::open(pool.clone()).await;
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-        let text = "x".repeat(12 * 1024 * 1024);
+        let text = "x".repeat(3 * 1024 * 1024);
         let set = async |user: &TestUser, name: &str, text: &str| {
             let path = format!("/_matrix/client/v3/user/{}/account_data/{name}", user.user_id);
             server.put(&path, Some(user), json!({ "text": text })).await
