@@ -270,7 +270,7 @@ fn want(
         let room_nid = room.room_nid;
         wanted.extend(room.member_event());
         let Some(window) = windows.get(&room_nid) else { continue };
-        window.want(wanted);
+        window.want(room, wanted);
         for entry in &room.entries {
             if let Change::StateReset { event_nid, .. } = &entry.change {
                 wanted.extend(event_nid);

@@ -66,16 +66,19 @@ impl Window {
         self.gap.retain(|row| events.contains_key(&row.event_nid));
     }
 
-    /// Collect the events that are to be loaded.
-    pub(crate) fn want(&self, wanted: &mut HashSet<EventNid>) {
+    /// Collect the events that are to be loaded. What was redacted since it came into memory is among them: also by a redaction
+    /// that comes after the end of what is told.
+    pub(crate) fn want(&self, room: &RoomRead, wanted: &mut HashSet<EventNid>) {
         for row in self.rows.iter().chain(&self.gap) {
             wanted.insert(row.event_nid);
         }
         for row in self.rows.iter().filter(|row| row.state_key_nid.is_some()) {
             wanted.extend(row.replaces);
         }
+        for entry in &room.entries {
+            wanted.extend(entry.change.as_event().and_then(|event| event.redacts));
+        }
         for event in &self.events {
-            wanted.extend(event.redacts);
             if event.is_state() {
                 wanted.extend(event.replaces);
             }

@@ -72,6 +72,36 @@ async fn who_is_kicked_hears_of_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_was_redacted_after_the_leave_is_redacted(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let target = json!({"user_id": bob.user_id});
+    let leaves =
+        [(bob, "leave", json!({})), (alice, "kick", target.clone()), (alice, "ban", target)];
+    for (user, how, body) in leaves {
+        let room = story.shared().await;
+        let since = story.now(bob).await;
+        let message = story.say(alice, &room, "a slip").await;
+        let topic = story.set(alice, &room, "m.room.topic", json!({"topic": "a slip"})).await;
+        story.act(user, &room, how, body).await;
+        for (n, event_id) in [message, topic].iter().enumerate() {
+            let path = format!("/_matrix/client/v3/rooms/{room}/redact/{event_id}/{how}{n}");
+            story.server.put(&path, Some(alice), json!({})).await.ok();
+        }
+        // A node that has just started reads it from the database.
+        for server in [&story.server, &test_server::open(pool.clone()).await] {
+            for limit in [1, 10] {
+                let filter = json!({"room": {"timeline": {"limit": limit}}}).to_string();
+                let query = [("since", &*since), ("filter", &*filter)];
+                let answer = sync_at(server, bob, &query).await;
+                assert!(left(&answer.body, &room).is_object(), "{}", answer.text);
+                assert!(!answer.text.contains("a slip"), "{how}: {}", answer.text);
+            }
+        }
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn an_invite_shows_a_little_of_the_room(pool: PgPool) {
     let story = Story::begin(pool).await;
     let (alice, bob) = (&story.alice, &story.bob);
