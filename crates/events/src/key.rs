@@ -28,6 +28,18 @@ pub(crate) const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
+/// Read base64 as every other server does, which decides on what their events are: in either alphabet, with or without padding, past
+/// characters that belong to neither.
+pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let letters = text.bytes().filter_map(|byte| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'+' | b'/' => Some(byte),
+        _ => byte.is_ascii_alphanumeric().then_some(byte),
+    });
+    BASE64.decode(letters.collect::<Vec<u8>>()).ok()
+}
+
 /// The reason why a signing key file cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
@@ -174,8 +186,7 @@ pub struct PublicKey(ed25519_dalek::VerifyingKey);
 impl PublicKey {
     /// Read a key in base64, of either alphabet. `None` if it is none.
     pub fn from_base64(text: &str) -> Option<Self> {
-        let bytes = BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()?;
-        let bytes: [u8; 32] = bytes.try_into().ok()?;
+        let bytes: [u8; 32] = decode_base64(text)?.try_into().ok()?;
         ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok().map(Self)
     }
 
@@ -186,7 +197,7 @@ impl PublicKey {
 
     /// Whether this signature in base64 is this key's of the message.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        let Ok(bytes) = BASE64.decode(signature) else { return false };
+        let Some(bytes) = decode_base64(signature) else { return false };
         let Ok(bytes) = <[u8; 64]>::try_from(bytes) else { return false };
         self.0.verify(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok()
     }

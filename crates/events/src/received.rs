@@ -62,6 +62,23 @@ impl Received {
     }
 }
 
+impl Received {
+    /// The copy of this event to go on with: the one that is stored, as whoever goes by it knows that one. Unless it lost its content
+    /// because it did not fit its hash, and this one has what belongs there.
+    pub fn or_stored(self, stored: Pdu) -> Result<Self, PduError> {
+        let stored = Self::stored(stored)?;
+        let is_better = stored.is_redacted
+            && !self.is_redacted
+            && stored.pdu.reference_hash()? == self.pdu.reference_hash()?;
+        Ok(if is_better { self } else { stored })
+    }
+
+    /// An event that was received and stored before.
+    pub fn stored(pdu: Pdu) -> Result<Self, PduError> {
+        Ok(Self { is_redacted: !verify::is_whole(&pdu)?, pdu })
+    }
+}
+
 /// The events that an event is checked by before any state is looked at: those that it cites, and the create event where the room ID
 /// stands for it.
 pub fn cited_events(pdu: &Pdu) -> Vec<OwnedEventId> {

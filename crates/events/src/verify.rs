@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     canonical::{self, Members},
-    key::{BASE64, PublicKeys, SigningKey},
+    key::{BASE64, PublicKeys, SigningKey, decode_base64},
     pdu::{Pdu, PduError},
     redact,
 };
@@ -26,16 +26,28 @@ pub enum Verdict {
 pub fn verify(pdu: &Pdu, keys: &impl PublicKeys) -> Result<Verdict, PduError> {
     let members: Members<'_> = serde_json::from_str(pdu.json())?;
     let message = redact::signable(&members, pdu.version);
-    for server in signing_servers(pdu) {
-        if !is_signed_by(&members, &message, &server, keys) {
-            return Ok(Verdict::BadSignature(server));
-        }
+    let lacking = |pdu: &Pdu| {
+        let mut servers = signing_servers(pdu).into_iter();
+        servers.find(|server| !is_signed_by(&members, &message, server, keys))
+    };
+    if let Some(server) = lacking(pdu) {
+        return Ok(Verdict::BadSignature(server));
     }
     if has_right_hash(&members) {
         return Ok(Verdict::Good);
     }
     let redacted = redact::redact_event(pdu.json(), pdu.version)?;
-    Ok(Verdict::Redacted(Box::new(Pdu::from_stored(pdu.event_id.clone(), redacted, pdu.version)?)))
+    let redacted = Pdu::from_stored(pdu.event_id.clone(), redacted, pdu.version)?;
+    // An invite that loses its `third_party_invite` is an ordinary one, for which the sender's server must answer.
+    if let Some(server) = lacking(&redacted) {
+        return Ok(Verdict::BadSignature(server));
+    }
+    Ok(Verdict::Redacted(Box::new(redacted)))
+}
+
+/// Whether an event's content is what was hashed.
+pub fn is_whole(pdu: &Pdu) -> Result<bool, PduError> {
+    Ok(has_right_hash(&serde_json::from_str(pdu.json())?))
 }
 
 /// The servers that must have signed: the sender's (but for third-party invites), in versions 1 and 2 that of the event ID, and since
@@ -132,7 +144,7 @@ fn has_right_hash(members: &Members<'_>) -> bool {
         .get("hashes")
         .and_then(|hashes| serde_json::from_str::<Members<'_>>(hashes.get()).ok())
         .and_then(|hashes| serde_json::from_str::<String>(hashes.get("sha256")?.get()).ok())
-        .and_then(|hash| BASE64.decode(hash).ok());
+        .and_then(|hash| decode_base64(&hash));
     claimed.as_deref() == Some(hash_content(members).as_ref())
 }
 

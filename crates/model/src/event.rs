@@ -25,8 +25,8 @@ pub struct Event {
     pub state_key_nid: Option<StateKeyNid>,
     /// The user who sent it.
     pub sender: OwnedUserId,
-    /// The time at which its server says that it was sent, in milliseconds since the Unix epoch.
-    pub origin_server_ts: u64,
+    /// The time at which its server says that it was sent, in milliseconds since the Unix epoch, or before it.
+    pub origin_server_ts: i64,
     /// Its depth in the event graph.
     pub depth: i64,
     /// The membership of a member event.
@@ -62,6 +62,12 @@ impl Event {
     /// Whether (type, state key) is this.
     pub fn is_state_of(&self, event_type: &str, state_key: &str) -> bool {
         &*self.event_type == event_type && self.state_key.as_deref() == Some(state_key)
+    }
+
+    /// The time since it was sent, in milliseconds. 0 if that is yet to come.
+    pub fn age_ms(&self, now_ms: u64) -> u64 {
+        let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        u64::try_from(now.saturating_sub(self.origin_server_ts)).unwrap_or(0)
     }
 
     /// Whether clients may ever be shown the event in a timeline.

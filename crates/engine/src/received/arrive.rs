@@ -1,8 +1,11 @@
 //! The way of a received event through the checks.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use myelin_events::received::{Received, check_by_auth_events};
+use myelin_events::{
+    Pdu,
+    received::{Received, check_by_auth_events},
+};
 use myelin_model::EventFlags;
 use myelin_storage::{
     GraphEvent, StorageError,
@@ -72,6 +75,12 @@ impl Draft {
                 return Ok(Attempt::Done(Outcome::Judged(verdict)));
             }
         }
+        let copy = match found.as_ref().and_then(|found| found.own.as_ref()) {
+            Some(own) => Some(self.find_copy(received, own).await?),
+            None => None,
+        };
+        let received = copy.as_ref().unwrap_or(received);
+        let pdu = &received.pdu;
         let cited = match self.load_cited(pdu).await? {
             Ok(cited) => cited,
             Err(missing) => return Ok(Attempt::Done(Outcome::Missing(missing))),
@@ -102,6 +111,20 @@ impl Draft {
                 Ok(self.keep(arriving, None, verdict).await?)
             }
         }
+    }
+
+    /// The copy of an event to go on with where one is stored.
+    async fn find_copy(
+        &self,
+        received: &Received,
+        own: &GraphEvent,
+    ) -> Result<Received, EventError> {
+        let stored = self.engine.db().events().find_judged(&[own.nid]).await?;
+        let stored = stored.get(&own.nid).ok_or(EventError::NotLoaded)?;
+        let (id, json) = (stored.event_id.clone(), stored.json.clone());
+        let copy = Pdu::from_stored(id, json, self.version)
+            .and_then(|stored| received.clone().or_stored(stored));
+        Ok(copy.map_err(StorageError::foreign("events.json"))?)
     }
 
     /// Whether an event that is rejected is to be judged anew.
@@ -180,8 +203,12 @@ impl Draft {
         });
         self.late_redactions.extend(redacting.late);
         if let Some(found) = &arriving.found {
-            let missing = pdu.prev_events.iter().filter(|id| !found.has(id)).cloned();
-            let missing = missing.map(|event_id| MissingEvent { follower: arriving.nid, event_id });
+            // An event may name another twice.
+            let missing: BTreeSet<_> = pdu.prev_events.iter().filter(|id| !found.has(id)).collect();
+            let missing = missing
+                .into_iter()
+                .cloned()
+                .map(|event_id| MissingEvent { follower: arriving.nid, event_id });
             self.missing.extend(missing);
         }
         if let (Some(key), Some(state_key)) = (arriving.key, &pdu.state_key)

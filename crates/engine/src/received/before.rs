@@ -64,6 +64,7 @@ impl Draft {
                     Ok(state) => states_told.push(state),
                     Err(unknown) => missing.auth_events.extend(unknown.auth_events),
                 },
+                (_, None) if missing.prev_events.contains(id) => {}
                 (_, None) => missing.prev_events.push(id.clone()),
             }
         }
@@ -141,10 +142,16 @@ impl Draft {
         if !unknown.is_empty() {
             return Ok(Err(Missing { auth_events: unknown, ..Missing::default() }));
         }
-        let counts = events.values().filter(|event| {
-            event.room_nid == self.room_nid() && !event.flags.contains(EventFlags::REJECTED)
-        });
-        Ok(Ok(counts.filter_map(|event| Some((event.state_key_nid?, event.nid))).collect()))
+        let mut state = StateMap::new();
+        for event in told.state.iter().filter_map(|id| events.get(id)) {
+            let counts =
+                event.room_nid == self.room_nid() && !event.flags.contains(EventFlags::REJECTED);
+            if let Some(key) = event.state_key_nid.filter(|_| counts) {
+                // Whoever is told the same keeps the same, even of what contradicts itself.
+                state.insert(key, event.nid);
+            }
+        }
+        Ok(Ok(state))
     }
 
     /// Check an event against the state before it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use myelin_events::{Pdu, auth::may_redact};
 use myelin_model::{Event, EventNid};
-use myelin_storage::{Traces, writer::LateRedaction};
+use myelin_storage::writer::LateRedaction;
 
 use super::{before::Before, known_state};
 use crate::{Draft, EventError};
@@ -45,27 +45,5 @@ impl Draft {
         let is_valid =
             target.room_nid == self.room_nid() && may_redact(&levels, &pdu.sender, &target.sender);
         Ok(Redacting { target: is_valid.then_some(target), late: None })
-    }
-
-    /// The redaction that came before what it redacts: this event.
-    pub(super) async fn find_redacted_by(
-        &self,
-        pdu: &Pdu,
-        traces: &Traces,
-    ) -> Result<Option<EventNid>, EventError> {
-        let nids: Vec<EventNid> = traces.redactions.iter().map(|(nid, _)| *nid).collect();
-        if nids.is_empty() {
-            return Ok(None);
-        }
-        let redactions = self.engine.db().events().find_many(&nids).await?;
-        for (nid, is_powerful) in &traces.redactions {
-            let redaction = redactions.get(nid).ok_or(EventError::NotLoaded)?;
-            let is_valid = redaction.room_nid == self.room_nid()
-                && (*is_powerful || redaction.sender.server_name() == pdu.sender.server_name());
-            if is_valid {
-                return Ok(Some(*nid));
-            }
-        }
-        Ok(None)
     }
 }

@@ -46,7 +46,8 @@ impl Draft {
             std::iter::once(&*pdu.event_id).chain(before).chain(extremities).collect();
         let mut events = graph.find_many(&ids).await?;
         let own = events.remove(&pdu.event_id);
-        let traces = graph.find_traces(&pdu.event_id).await?;
+        let traces =
+            graph.find_traces(self.room_nid(), &pdu.event_id, pdu.sender.server_name()).await?;
         let followed = self.find_followed(pdu, &events).await?;
         Ok(Found { own, events, traces, followed })
     }

@@ -92,6 +92,9 @@ pub enum ReceiveError {
     /// This server does not know the room.
     #[error("Unknown room")]
     UnknownRoom,
+    /// The event was read by another version than the room's.
+    #[error("the event was read by another room version")]
+    OtherVersion,
     /// An event of another room has the same ID.
     #[error("the event is of another room")]
     OtherRoom,
@@ -165,6 +168,9 @@ impl Engine {
         loop {
             let draft = Draft::open(self, room_nid).await?;
             let mut draft = draft.ok_or(ReceiveError::UnknownRoom)?;
+            if draft.version != received.pdu.version {
+                return Err(ReceiveError::OtherVersion);
+            }
             looks_up |= !draft.is_end(&received.pdu);
             if looks_up && draft.has_queued() {
                 draft = draft.settle().await?;

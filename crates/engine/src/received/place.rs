@@ -74,10 +74,7 @@ impl Draft {
             None => None,
         };
         let is_member = &*pdu.event_type == "m.room.member" && pdu.state_key.is_some();
-        let mut redacted_by = None;
-        if let Some(found) = &found {
-            redacted_by = self.find_redacted_by(pdu, &found.traces).await?;
-        }
+        let mut redacted_by = found.as_ref().and_then(|found| found.traces.redacted_by);
         let nid = match found.as_ref().and_then(|found| found.own.as_ref()) {
             Some(own) => {
                 let stored = self.engine.db().events().find(own.nid).await?;

@@ -40,7 +40,8 @@ impl Engine {
         let pdu = Pdu::from_stored(event.event_id.clone(), event.json.clone(), version)
             .map_err(StorageError::foreign("events.json"))?;
         let place = if event.pos.is_some() { Place::New } else { Place::Outlier };
-        let (outcome, _) = self.take_in(&Received { pdu, is_redacted: false }, place, &[]).await?;
+        let received = Received::stored(pdu).map_err(StorageError::foreign("events.json"))?;
+        let (outcome, _) = self.take_in(&received, place, &[]).await?;
         Ok(match outcome {
             Outcome::Judged(Verdict::Rejected(_)) | Outcome::Missing(_) => None,
             Outcome::Judged(

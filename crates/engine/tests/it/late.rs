@@ -2,8 +2,8 @@
 
 use myelin_engine::{Intent, Missing, Outcome, Place, StateAt, Verdict};
 use myelin_events::RoomVersion;
-use myelin_testing::{Judged, Remote};
-use serde_json::json;
+use myelin_testing::{Judged, Remote, sign};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
@@ -90,7 +90,7 @@ async fn a_gap_is_bridged_by_the_state_after_it(pool: PgPool) {
     let lost = Remote::message(DAVE, "lost", std::slice::from_ref(&join.event_id));
     let lost = lost.build(&theirs, &world.room_id);
     theirs.take(&lost).unwrap();
-    let seen = Remote::message(DAVE, "seen", std::slice::from_ref(&lost.event_id));
+    let seen = Remote::message(DAVE, "seen", &[lost.event_id.clone(), lost.event_id.clone()]);
     let seen = seen.build(&theirs, &world.room_id);
     theirs.take(&seen).unwrap();
 
@@ -130,4 +130,65 @@ async fn a_gap_is_bridged_by_the_state_after_it(pool: PgPool) {
     let missing = world.nodes[0].db().graph().list_missing(room_nid).await.unwrap();
     assert!(missing.is_empty());
     assert_eq!(world.graph.take(&seen), Some(Judged::Accepted));
+}
+
+/// The first copy of an outlier says what is known of it, unless that copy had lost its content.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_changed_copy_replaces_no_outlier(pool: PgPool) {
+    for version in [RoomVersion::V1, RoomVersion::V6, RoomVersion::V11, RoomVersion::V12] {
+        for is_whole_first in [true, false] {
+            let world = World::new(&pool, version, 2).await;
+            let topic = json!({"topic": "true"});
+            let topic = Remote::state(BOB, "m.room.topic", "", topic, &world.end());
+            let topic = world.build(&topic);
+            let changed = world.read(&topic.json().replace("true", "false")).unwrap();
+            assert!(changed.is_redacted);
+            let whole = world.read(topic.json()).unwrap();
+            let (first, second) =
+                if is_whole_first { (&whole, &changed) } else { (&changed, &whole) };
+            let outcome = world.nodes[0].receive(first, Place::Outlier, &[]).await.unwrap();
+            assert_eq!(outcome, Outcome::Judged(Verdict::Outlier));
+            let outcome = world.nodes[1].receive(second, Place::New, &[]).await.unwrap();
+            assert_eq!(outcome, Outcome::Judged(Verdict::Appended));
+            for nr in 0..2 {
+                let stored =
+                    async || content(&world.nodes[nr], &world.room_id, "m.room.topic").await;
+                eventually(async || stored().await.as_deref() == Some(r#"{"topic":"true"}"#)).await;
+            }
+        }
+    }
+}
+
+/// Another event may come under the same ID where servers choose the IDs.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn another_event_of_the_same_id_replaces_no_outlier(pool: PgPool) {
+    let world = World::new(&pool, RoomVersion::V1, 1).await;
+    let topic = Remote::state(BOB, "m.room.topic", "", json!({"topic": "first"}), &world.end());
+    let topic = world.build(&topic);
+    world.hand_as(0, &topic, Place::Outlier, &[]).await.unwrap();
+    let mut event: Value = serde_json::from_str(topic.json()).unwrap();
+    event["content"]["topic"] = json!("second");
+    let other = world.read(&sign(RoomVersion::V1, "two.example", event)).unwrap();
+    assert!(!other.is_redacted && other.pdu.event_id == topic.event_id);
+    let outcome = world.nodes[0].receive(&other, Place::New, &[]).await.unwrap();
+    assert_eq!(outcome, Outcome::Judged(Verdict::Appended));
+    let stored = content(&world.nodes[0], &world.room_id, "m.room.topic").await;
+    assert_eq!(stored.as_deref(), Some(r#"{"topic":"first"}"#));
+}
+
+/// A redaction that counts is found among many of an event that is not there yet.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn redactions_of_others_hide_no_true_one(pool: PgPool) {
+    let mut world = World::new(&pool, RoomVersion::V11, 1).await;
+    let message = world.build(&Remote::message(BOB, "hi", &world.end()));
+    for number in 0..5 {
+        let end = world.end();
+        let redaction = Remote::redaction(CAROL, &message.event_id, &end).at(number);
+        world.deliver(0, redaction).await;
+    }
+    let end = world.end();
+    let redaction = world.deliver(0, Remote::redaction(BOB, &message.event_id, &end)).await;
+    world.deliver_pdu(0, &message).await;
+    let redacted_by = world.stored(0, &message.event_id).await.redacted_by;
+    assert_eq!(redacted_by, Some(world.stored(0, &redaction.event_id).await.nid));
 }

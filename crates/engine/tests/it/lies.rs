@@ -1,8 +1,12 @@
 //! Events that other servers should not send: dropped, redacted or rejected, and the room stays what it was.
 
-use myelin_engine::{Outcome, Place, Rejection, Verdict};
-use myelin_events::{Pdu, RoomVersion, received::Dropped};
-use myelin_testing::{Remote, sign};
+use myelin_engine::{Outcome, Place, ReceiveError, Rejection, Verdict};
+use myelin_events::{
+    Pdu, RoomVersion, canonical,
+    received::{Dropped, Received},
+    verify,
+};
+use myelin_testing::{Remote, server_key, sign};
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -18,7 +22,7 @@ struct Lie {
     is_dropped: fn(&Dropped) -> bool,
 }
 
-const LIES: [Lie; 14] = [
+const LIES: [Lie; 16] = [
     Lie {
         name: "the sender is another server's user",
         change: |event| event["sender"] = json!(CAROL),
@@ -83,6 +87,18 @@ const LIES: [Lie; 14] = [
         is_dropped: |dropped| matches!(dropped, Dropped::Malformed(_)),
     },
     Lie {
+        name: "it follows what cannot be stored",
+        change: |event| event["prev_events"] = json!(["$a\0b"]),
+        is_signed: true,
+        is_dropped: |dropped| matches!(dropped, Dropped::Malformed(_)),
+    },
+    Lie {
+        name: "it cites what has a longer ID than any event",
+        change: |event| event["auth_events"] = json!([format!("${}", "x".repeat(255))]),
+        is_signed: true,
+        is_dropped: |dropped| matches!(dropped, Dropped::Malformed(_)),
+    },
+    Lie {
         name: "its depth is negative",
         change: |event| event["depth"] = json!(-1),
         is_signed: true,
@@ -143,6 +159,77 @@ async fn what_was_changed_on_the_way_is_redacted(pool: PgPool) {
         assert!(!stored.json.contains("body"), "{}", stored.json);
         // The true one comes too late.
         assert_eq!(world.hand(0, &message).await, Outcome::Judged(Verdict::Appended));
+    }
+}
+
+/// A third-party invite need not be signed by the sender's server. What looks like one as it comes, and like an ordinary invite once it is
+/// redacted, must be.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_invite_that_nobody_signed_is_dropped(pool: PgPool) {
+    for version in [RoomVersion::V3, RoomVersion::V10, RoomVersion::V11, RoomVersion::V12] {
+        let world = World::new(&pool, version, 1).await;
+        let invite = world.build(&Remote::member(BOB, DAVE, "invite", &world.end()));
+        let mut event: Value = serde_json::from_str(invite.json()).unwrap();
+        for third_party_invite in [json!(null), json!({}), json!({"signed": {}})] {
+            event["content"]["third_party_invite"] = third_party_invite;
+            event["signatures"] = json!({});
+            let read = world.read(&event.to_string());
+            // From version 11 on, an object is kept there: it stays a third-party invite, which the rules refuse.
+            let is_kept =
+                version >= RoomVersion::V11 && event["content"]["third_party_invite"].is_object();
+            match read {
+                Ok(received) => assert!(is_kept && received.is_redacted, "{version} {event}"),
+                Err(Dropped::Signature(server)) => {
+                    assert!(!is_kept && server == "two.example", "{version} {event}");
+                }
+                Err(other) => panic!("{version} {other:?}"),
+            }
+        }
+        let signed = world.read(&sign(version, "three.example", event)).unwrap();
+        assert!(!signed.is_redacted, "{version}: nothing was changed");
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_hash_is_read_in_either_alphabet(pool: PgPool) {
+    let world = World::new(&pool, RoomVersion::V11, 1).await;
+    let server = ruma::server_name!("two.example");
+    for number in 0..10 {
+        let message = world.build(&Remote::message(BOB, &format!("m{number}"), &world.end()));
+        let mut event: Value = serde_json::from_str(message.json()).unwrap();
+        let hash = event["hashes"]["sha256"].as_str().unwrap();
+        event["hashes"]["sha256"] = json!(hash.replace('+', "-").replace('/', "_") + "=");
+        let json = canonical::to_canonical(&event.to_string(), true).unwrap();
+        let pdu = Pdu::parse(json, RoomVersion::V11).unwrap();
+        let signed = verify::add_signature(&pdu, server, &server_key(server)).unwrap();
+        assert!(!world.read(signed.json()).unwrap().is_redacted, "{}", signed.json());
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn an_event_of_another_version_is_refused(pool: PgPool) {
+    let world = World::new(&pool, RoomVersion::V11, 1).await;
+    let message = world.build(&Remote::message(BOB, "hi", &world.end()));
+    let (room_id, keys) = (&world.room_id, &world.keys);
+    let received = Received::read(message.json(), RoomVersion::V10, room_id, keys).unwrap();
+    let refused = world.nodes[0].receive(&received, Place::New, &[]).await.unwrap_err();
+    assert!(matches!(refused, ReceiveError::OtherVersion), "{refused:?}");
+}
+
+/// Fractions of a depth stand in no room, as no server takes them; those of times do.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn fractions_are_read_where_others_read_them(pool: PgPool) {
+    let world = World::new(&pool, RoomVersion::V4, 1).await;
+    let message = world.build(&Remote::message(BOB, "hi", &world.end()));
+    let event: Value = serde_json::from_str(message.json()).unwrap();
+    for (field, is_read) in [("depth", false), ("origin_server_ts", true)] {
+        let event = Value::Object({
+            let mut event = event.as_object().unwrap().clone();
+            event.insert(field.to_owned(), json!(7.5));
+            event
+        });
+        let read = world.read(&sign(RoomVersion::V4, "two.example", event));
+        assert_eq!(read.is_ok(), is_read, "{field}: {read:?}");
     }
 }
 

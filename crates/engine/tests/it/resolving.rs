@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use myelin_engine::{Intent, Outcome, Verdict};
 use myelin_events::RoomVersion;
-use myelin_testing::Remote;
-use serde_json::json;
+use myelin_testing::{Remote, sign};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
@@ -87,4 +87,28 @@ async fn is_waiting(pool: &PgPool) -> bool {
     .await
     .unwrap();
     waiting > 0
+}
+
+/// Times before 1970 are times: of two events side by side the later one counts, as on every other server.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn times_before_the_epoch_are_told_apart(pool: PgPool) {
+    let mut world = World::new(&pool, RoomVersion::V11, 1).await;
+    for number in 0..6 {
+        let end = world.end();
+        let build = |membership: &str, ts: i64| {
+            let content = json!({"membership": membership, "reason": format!("{number}")});
+            let event = Remote::state(CAROL, "m.room.member", CAROL, content, &end);
+            let event = world.build(&event);
+            let mut event: Value = serde_json::from_str(event.json()).unwrap();
+            event["origin_server_ts"] = json!(ts);
+            world.read(&sign(RoomVersion::V11, "three.example", event)).unwrap().pdu
+        };
+        let (join, leave) = (build("join", -3), build("leave", -1));
+        world.deliver_pdu(0, &leave).await;
+        world.deliver_pdu(0, &join).await;
+        let current = world.state_of(0, "m.room.member", CAROL).await;
+        assert_eq!(current.as_ref(), Some(&leave.event_id));
+        let end = world.end();
+        world.deliver(0, Remote::member(CAROL, CAROL, "join", &end)).await;
+    }
 }

@@ -21,7 +21,7 @@ pub trait AuthEvent {
     /// The content as JSON.
     fn content(&self) -> &str;
     /// The time at which its server says that it was sent, in milliseconds since the Unix epoch.
-    fn origin_server_ts(&self) -> u64;
+    fn origin_server_ts(&self) -> i64;
     /// Its depth in the event graph. Asked in state resolution of version 1 only.
     fn depth(&self) -> i64;
     /// Whether its only previous event is this one. Asked of member events only.
@@ -76,7 +76,7 @@ impl AuthEvent for Pdu {
         Pdu::content(self)
     }
 
-    fn origin_server_ts(&self) -> u64 {
+    fn origin_server_ts(&self) -> i64 {
         self.origin_server_ts
     }
 
@@ -127,7 +127,7 @@ impl AuthEvent for Event {
         content_of(&self.json).unwrap_or("{}")
     }
 
-    fn origin_server_ts(&self) -> u64 {
+    fn origin_server_ts(&self) -> i64 {
         self.origin_server_ts
     }
 
@@ -191,7 +191,7 @@ macro_rules! forward {
             fn content(&self) -> &str {
                 (**self).content()
             }
-            fn origin_server_ts(&self) -> u64 {
+            fn origin_server_ts(&self) -> i64 {
                 (**self).origin_server_ts()
             }
             fn depth(&self) -> i64 {

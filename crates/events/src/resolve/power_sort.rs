@@ -13,7 +13,7 @@ use crate::auth::Power;
 #[derive(PartialEq, Eq)]
 pub(super) struct Rank {
     pub(super) power: Power,
-    pub(super) origin_server_ts: u64,
+    pub(super) origin_server_ts: i64,
     pub(super) event_id: OwnedEventId,
 }
 

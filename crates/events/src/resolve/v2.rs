@@ -137,7 +137,7 @@ fn sort_by_mainline<R: RoomEvents>(
         }
         current = resolver.cited_power_levels(id);
     }
-    let mut sorted: Vec<(_, u64, R::Event, R::Id)> = Vec::with_capacity(ids.len());
+    let mut sorted: Vec<(_, i64, R::Event, R::Id)> = Vec::with_capacity(ids.len());
     for id in ids {
         let Some(event) = resolver.event(id) else { continue };
         let position = position(resolver, id, &mut positions);

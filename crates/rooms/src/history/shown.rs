@@ -31,7 +31,7 @@ impl Reader<'_> {
             event.sender == self.user_id && Some(&*transaction.device_id) == self.device_id
         });
         Unsigned {
-            age: Some(self.now_ms.saturating_sub(event.origin_server_ts)),
+            age: Some(event.age_ms(self.now_ms)),
             transaction_id: transaction.map(|transaction| &*transaction.txn_id),
             ..Unsigned::default()
         }

@@ -52,7 +52,7 @@ pub async fn find_by_timestamp(
         let mut events = reads.list_by_timestamp(room_nid, place, forward, limit).await?;
         let Some(last) = events.last() else { break };
         let last_pos = last.pos.unwrap_or(StreamPos::ZERO).0;
-        place = (i64::try_from(last.origin_server_ts).unwrap_or(i64::MAX), last_pos);
+        place = (last.origin_server_ts, last_pos);
         events.retain(|event| event.pos <= Some(view.upto()));
         if let Some(event) = view.see(rooms.engine(), events).await?.into_iter().next() {
             return Ok(event);

@@ -67,7 +67,7 @@ pub struct Child {
     /// The user who sent the event.
     pub sender: OwnedUserId,
     /// The time at which it was sent, in milliseconds since the epoch.
-    pub origin_server_ts: u64,
+    pub origin_server_ts: i64,
 }
 
 /// A page of the tree.
@@ -205,7 +205,7 @@ async fn list_children(
 
 impl Child {
     /// Children with a valid `order` come first, by it; then by age, then by ID.
-    fn place(&self) -> (bool, &str, u64, &str) {
+    fn place(&self) -> (bool, &str, i64, &str) {
         let order = self.content.get("order").and_then(Value::as_str).filter(|order| {
             order.len() <= ORDER_LENGTH_BYTES_MAX
                 && order.bytes().all(|byte| (0x20..=0x7e).contains(&byte))

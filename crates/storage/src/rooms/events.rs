@@ -74,7 +74,7 @@ impl TryFrom<EventRow> for Event {
             state_key_nid: row.state_key_nid.map(StateKeyNid),
             sender: OwnedUserId::try_from(row.sender)
                 .map_err(StorageError::inconsistent("events.sender"))?,
-            origin_server_ts: row.origin_server_ts.try_into().unwrap_or_default(),
+            origin_server_ts: row.origin_server_ts,
             depth: row.depth,
             membership: membership.transpose()?,
             state_before: row.state_before.map(StateNid),

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use myelin_model::{EventFlags, EventNid, RoomNid, StateKeyNid, StateNid, StreamPos};
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, ServerName};
 
 use crate::{Db, StorageError};
 
@@ -35,8 +35,8 @@ pub struct GraphEvent {
 pub struct Traces {
     /// Events of the history follow it.
     pub is_followed: bool,
-    /// Redactions of it, with whether their senders had the power to redact whatever it is, in the order in which they came.
-    pub redactions: Vec<(EventNid, bool)>,
+    /// The redaction of it that came before it: the first that counts.
+    pub redacted_by: Option<EventNid>,
 }
 
 /// Reads of the event graph.
@@ -84,28 +84,34 @@ impl Graph<'_> {
             .collect()
     }
 
-    /// The references to an event. It takes one query.
+    /// The references to an event of a room. It takes one query.
+    ///
+    /// A redaction counts if its sender had the power to redact whatever it is, or is of the event's own server: `server`.
     #[tracing::instrument(name = "db.graph.find_traces", skip_all)]
-    pub async fn find_traces(&self, event_id: &EventId) -> Result<Traces, StorageError> {
-        let rows = sqlx::query!(
+    pub async fn find_traces(
+        &self,
+        room_nid: RoomNid,
+        event_id: &EventId,
+        server: &ServerName,
+    ) -> Result<Traces, StorageError> {
+        let row = sqlx::query!(
             r#"
-            SELECT redaction_nid AS "redaction_nid?", is_powerful AS "is_powerful?" FROM late_redactions WHERE target_id = $1
-            UNION ALL
-            SELECT NULL, NULL WHERE EXISTS (SELECT FROM missing_events WHERE event_id = $1)
-            ORDER BY 1
+            SELECT
+                EXISTS (SELECT FROM missing_events WHERE event_id = $2) AS "is_followed!",
+                (
+                    SELECT l.redaction_nid FROM late_redactions l JOIN events e ON e.event_nid = l.redaction_nid
+                    WHERE l.target_id = $2 AND l.room_nid = $1
+                        AND (l.is_powerful OR substr(e.sender, strpos(e.sender, ':') + 1) = $3)
+                    ORDER BY l.redaction_nid LIMIT 1
+                ) AS redacted_by
             "#,
-            event_id.as_str()
+            room_nid.0,
+            event_id.as_str(),
+            server.as_str()
         )
-        .fetch_all(self.db.pool())
+        .fetch_one(self.db.pool())
         .await?;
-        let mut traces = Traces::default();
-        for row in rows {
-            match row.redaction_nid.zip(row.is_powerful) {
-                Some((nid, is_powerful)) => traces.redactions.push((EventNid(nid), is_powerful)),
-                None => traces.is_followed = true,
-            }
-        }
-        Ok(traces)
+        Ok(Traces { is_followed: row.is_followed, redacted_by: row.redacted_by.map(EventNid) })
     }
 
     /// The events that are missing from a room's history though others follow them: its backward extremities. At most a thousand.

@@ -106,7 +106,7 @@ impl KeptEventsTx<'_> {
             event.room_nid.0,
             kept.is_outlier,
             event.depth,
-            to_ts(event.origin_server_ts),
+            event.origin_server_ts,
             event.state_key_nid.map(|nid| nid.0),
             event.state_before.map(|nid| nid.0),
             event.state_after.map(|nid| nid.0),

@@ -46,7 +46,7 @@ impl<'a> Columns<'a> {
             room: event.room_nid.0,
             nid: event.nid.0,
             depth: event.depth,
-            ts: to_ts(event.origin_server_ts),
+            ts: event.origin_server_ts,
             state_key: event.state_key_nid.map(|nid| nid.0),
             before: event.state_before.map(|nid| nid.0),
             after: event.state_after.map(|nid| nid.0),

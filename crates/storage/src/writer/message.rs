@@ -90,7 +90,7 @@ impl<'a> Message<'a> {
             r_built_ordinal: built_on.notify_ordinal,
             e_nid: event.nid.0,
             e_depth: event.depth,
-            e_ts: to_ts(event.origin_server_ts),
+            e_ts: event.origin_server_ts,
             e_before: event.state_before.map(|nid| nid.0),
             e_after: event.state_after.map(|nid| nid.0),
             e_flags: event.flags.0,

@@ -74,7 +74,7 @@ impl EventWriter<'_> {
                 && self.reader.device_id == Some(&*transaction.device_id)
         });
         Unsigned {
-            age: Some(self.reader.now_ms.saturating_sub(event.origin_server_ts)),
+            age: Some(event.age_ms(self.reader.now_ms)),
             transaction_id: transaction.map(|transaction| &*transaction.txn_id),
             ..Unsigned::default()
         }

@@ -125,6 +125,6 @@ pub(crate) fn write_stripped_state(
         }
     }
     // The own member event comes whole, as clients read from it when and by whom.
-    let age = Some(reader.now_ms.saturating_sub(own.origin_server_ts));
+    let age = Some(own.age_ms(reader.now_ms));
     write_event(out, own, version, Format::Sync, &Unsigned { age, ..Unsigned::default() });
 }
