@@ -1,13 +1,13 @@
 //! The steps of an upgrade once the new room is there. Each may be done twice, and by a node that knows only the new room.
 
 use myelin_engine::{Attempts, Refused};
-use myelin_model::{Actor, RoomNid};
+use myelin_model::{Actor, RoomNid, StateNid};
 use myelin_storage::{DirectoryList, StorageError};
 use ruma::RoomId;
 
 use super::{
-    Plan, Succession, UpgradeError, carry_over, carry_over::tombstone_of, find_old, old_room,
-    predecessor_of,
+    Plan, Replaced, Succession, UpgradeError, carry_over, carry_over::tombstone_of, find_old,
+    old_room, predecessor_of,
 };
 use crate::Rooms;
 
@@ -36,9 +36,9 @@ pub(crate) async fn finish(rooms: &Rooms, subject: &str) -> Result<(), UpgradeEr
     drop(old);
     match tombstone.and_then(|tombstone| tombstone.successor) {
         Some(successor) if successor == *new_id => {}
-        _ => match replace_again(&plan, &old_id, &succession).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
+        _ => match replace_again(&plan, &old_id, &succession, None).await {
+            Ok(Replaced::Done) => {}
+            Ok(Replaced::ByAnother | Replaced::NotAsCopied) => return Ok(()),
             Err(error) if error.is_failure() => return Err(error),
             Err(error) => {
                 tracing::info!(
@@ -55,23 +55,35 @@ pub(crate) async fn finish(rooms: &Rooms, subject: &str) -> Result<(), UpgradeEr
     Ok(carry_over(rooms, new_id).await?)
 }
 
-/// Say in the old room, as it is by now, that the new one takes its place. `false` if another was quicker.
+/// Say in the old room, as it is by now, that the new one takes its place. `copied` is the state that the new one was made of; `None`
+/// where it is not known any more.
 pub(super) async fn replace_again(
     plan: &Plan<'_>,
     old_id: &RoomId,
     succession: &Succession,
-) -> Result<bool, UpgradeError> {
+    copied: Option<Option<StateNid>>,
+) -> Result<Replaced, UpgradeError> {
     let mut attempts = Attempts::default();
     loop {
         let mut old = find_old(plan.rooms, old_id).await?;
         let tombstone = tombstone_of(&mut old).await?;
+        // It was said before, and had not been heard of here.
+        if tombstone
+            .as_ref()
+            .is_some_and(|tombstone| tombstone.successor.as_ref() == Some(&succession.new_id))
+        {
+            return Ok(Replaced::Done);
+        }
         if tombstone.map(|tombstone| tombstone.event_id) != succession.before {
-            return Ok(false);
+            return Ok(Replaced::ByAnother);
+        }
+        if copied.is_some_and(|copied| copied != old.head().chain.state_nid()) {
+            return Ok(Replaced::NotAsCopied);
         }
         old_room::add_tombstone(plan, &mut old, &succession.new_id).await?;
         old_room::add_rest(plan, &mut old).await?;
         match old.append().await {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(Replaced::Done),
             Err(Refused::Conflict) => attempts.again().await?,
             Err(Refused::Failed(error)) => return Err(error.into()),
         }

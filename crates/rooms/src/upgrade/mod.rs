@@ -65,25 +65,37 @@ pub async fn upgrade(
     version: RoomVersion,
     additional_creators: &[OwnedUserId],
 ) -> Result<OwnedRoomId, UpgradeError> {
+    let plan = Plan { rooms, actor: &actor, version, additional_creators };
     let mut attempts = Attempts::default();
-    let (mut old, before) = loop {
+    loop {
         let seen = match find_recent(rooms, &actor, room_id).await? {
             Recent::Successor(successor) => return Ok(successor),
             Recent::Tombstone(seen) => seen,
         };
         let mut old = find_old(rooms, room_id).await?;
         let before = tombstone_of(&mut old).await?.map(|tombstone| tombstone.event_id);
-        if before == seen {
-            break (old, before);
+        // Else somebody was quicker in between.
+        if before == seen
+            && let Some(successor) = try_upgrade(&plan, old, before).await?
+        {
+            return Ok(successor);
         }
-        // Somebody was quicker in between.
-        drop(old);
         attempts.again().await?;
-    };
-    let mut new = rooms.engine().create_draft(version).await?;
+    }
+}
+
+/// Replace a room that nobody else replaced yet. `None` if its state changed meanwhile: who was banned in it then would not be in the room
+/// that was made.
+async fn try_upgrade(
+    plan: &Plan<'_>,
+    mut old: Draft,
+    before: Option<OwnedEventId>,
+) -> Result<Option<OwnedRoomId>, UpgradeError> {
+    let Plan { rooms, actor, .. } = *plan;
+    let (room_id, copied) = (old.room_id().to_owned(), old.head().chain.state_nid());
+    let mut new = rooms.engine().create_draft(plan.version).await?;
     new.take_over_aliases_of(old.room_nid());
-    let plan = Plan { rooms, actor: &actor, version, additional_creators };
-    build(&plan, &mut old, &mut new).await?;
+    build(plan, &mut old, &mut new).await?;
     let new_id = new.room_id().to_owned();
     let succession = Succession { new_id: new_id.clone(), before };
     let work = unfinished::begin(rooms, WorkKind::FinishUpgrade, &succession.to_string()).await?;
@@ -93,23 +105,31 @@ pub async fn upgrade(
         Err(Refused::Conflict) => return Err(EventError::Busy.into()),
         Err(Refused::Failed(error)) => return Err(error.into()),
     }
-    match old.append().await {
-        Ok(_) => {}
+    let replaced = match old.append().await {
+        Ok(_) => Replaced::Done,
         Err(Refused::Conflict) => {
-            if !finish::replace_again(&plan, room_id, &succession).await? {
-                // Another node was quicker. The room that was made in vain is left to itself.
-                leave_in_vain(rooms, &actor, &new_id).await;
-                return match find_recent(rooms, &actor, room_id).await? {
-                    Recent::Successor(successor) => Ok(successor),
-                    Recent::Tombstone(_) => Err(UpgradeError::InProgress),
-                };
-            }
+            finish::replace_again(plan, &room_id, &succession, Some(copied)).await?
         }
         Err(Refused::Failed(error)) => return Err(error.into()),
+    };
+    match replaced {
+        // The new room is in the old one's place. What else moves may do so later.
+        Replaced::Done => unfinished::finish(rooms, &work).await,
+        // The room that was made in vain is left to itself.
+        Replaced::ByAnother => {
+            leave_in_vain(rooms, actor, &new_id).await;
+            return match find_recent(rooms, actor, &room_id).await? {
+                Recent::Successor(successor) => Ok(Some(successor)),
+                Recent::Tombstone(_) => Err(UpgradeError::InProgress),
+            };
+        }
+        Replaced::NotAsCopied => {
+            unfinished::end(rooms, &work, Ok::<(), UpgradeError>(())).await;
+            leave_in_vain(rooms, actor, &new_id).await;
+            return Ok(None);
+        }
     }
-    // The new room is in the old one's place. What else moves may do so later.
-    unfinished::finish(rooms, &work).await;
-    Ok(new_id)
+    Ok(Some(new_id))
 }
 
 /// The trace of an upgrade before.
@@ -161,6 +181,16 @@ async fn leave_in_vain(rooms: &Rooms, actor: &Actor, room_id: &RoomId) {
 async fn find_old(rooms: &Rooms, room_id: &RoomId) -> Result<Draft, UpgradeError> {
     let old = rooms.engine().find_draft(room_id).await?;
     old.ok_or_else(|| UpgradeError::UnknownRoom(room_id.to_owned()))
+}
+
+/// The outcome of a second try to replace a room by one that is there.
+enum Replaced {
+    /// It is replaced.
+    Done,
+    /// Another one was quicker.
+    ByAnother,
+    /// The room's state is not the one that was copied any more.
+    NotAsCopied,
 }
 
 /// The room that is to replace another, and the tombstone that the other had before.

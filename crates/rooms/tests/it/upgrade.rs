@@ -105,3 +105,42 @@ async fn a_room_is_replaced_once_however_often_it_is_asked_for(pool: PgPool) {
         assert!(matches!(refused, Err(UpgradeError::InProgress)), "{refused:?}");
     }
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_is_banned_meanwhile_is_banned_in_the_new_room(pool: PgPool) {
+    let (here, there) = (node(&pool).await, node(&pool).await);
+    for number in 0..6 {
+        let alice = user(&format!("alice{number}"));
+        let old = create(&here, &alice, r#"{"room_version": "11"}"#).await.unwrap().room_id;
+        while there.db.heads().find(&old).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let victims: Vec<Actor> = (0..5).map(|n| user(&format!("victim{n}"))).collect();
+        let ban_all = async {
+            for victim in &victims {
+                let ban = MembershipUpdate {
+                    room_id: &old,
+                    target: &victim.user_id,
+                    action: Action::Ban,
+                    content: Map::new(),
+                    origin_server_ts: None,
+                };
+                update(&there, &alice, ban).await.unwrap();
+            }
+        };
+        let version = "11".parse().unwrap();
+        let upgraded = upgrade(&here, alice.active().unwrap(), &old, version, &[]);
+        let (new, ()) = tokio::join!(upgraded, ban_all);
+        let new = new.unwrap();
+        let tombstone =
+            find_state(&here, &alice.user_id, &old, "m.room.tombstone", "").await.unwrap();
+        for victim in &victims {
+            let user_id = victim.user_id.as_str();
+            let ban = find_state(&there, &alice.user_id, &old, "m.room.member", user_id).await;
+            if ban.unwrap().event.pos < tombstone.event.pos {
+                let in_new = content(&here, &alice, &new, "m.room.member", user_id).await;
+                assert_eq!(in_new.unwrap()["membership"], "ban", "{number} {user_id}");
+            }
+        }
+    }
+}
