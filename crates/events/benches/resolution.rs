@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// States that share what is the same, as states in memory do. The auth-chain difference is known, as ruma knows the chains.
+/// States that share what is the same, as states in memory do. The full conflicted set is known, as ruma knows the chains.
 #[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
 fn resolve_in_memory(bencher: Bencher<'_, '_>, size: Size) {
     let fork = Fork::of(size);
@@ -39,15 +39,15 @@ fn resolve_walking(bencher: Bencher<'_, '_>, size: Size) {
     bencher.bench_local(|| fork.resolve());
 }
 
-/// The auth-chain difference alone, by walking.
+/// The full conflicted set alone, by walking.
 #[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
-fn walk_the_difference(bencher: Bencher<'_, '_>, size: Size) {
+fn walk_the_conflict(bencher: Bencher<'_, '_>, size: Size) {
     let fork = Fork::of(size);
     let conflict = Conflict::split(fork.version, &fork.states);
-    bencher.bench_local(|| conflict.auth_difference(&fork.room));
+    bencher.bench_local(|| conflict.walk(fork.version, &fork.room));
 }
 
-/// Maps, auth chains and the events themselves are made beforehand.
+/// Maps, auth chains, the conflicted state subgraph and the events themselves are made beforehand.
 #[divan::bench(args = SIZES, sample_count = 3, sample_size = 1)]
 fn ruma(bencher: Bencher<'_, '_>, size: Size) {
     let fork = Fork::of(size);

@@ -42,9 +42,9 @@ const CASES: &[Case] = &[
             }
         })
     }),
-    ("storage.auth_difference_of_10_ways", || {
+    ("storage.conflict_of_10_ways", || {
         let fork = Indexed::new(Fork::of(Size { ways: 10, state: 1_000 }));
-        Box::new(move || keep(fork.difference()))
+        Box::new(move || keep(fork.others()))
     }),
 ];
 

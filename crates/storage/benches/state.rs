@@ -1,4 +1,4 @@
-//! The time that it takes to write and read packed states, and to find auth-chain differences with the index.
+//! The time that it takes to write and read packed states, and to find full conflicted sets with the index.
 //!
 //! `cargo bench -p myelin-storage`
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
@@ -51,9 +51,9 @@ fn write_a_change(bencher: Bencher<'_, '_>, entries: usize) {
 }
 
 #[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
-fn difference_by_index(bencher: Bencher<'_, '_>, size: Size) {
+fn conflict_by_index(bencher: Bencher<'_, '_>, size: Size) {
     let fork = Indexed::new(Fork::of(size));
-    bencher.bench_local(|| fork.difference());
+    bencher.bench_local(|| fork.others());
 }
 
 /// All that a fork costs whose states and index are in memory.

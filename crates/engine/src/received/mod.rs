@@ -9,6 +9,7 @@
 
 mod arrive;
 mod before;
+mod full_conflict;
 mod grow;
 mod join;
 mod keep;

@@ -47,9 +47,9 @@ impl Arriving<'_> {
 
     /// The part of it that resolving must know while it is not stored. `None` if it is no state.
     pub(super) fn to_unstored(&self) -> Option<Unstored> {
-        self.key?;
+        let key = self.key?;
         let auth_events = self.auth_events().iter().map(|event| event.nid).collect();
-        Some(Unstored { nid: self.nid, pdu: Arc::new(self.received.pdu.clone()), auth_events })
+        Some(Unstored { nid: self.nid, key, pdu: Arc::new(self.received.pdu.clone()), auth_events })
     }
 
     /// The events that it cites itself.

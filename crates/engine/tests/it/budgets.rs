@@ -34,6 +34,16 @@ async fn statements_are_as_written_down(pool: PgPool) {
         let joining = world.build(&Remote::message(CAROL, "joining", &end));
         note(&mut ledger, &mut world, "message after a fork", kind, &joining).await;
         let end = world.end();
+        let [left, right] = ["left", "right"].map(|topic| {
+            let topic = json!({"topic": format!("{kind} {topic}")});
+            world.build(&Remote::state(BOB, "m.room.topic", "", topic, &end))
+        });
+        note(&mut ledger, &mut world, "state before a fork", kind, &left).await;
+        note(&mut ledger, &mut world, "state beside another", kind, &right).await;
+        let end = world.end();
+        let joining = world.build(&Remote::message(CAROL, "joining", &end));
+        note(&mut ledger, &mut world, "message after a conflict", kind, &joining).await;
+        let end = world.end();
         let refused = Remote::state(CAROL, "m.room.topic", "", json!({}), &end);
         let refused = world.build(&refused);
         note(&mut ledger, &mut world, "rejected", kind, &refused).await;

@@ -1,6 +1,6 @@
 //! Walks over the graph of `auth_events`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{RoomEvents, StateMap};
 
@@ -9,7 +9,7 @@ pub(super) fn auth_difference<R: RoomEvents>(
     room: &R,
     unconflicted: &StateMap<R>,
     conflicted: &[Vec<R::Id>],
-) -> Vec<R::Id> {
+) -> BTreeSet<R::Id> {
     let mut reached: HashMap<R::Id, usize> = HashMap::new();
     for events in conflicted {
         let mut seen: HashSet<R::Id> = HashSet::new();
@@ -39,9 +39,7 @@ pub(super) fn auth_difference<R: RoomEvents>(
             seen.insert(id)
         });
     }
-    let mut difference: Vec<R::Id> = open.into_iter().collect();
-    difference.sort_unstable();
-    difference
+    open.into_iter().collect()
 }
 
 /// Visit events and their auth chains. `visit` says whether to go on to the event's auth events.

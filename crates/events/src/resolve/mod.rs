@@ -9,7 +9,11 @@ mod resolver;
 mod v1;
 mod v2;
 
-use std::{collections::BTreeMap, fmt, hash::Hash};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    hash::Hash,
+};
 
 use imbl::OrdMap;
 
@@ -101,16 +105,17 @@ impl<K: Copy + Ord, I: Copy + Ord> Conflict<K, I> {
         self.conflicted.is_empty()
     }
 
-    /// The state that follows. `auth_difference` has the events that are in the auth chains of some of the states, not of all, where a
-    /// chain includes the events of the state themselves; version 1 does not use it. An index gives it quickest; without one, see
-    /// [`Conflict::auth_difference`].
+    /// The state that follows. `others` have the full conflicted set but for the conflicted events themselves: the events that are in
+    /// the auth chains of some of the states, not of all, where a chain includes the events of the state themselves, and since version 12
+    /// the events on the paths between conflicted ones. Version 1 does not use it. An index gives it quickest; without one, see
+    /// [`Conflict::walk`].
     ///
     /// Events that [`RoomEvents::event`] does not give are left out.
     pub fn resolve<R>(
         self,
         version: RoomVersion,
         room: &R,
-        auth_difference: impl IntoIterator<Item = I>,
+        others: impl IntoIterator<Item = I>,
     ) -> OrdMap<K, I>
     where
         R: RoomEvents<Id = I, Key = K>,
@@ -122,19 +127,31 @@ impl<K: Copy + Ord, I: Copy + Ord> Conflict<K, I> {
         }
         match version.state_resolution() {
             None => v1::resolve(version, self, room),
-            Some(rules) => v2::resolve(version, rules, self, room, auth_difference),
+            Some(rules) => v2::resolve(version, rules, self, room, others),
         }
     }
 
-    /// The auth-chain difference (without the conflicted events, which take part anyway), found by walking auth chains: those of the
-    /// conflicted events, and of the others as far as needed.
-    pub fn auth_difference<R>(&self, room: &R) -> Vec<I>
+    /// The full conflicted set but for the conflicted events, sorted, found by walking auth chains: those of the conflicted events, and
+    /// of the others as far as needed.
+    pub fn walk<R>(&self, version: RoomVersion, room: &R) -> Vec<I>
     where
         R: RoomEvents<Id = I, Key = K>,
         K: Hash + fmt::Debug,
         I: Hash + fmt::Debug,
     {
-        graph::auth_difference(room, &self.unconflicted, &self.conflicted_by_state)
+        let Some(rules) = version.state_resolution().filter(|_| !self.is_empty()) else {
+            return Vec::new();
+        };
+        let mut others: BTreeSet<I> =
+            graph::auth_difference(room, &self.unconflicted, &self.conflicted_by_state);
+        if rules.consider_conflicted_state_subgraph {
+            let conflicted = self.conflicted.values().flatten().copied().collect();
+            others.extend(graph::conflicted_subgraph(room, &conflicted));
+        }
+        for id in self.conflicted.values().flatten() {
+            others.remove(id);
+        }
+        others.into_iter().collect()
     }
 }
 
@@ -145,10 +162,6 @@ pub fn resolve<R: RoomEvents>(
     room: &R,
 ) -> StateMap<R> {
     let conflict = Conflict::split(version, states);
-    let difference = if conflict.is_empty() || version.state_resolution().is_none() {
-        Vec::new()
-    } else {
-        conflict.auth_difference(room)
-    };
-    conflict.resolve(version, room, difference)
+    let others = conflict.walk(version, room);
+    conflict.resolve(version, room, others)
 }

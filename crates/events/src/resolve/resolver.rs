@@ -78,7 +78,9 @@ impl<'r, R: RoomEvents> Resolver<'r, R> {
 
     /// The power levels event among an event's auth events.
     pub(super) fn cited_power_levels(&self, id: R::Id) -> Option<R::Id> {
-        self.auth_events(id).iter().copied().find(|cited| {
+        let cited = self.auth_events(id);
+        self.room.prefetch(&cited);
+        cited.iter().copied().find(|cited| {
             self.event(*cited).is_some_and(|event| {
                 event.event_type() == "m.room.power_levels" && event.state_key() == Some("")
             })

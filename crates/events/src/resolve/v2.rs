@@ -12,7 +12,7 @@ use myelin_model::Membership;
 use ruma::room_version_rules::StateResolutionV2Rules;
 
 use super::{
-    Conflict, RoomEvents, graph,
+    Conflict, RoomEvents,
     power_sort::{self, Node, Rank},
     resolver::Resolver,
 };
@@ -23,7 +23,7 @@ pub(super) fn resolve<R, K, I>(
     rules: &StateResolutionV2Rules,
     conflict: Conflict<K, I>,
     room: &R,
-    auth_difference: impl IntoIterator<Item = I>,
+    others: impl IntoIterator<Item = I>,
 ) -> OrdMap<K, I>
 where
     R: RoomEvents<Id = I, Key = K>,
@@ -31,12 +31,8 @@ where
     I: Copy + Ord + Hash + fmt::Debug,
 {
     let resolver = Resolver::new(version, room);
-    let conflicted: HashSet<I> = conflict.conflicted.values().flatten().copied().collect();
-    let mut full: HashSet<I> = auth_difference.into_iter().collect();
-    if rules.consider_conflicted_state_subgraph {
-        full.extend(graph::conflicted_subgraph(room, &conflicted));
-    }
-    full.extend(conflicted);
+    let mut full: HashSet<I> = others.into_iter().collect();
+    full.extend(conflict.conflicted.values().flatten().copied());
     let ids: Vec<I> = full.iter().copied().collect();
     room.prefetch(&ids);
     full.retain(|id| resolver.event(*id).is_some());

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Borrow as _,
+    cell::OnceCell,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -170,6 +171,8 @@ pub struct Prepared<'r> {
     twins: HashMap<OwnedEventId, Twin>,
     maps: Vec<StateMap<OwnedEventId>>,
     chains: Vec<EventIdSet<OwnedEventId>>,
+    /// The conflicted state subgraph, once it was asked for.
+    subgraph: OnceCell<EventIdSet<OwnedEventId>>,
 }
 
 impl<'r> Prepared<'r> {
@@ -186,7 +189,7 @@ impl<'r> Prepared<'r> {
         let chains = maps.iter().map(|map| chain(room, map.values())).collect();
         let twins =
             room.events.iter().map(|event| (event.event_id.clone(), Twin::new(event))).collect();
-        Self { room, twins, maps, chains }
+        Self { room, twins, maps, chains, subgraph: OnceCell::new() }
     }
 
     /// The auth chains of the states: [`Prepared::resolve_maps`] uses them up.
@@ -214,7 +217,8 @@ impl<'r> Prepared<'r> {
             chains,
             |id: &EventId| self.twins.get(id).cloned(),
             |conflicted: &StateMap<Vec<OwnedEventId>>| {
-                Some(subgraph(self.room, conflicted.values().flatten()))
+                let find = || subgraph(self.room, conflicted.values().flatten());
+                Some(self.subgraph.get_or_init(find).clone())
             },
         )
         .unwrap();

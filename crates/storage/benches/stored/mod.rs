@@ -6,6 +6,8 @@
     reason = "a bench that cannot go on should stop, and no bench uses all"
 )]
 
+use std::collections::HashSet;
+
 use myelin_events::resolve::Conflict;
 use myelin_model::{EventNid, StateKeyNid, StateNid};
 use myelin_storage::{AuthChainIndex, ChainCover, NewSnapshot, SnapshotChain, StateMap};
@@ -49,38 +51,45 @@ impl Indexed {
             index.add(covered.place, &covered.links);
         }
         let indexed = Self { fork, index };
-        let conflicted = Conflict::split(fork.version, &fork.states);
-        let mut difference = indexed.difference();
-        // What walking finds leaves out the conflicted events, which take part anyway.
-        difference.retain(|id| !conflicted.conflicted.values().flatten().any(|own| own == id));
-        assert_eq!(difference, fork.difference, "the index says what walking says");
+        assert_eq!(indexed.others(), fork.others, "the index says what walking says");
         indexed
     }
 
-    /// The auth-chain difference, sorted.
-    pub fn difference(&self) -> Vec<u32> {
+    /// The full conflicted set but for the conflicted events, sorted.
+    pub fn others(&self) -> Vec<u32> {
         let conflict = Conflict::split(self.fork.version, &self.fork.states);
-        self.difference_of(&conflict)
+        self.others_of(&conflict)
     }
 
-    fn difference_of(&self, conflict: &Conflict<u32, u32>) -> Vec<u32> {
-        let common: Vec<EventNid> = conflict.unconflicted.values().copied().map(nid).collect();
+    fn others_of(&self, conflict: &Conflict<u32, u32>) -> Vec<u32> {
+        let conflicted: HashSet<EventNid> =
+            conflict.conflicted.values().flatten().copied().map(nid).collect();
         let own: Vec<Vec<EventNid>> = conflict
             .conflicted_by_state
             .iter()
             .map(|events| events.iter().copied().map(nid).collect())
             .collect();
-        let difference = self.index.difference(&common, &own);
-        let mut difference: Vec<u32> =
-            difference.into_iter().map(|nid| u32::try_from(nid.0).unwrap()).collect();
-        difference.sort_unstable();
-        difference
+        let cited = conflict.conflicted.values().flatten().flat_map(|id| self.fork.cited(*id));
+        let near = cited.filter_map(|id| conflict.unconflicted.get(&self.fork.key_of(id)));
+        let near: Vec<EventNid> = near.copied().map(nid).collect();
+        let mut others = self.index.difference(
+            &own,
+            &conflicted,
+            &near,
+            conflict.unconflicted.values().copied().map(nid),
+        );
+        others.extend(self.index.paths(own.into_iter().flatten(), conflicted.iter().copied()));
+        others.retain(|id| !conflicted.contains(id));
+        let mut others: Vec<u32> =
+            others.into_iter().map(|nid| u32::try_from(nid.0).unwrap()).collect();
+        others.sort_unstable();
+        others
     }
 
     /// The state that follows.
     pub fn resolve(&self) -> State {
         let conflict = Conflict::split(self.fork.version, &self.fork.states);
-        let difference = self.difference_of(&conflict);
-        conflict.resolve(self.fork.version, &self.fork.room, difference)
+        let others = self.others_of(&conflict);
+        conflict.resolve(self.fork.version, &self.fork.room, others)
     }
 }

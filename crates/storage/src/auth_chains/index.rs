@@ -1,6 +1,6 @@
 //! The index of one room, in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use myelin_model::EventNid;
 
@@ -8,11 +8,11 @@ use crate::writer::{ChainLink, ChainPlace};
 
 /// A place in the chain cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+pub(super) struct Place {
     /// The chain, as an index into the index's own list.
-    chain: u32,
+    pub(super) chain: u32,
     /// The place in the chain, from 1.
-    seq: i32,
+    pub(super) seq: i32,
 }
 
 /// The chain cover of a room's state events.
@@ -32,8 +32,8 @@ struct Chain {
     links: Vec<(i32, Place)>,
 }
 
-/// The places that a set of events reaches: the greatest in each chain, 0 where it reaches nothing.
-type Reach = Vec<i32>;
+/// The places that a set of events reaches: the greatest in each chain that it reaches at all.
+pub(super) type SparseReach = HashMap<u32, i32>;
 
 impl AuthChainIndex {
     /// The number of events that have a place.
@@ -81,49 +81,14 @@ impl AuthChainIndex {
         }
     }
 
-    /// The auth-chain difference: events that are in the full auth chain (the set itself included) of some sets but not of all.
-    ///
-    /// `common` are the events that all sets share, `own` what each has besides. Costs what the sets and the chains they reach
-    /// are large, not what lies in the chains. Events without a place are left out.
-    pub fn difference(&self, common: &[EventNid], own: &[Vec<EventNid>]) -> HashSet<EventNid> {
-        let mut base = vec![0; self.chains.len()];
-        for event in common {
-            self.extend_by_event(&mut base, *event);
-        }
-        let (mut least, mut greatest) = (Reach::new(), Reach::new());
-        for set in own {
-            let mut reach = base.clone();
-            for event in set {
-                self.extend_by_event(&mut reach, *event);
-            }
-            if least.is_empty() {
-                least.clone_from(&reach);
-                greatest = reach;
-            } else {
-                for ((least, greatest), reach) in least.iter_mut().zip(&mut greatest).zip(&reach) {
-                    *least = (*least).min(*reach);
-                    *greatest = (*greatest).max(*reach);
-                }
-            }
-        }
-        let mut difference = HashSet::new();
-        for ((chain, least), greatest) in self.chains.iter().zip(&least).zip(&greatest) {
-            let (from, to) = (
-                usize::try_from(*least).unwrap_or_default(),
-                usize::try_from(*greatest).unwrap_or_default(),
-            );
-            difference
-                .extend(chain.events.get(from..to).unwrap_or_default().iter().flatten().copied());
-        }
-        difference
-    }
-
     /// Whether `event` is in the auth chain of `of`, or is it.
     pub fn is_reached(&self, event: EventNid, of: EventNid) -> bool {
-        let Some(place) = self.places.get(&event) else { return false };
-        let mut reach = Reach::new();
-        self.extend_by_event(&mut reach, of);
-        reach.get(place.chain as usize).is_some_and(|reached| *reached >= place.seq)
+        let (Some(place), Some(from)) = (self.places.get(&event), self.places.get(&of)) else {
+            return false;
+        };
+        let mut reach = SparseReach::new();
+        self.walk(*from, |chain, seq| raise(reach.entry(chain).or_default(), seq));
+        reach.get(&place.chain).is_some_and(|reached| *reached >= place.seq)
     }
 
     fn chain(&mut self, nid: EventNid) -> u32 {
@@ -135,112 +100,58 @@ impl AuthChainIndex {
         })
     }
 
-    fn extend_by_event(&self, reach: &mut Reach, event: EventNid) {
-        if let Some(place) = self.places.get(&event) {
-            self.extend_reach(reach, *place);
-        }
+    /// The place of an event.
+    pub(super) fn place(&self, event: EventNid) -> Option<Place> {
+        self.places.get(&event).copied()
     }
 
-    /// Add what a place reaches. Goes along a link only when that leads farther than what is reached already.
-    fn extend_reach(&self, reach: &mut Reach, place: Place) {
-        reach.resize(self.chains.len(), 0);
-        let mut pending = vec![place];
-        while let Some(place) = pending.pop() {
-            let Some(reached) = reach.get_mut(place.chain as usize) else { continue };
-            let before = *reached;
-            if before >= place.seq {
-                continue;
-            }
-            *reached = place.seq;
-            if let Some(chain) = self.chains.get(place.chain as usize) {
-                let from = chain.links.partition_point(|(seq, _)| *seq <= before);
-                let to = chain.links.partition_point(|(seq, _)| *seq <= place.seq);
-                pending.extend(
-                    chain.links.get(from..to).unwrap_or_default().iter().map(|(_, target)| *target),
-                );
+    /// The number of chains.
+    pub(super) fn chains_count(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// The events of a chain after one place, up to another, with their places.
+    pub(super) fn events_between(
+        &self,
+        chain: u32,
+        after: i32,
+        upto: i32,
+    ) -> impl DoubleEndedIterator<Item = (i32, EventNid)> {
+        let (from, to) = (to_index(after), to_index(upto));
+        let chain = self.chains.get(chain as usize);
+        let events = chain.and_then(|chain| chain.events.get(from..to.min(chain.events.len())));
+        let events = events.unwrap_or_default().iter().enumerate();
+        events.filter_map(move |(at, event)| {
+            Some((after.saturating_add(i32::try_from(at).ok()?).saturating_add(1), (*event)?))
+        })
+    }
+
+    /// The links of a chain from after one place, up to another, each as its source's place and its target.
+    pub(super) fn links_between(&self, chain: u32, after: i32, upto: i32) -> &[(i32, Place)] {
+        let Some(chain) = self.chains.get(chain as usize) else { return &[] };
+        let from = chain.links.partition_point(|(seq, _)| *seq <= after);
+        let to = chain.links.partition_point(|(seq, _)| *seq <= upto);
+        chain.links.get(from..to).unwrap_or_default()
+    }
+
+    /// Go from a place to all that it reaches. `raise` notes that a chain is reached up to a place, and gives up to where it was
+    /// before. `None` if it was that far already: then nothing new lies behind.
+    pub(super) fn walk(&self, from: Place, mut raise: impl FnMut(u32, i32) -> Option<i32>) {
+        let mut open = vec![from];
+        while let Some(place) = open.pop() {
+            if let Some(before) = raise(place.chain, place.seq) {
+                let links = self.links_between(place.chain, before, place.seq);
+                open.extend(links.iter().map(|(_, target)| *target));
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth_chains::ChainCover;
+/// Raise what is reached of a chain, and give up to where it was before. `None` if it was that far already.
+pub(super) fn raise(reached: &mut i32, seq: i32) -> Option<i32> {
+    (*reached < seq).then(|| std::mem::replace(reached, seq))
+}
 
-    /// Numbers that look random and are the same each time.
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, end: usize) -> usize {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            usize::try_from(self.0 >> 33).unwrap() % end
-        }
-    }
-
-    fn walk(graph: &[Vec<usize>], set: &[usize]) -> HashSet<usize> {
-        let (mut seen, mut pending) = (HashSet::new(), set.to_vec());
-        while let Some(event) = pending.pop() {
-            if seen.insert(event) {
-                pending.extend(&graph[event]);
-            }
-        }
-        seen
-    }
-
-    fn nid(event: usize) -> EventNid {
-        EventNid(i64::try_from(event).unwrap() + 100)
-    }
-
-    #[test]
-    fn equals_walking_the_graph() {
-        for seed in 0..200 {
-            let mut numbers = Numbers(seed);
-            let size = 5 + numbers.below(60);
-            let mut graph: Vec<Vec<usize>> = vec![vec![]];
-            let (mut index, mut cover) = (AuthChainIndex::default(), ChainCover::default());
-            for event in 0..size {
-                if event > 0 {
-                    let mut auth: Vec<usize> =
-                        (0..1 + numbers.below(4)).map(|_| numbers.below(event)).collect();
-                    auth.sort_unstable();
-                    auth.dedup();
-                    graph.push(auth);
-                }
-                let auth: Vec<EventNid> = graph[event].iter().copied().map(nid).collect();
-                let covered = cover.add(nid(event), &auth);
-                index.add(covered.place, &covered.links);
-            }
-            let pick = |numbers: &mut Numbers, most: usize| -> Vec<usize> {
-                (0..numbers.below(most + 1)).map(|_| numbers.below(size)).collect()
-            };
-            let common = pick(&mut numbers, 3);
-            let own: Vec<Vec<usize>> =
-                (0..2 + numbers.below(3)).map(|_| pick(&mut numbers, 5)).collect();
-
-            let reached: Vec<HashSet<usize>> =
-                own.iter().map(|set| walk(&graph, &[&common[..], set].concat())).collect();
-            let expected: HashSet<EventNid> = (0..size)
-                .filter(|event| {
-                    let count = reached.iter().filter(|set| set.contains(event)).count();
-                    count > 0 && count < reached.len()
-                })
-                .map(nid)
-                .collect();
-            let common: Vec<EventNid> = common.into_iter().map(nid).collect();
-            let own: Vec<Vec<EventNid>> =
-                own.into_iter().map(|set| set.into_iter().map(nid).collect()).collect();
-            assert_eq!(index.difference(&common, &own), expected, "seed {seed}");
-
-            let (a, b) = (numbers.below(size), numbers.below(size));
-            assert_eq!(
-                index.is_reached(nid(a), nid(b)),
-                walk(&graph, &[b]).contains(&a),
-                "seed {seed}"
-            );
-        }
-    }
+fn to_index(seq: i32) -> usize {
+    usize::try_from(seq).unwrap_or_default()
 }

@@ -6,8 +6,10 @@
 //! greatest of these numbers, chain by chain.
 
 mod cover;
+mod difference;
 mod extend;
 mod index;
+mod paths;
 mod positions;
 mod read;
 

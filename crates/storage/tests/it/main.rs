@@ -1,7 +1,13 @@
 //! The log and the writer against a real PostgreSQL.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a fixture that fails is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a fixture that fails is a test that fails"
+)]
 
+mod auth_chains;
 mod ephemeral;
 mod fixture;
 mod log;
