@@ -119,7 +119,13 @@ impl Db {
         log.subscribe(Arc::clone(&visibility_histories) as Arc<dyn LogSubscriber>);
         let user_ips = Arc::new(UserIps::new(pool.clone()));
         last_writes.spawn(write_user_ips(Arc::clone(&user_ips), stop.clone()));
-        let writer = Writer::start(pool.clone(), log.clone(), Arc::clone(&heads), stop.clone());
+        let writer = Writer::start(
+            pool.clone(),
+            log.clone(),
+            Arc::clone(&heads),
+            Arc::clone(&whole_states),
+            stop.clone(),
+        );
         let (state_keys, nids) = (StateKeys::new(pool.clone()), Nids::new(pool.clone()));
         let db = Self {
             inner: Arc::new(Inner {
@@ -183,7 +189,7 @@ impl Db {
         &self.inner.writer
     }
 
-    pub(crate) fn whole_states(&self) -> &WholeStates {
+    pub(crate) fn whole_states(&self) -> &Arc<WholeStates> {
         &self.inner.whole_states
     }
 

@@ -1,6 +1,6 @@
 //! Reading heads from the database.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use myelin_model::{EventNid, RoomNid, StateNid, StreamPos};
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
@@ -30,7 +30,7 @@ struct Row {
 /// Read heads. It takes two queries, however many; rooms that do not exist or cannot be read are left out.
 pub(super) async fn heads(
     pool: &Reads,
-    whole_states: &WholeStates,
+    whole_states: &Arc<WholeStates>,
     nids: &[RoomNid],
 ) -> Result<HashMap<RoomNid, RoomHead>, StorageError> {
     let nids: Vec<i64> = nids.iter().map(|nid| nid.0).collect();

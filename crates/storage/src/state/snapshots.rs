@@ -22,6 +22,10 @@ use crate::{Db, StorageError, reads::Reads};
 /// The number of entries that the difference of a level may have, from the level next to the whole state down.
 const LEVEL_ENTRIES_MAX: [usize; 3] = [512, 64, 8];
 
+/// The size of packed states that are unpacked where they are read, in bytes: it takes about a millisecond. More is unpacked off the
+/// async threads.
+const UNPACKED_INLINE_BYTES_MAX: usize = 32 * 1024;
+
 /// A room's state: which event each state key has. It is cheap to clone and to change.
 pub type StateMap = imbl::OrdMap<StateKeyNid, EventNid>;
 
@@ -45,6 +49,8 @@ pub struct NewSnapshot {
     pub(crate) base_nid: Option<StateNid>,
     /// The difference to that snapshot, packed.
     pub(crate) delta: Vec<u8>,
+    /// The state, if it is stored whole.
+    pub(super) whole: Option<StateMap>,
 }
 
 /// The place of a state among the snapshots, as far as it is needed to write the next one.
@@ -101,7 +107,8 @@ impl SnapshotChain {
         self.links.clear();
         let whole: Delta = state.iter().map(|(key, event)| (*key, Some(*event))).collect();
         self.links.push(Link { state_nid, delta: Arc::default() });
-        NewSnapshot { state_nid, base_nid: None, delta: packed::pack(&whole) }
+        let delta = packed::pack(&whole);
+        NewSnapshot { state_nid, base_nid: None, delta, whole: Some(state.clone()) }
     }
 
     /// The chain of a whole state.
@@ -114,7 +121,7 @@ impl SnapshotChain {
         let base_nid = self.state_nid();
         let packed = packed::pack(&delta);
         self.links.push(Link { state_nid, delta: Arc::new(delta) });
-        NewSnapshot { state_nid, base_nid, delta: packed }
+        NewSnapshot { state_nid, base_nid, delta: packed, whole: None }
     }
 }
 
@@ -127,9 +134,11 @@ pub(crate) type ReadState = (StateMap, SnapshotChain);
 ///
 /// The planner takes a chain for long and would read the whole table to join it, so each base is looked up by itself:
 /// `OFFSET 0` keeps the lookup from becoming a join.
+///
+/// Large states are made of what was read off the async threads.
 pub(crate) async fn read_each(
     pool: &Reads,
-    whole_states: &WholeStates,
+    whole_states: &Arc<WholeStates>,
     state_nids: &[StateNid],
 ) -> Result<HashMap<StateNid, Result<ReadState, StorageError>>, StorageError> {
     let nids: Vec<i64> = state_nids.iter().map(|nid| nid.0).collect();
@@ -160,6 +169,22 @@ pub(crate) async fn read_each(
     )
     .fetch_all(pool)
     .await?;
+    let size_bytes: usize = rows.iter().filter_map(|row| row.delta.as_ref()).map(Vec::len).sum();
+    let whole_states = Arc::clone(whole_states);
+    let unpack = move || unpack_each(nids, rows, &known, &whole_states);
+    if size_bytes <= UNPACKED_INLINE_BYTES_MAX {
+        return Ok(unpack());
+    }
+    tokio::task::spawn_blocking(unpack).await.map_err(|_| StorageError::Stopping)
+}
+
+/// Make states from rows, and from the whole states that are known.
+fn unpack_each(
+    nids: Vec<i64>,
+    rows: Vec<SnapshotRow>,
+    known: &HashMap<i64, StateMap>,
+    whole_states: &WholeStates,
+) -> HashMap<StateNid, Result<ReadState, StorageError>> {
     let rows: HashMap<i64, SnapshotRow> =
         rows.into_iter().map(|row| (row.state_nid, row)).collect();
     let mut read: HashMap<i64, ReadState> = HashMap::with_capacity(rows.len());
@@ -176,7 +201,7 @@ pub(crate) async fn read_each(
         };
         each.extend(state.map(|state| (StateNid(nid), state)));
     }
-    Ok(each)
+    each
 }
 
 /// A row of `state_snapshots`.

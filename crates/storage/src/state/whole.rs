@@ -6,7 +6,7 @@
 use myelin_model::{EventNid, StateKeyNid, StateNid};
 use quick_cache::{Weighter, sync::Cache};
 
-use super::StateMap;
+use super::{NewSnapshot, StateMap};
 
 /// The number of entries from which on a state is worth keeping. Smaller ones are read as quickly as they are found.
 const ENTRIES_MIN: usize = 1_000;
@@ -50,6 +50,14 @@ impl WholeStates {
     /// All that are in memory.
     pub(super) fn list(&self) -> Vec<(StateNid, StateMap)> {
         self.states.iter().collect()
+    }
+
+    /// Keep the whole state of a snapshot that is about to be stored, if it is one: the room that moves on to it shares the state with
+    /// whoever reads it later. Should it not be stored after all, its number is given to no other.
+    pub(crate) fn keep(&self, snapshot: &NewSnapshot) {
+        if let Some(whole) = &snapshot.whole {
+            self.insert(snapshot.state_nid, whole);
+        }
     }
 
     /// Keep a whole state that was read, if it is large.

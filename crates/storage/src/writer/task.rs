@@ -21,6 +21,7 @@ use crate::{
     StorageError,
     heads::Heads,
     log::{Feed, Log, LogEntry},
+    state::WholeStates,
 };
 
 /// The number of items that may wait for the next batch. Beyond it senders wait: the database cannot keep up.
@@ -51,6 +52,7 @@ enum Item {
 #[derive(Debug, Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Item>,
+    whole_states: Arc<WholeStates>,
 }
 
 /// An append in the queue: what it becomes can be waited for later.
@@ -69,6 +71,7 @@ impl Writer {
         pool: PgPool,
         log: Log,
         heads: Arc<Heads>,
+        whole_states: Arc<WholeStates>,
         stop: CancellationToken,
     ) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE_ITEMS_MAX);
@@ -77,7 +80,7 @@ impl Writer {
             queued,
             stop,
         ));
-        Self { queue }
+        Self { queue, whole_states }
     }
 
     /// Append events; returns when they are flushed and applied on this node.
@@ -88,6 +91,7 @@ impl Writer {
     /// Put an append into the queue. Items of one room must be queued in the order in which they build upon each other; so hold
     /// the room's lock for this call, and not for [`Queued::wait`].
     pub async fn queue(&self, append: Append) -> Result<Queued, AppendError> {
+        append.snapshots.iter().for_each(|snapshot| self.whole_states.keep(snapshot));
         let (answer, answered) = oneshot::channel();
         self.queue.send(Item::Append(Box::new(append), answer)).await.map_err(|_| stopping())?;
         Ok(Queued(answered))

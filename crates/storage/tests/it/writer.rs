@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use myelin_model::{Event, EventFlags, EventNid, StreamPos};
+use myelin_model::{Event, EventFlags, EventNid, StateKeyNid, StreamPos};
 use myelin_storage::{
     Append, AppendError, Change, Db, RoomHead, StateKey,
     writer::{NewReceipt, Queued},
@@ -359,4 +359,17 @@ async fn receipts_only_move_forward(pool: PgPool) {
         })
         .collect();
     assert_eq!(read, [second.events[0].event_id.clone()]);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_reads_a_whole_state_shares_it_with_the_room_that_wrote_it(pool: PgPool) {
+    let db = node(&pool).await;
+    let mut head = new_room(&db, room_id!("!r:example.org")).await;
+    head.state = (1..2_000).map(|n| (StateKeyNid(n), EventNid(n))).collect();
+    let next = state(&db, "x").await;
+
+    let head = append(&db, &head, next).await;
+
+    let read = db.states().get(head.chain.state_nid().unwrap()).await.unwrap();
+    assert!(read.ptr_eq(&head.state));
 }
