@@ -5,7 +5,7 @@
     reason = "a bench that cannot go on should stop"
 )]
 
-use std::{cell::RefCell, collections::HashMap, fmt, str::FromStr, sync::Arc, sync::OnceLock};
+use std::{cell::RefCell, collections::HashMap, str::FromStr, sync::Arc, sync::OnceLock};
 
 use myelin_engine::{Engine, Intent, Outcome, Place, Verdict};
 use myelin_events::{Pdu, RoomVersion, SigningKey, received::Received};
@@ -18,7 +18,7 @@ use myelin_testing::{Graph, Remote, ServerKeys};
 use ruma::{OwnedEventId, OwnedRoomId, server_name, user_id};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 const VERSION: RoomVersion = RoomVersion::V12;
@@ -27,22 +27,10 @@ const BOB: &str = "@bob:two.example";
 /// Above all numbers that are given out while it runs.
 const FIRST_NID: i64 = 1_000_000_000;
 
-/// A fork in a room.
-#[derive(Clone, Copy)]
-pub struct Shape {
-    pub ways: usize,
-    pub state: usize,
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ways of {}", self.ways, self.state)
-    }
-}
-
-fn runtime() -> &'static Runtime {
+/// One thread, which runs all tasks: what holds it up holds up everybody.
+pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::new().unwrap())
+    RUNTIME.get_or_init(|| Builder::new_current_thread().enable_all().build().unwrap())
 }
 
 fn database() -> String {
@@ -67,6 +55,8 @@ pub struct LargeRoom {
     engine: Engine,
     graph: Graph,
     room_id: OwnedRoomId,
+    /// A room of this server, of which nobody else hears.
+    beside: OwnedRoomId,
     keys: ServerKeys,
     /// The number of events made so far.
     made: RefCell<u64>,
@@ -96,9 +86,10 @@ impl LargeRoom {
         let pool = POOL.get_or_init(open).await;
         let engine = node(pool).await;
         let (graph, room_id) = found(&engine).await;
+        let (_, beside) = found(&engine).await;
         let keys = ServerKeys::of(&["two.example"]);
         let made = RefCell::default();
-        let room = Self { engine, graph, room_id, keys, made };
+        let room = Self { engine, graph, room_id, beside, keys, made };
         room.fill(pool, state).await;
         // A node that has not seen how the room was made.
         Self { engine: node(pool).await, ..room }
@@ -214,10 +205,7 @@ impl LargeRoom {
 
     /// Messages that follow each other and the end of the room.
     pub fn line(&self, count: usize) -> Vec<Received> {
-        self.line_after(self.end(), count)
-    }
-
-    fn line_after(&self, mut end: Vec<OwnedEventId>, count: usize) -> Vec<Received> {
+        let mut end = self.end();
         let message = |_| {
             let pdu = self.build(Remote::message(BOB, "hi", &end));
             end = vec![pdu.event_id.clone()];
@@ -245,30 +233,48 @@ impl LargeRoom {
         events
     }
 
-    /// Messages that follow each other and the end of the room as it was before its topic changed.
-    pub fn missed(&self, count: usize) -> Vec<Received> {
+    /// Events that follow each other and the end of the room as it was before its topic changed: messages, and after as many of them as
+    /// `state_every` says a topic.
+    pub fn missed(&self, count: usize, state_every: usize) -> Vec<Received> {
         self.join();
-        let end = self.end();
+        let mut end = self.end();
         let topic = self.read(&self.topic(&end));
-        self.receive(&[topic]);
-        self.line_after(end, count)
+        runtime().block_on(self.receive(&[topic]));
+        let event = |number: usize| {
+            let pdu = match (number + 1).is_multiple_of(state_every) {
+                true => self.topic(&end),
+                false => self.build(Remote::message(BOB, "hi", &end)),
+            };
+            end = vec![pdu.event_id.clone()];
+            self.read(&pdu)
+        };
+        (0..count).map(event).collect()
     }
 
     /// Join what the last round has left.
     fn join(&self) {
         let end = self.end();
         let pdu = self.build(Remote::message(BOB, "joined", &end));
-        self.receive(&[self.read(&pdu)]);
+        runtime().block_on(self.receive(&[self.read(&pdu)]));
     }
 
     /// Receive events one after the other.
-    pub fn receive(&self, events: &[Received]) {
-        runtime().block_on(async {
-            for received in events {
-                let outcome = self.engine.receive(received, Place::New, &[]).await.unwrap();
-                assert_eq!(outcome, Outcome::Judged(Verdict::Appended));
-            }
-        });
+    pub async fn receive(&self, events: &[Received]) {
+        for received in events {
+            let outcome = self.engine.receive(received, Place::New, &[]).await.unwrap();
+            assert_eq!(outcome, Outcome::Judged(Verdict::Appended));
+        }
+    }
+
+    /// Send a message into the room beside.
+    pub async fn send_beside(&self) {
+        let mut draft = self.engine.get_draft(&self.beside).await.unwrap();
+        let alice = user_id!("@alice:example.org");
+        draft
+            .add(Intent::message(alice, "m.room.message", r#"{"body":"hi","msgtype":"m.text"}"#))
+            .await
+            .unwrap();
+        draft.append().await.unwrap();
     }
 }
 
