@@ -14,7 +14,10 @@ use myelin_storage::{Db, LogSubscriber, RoomHead, StorageError};
 use ruma::{OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 
 use crate::{
-    Draft, EventError, ignored::IgnoredUsers, received::Resolutions, tips::Tips,
+    Draft, EventError,
+    ignored::IgnoredUsers,
+    received::{Forked, Resolutions},
+    tips::Tips,
     transactions::Outcomes,
 };
 
@@ -32,6 +35,7 @@ struct Inner {
     key: Arc<SigningKey>,
     tips: Tips,
     resolutions: Resolutions,
+    forked: Forked,
     outcomes: Arc<Outcomes>,
     ignored_users: Arc<IgnoredUsers>,
     last_create_ms: AtomicU64,
@@ -46,7 +50,7 @@ impl Engine {
         key: Arc<SigningKey>,
     ) -> Self {
         let (tips, outcomes) = (Tips::default(), Arc::<Outcomes>::default());
-        let resolutions = Resolutions::default();
+        let (resolutions, forked) = (Resolutions::default(), Forked::default());
         let ignored_users = Arc::<IgnoredUsers>::default();
         db.log().subscribe(Arc::clone(&ignored_users) as Arc<dyn LogSubscriber>);
         db.log().subscribe(Arc::clone(&outcomes) as Arc<dyn LogSubscriber>);
@@ -58,6 +62,7 @@ impl Engine {
             key,
             tips,
             resolutions,
+            forked,
             outcomes,
             ignored_users,
             last_create_ms,
@@ -136,6 +141,10 @@ impl Engine {
 
     pub(crate) fn tips(&self) -> &Tips {
         &self.inner.tips
+    }
+
+    pub(crate) fn forked(&self) -> &Forked {
+        &self.inner.forked
     }
 
     pub(crate) fn resolutions(&self) -> &Resolutions {

@@ -44,7 +44,7 @@ pub use self::{
     known::StateEvent,
     notify::notifies,
     policy::{RelationError, ShapeError},
-    received::{Missing, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict},
+    received::{Joining, Missing, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict},
     related::Related,
     sights::{get_sight, look_up},
     state::Unchanged,

@@ -13,24 +13,32 @@ const SENDERS_MAX: u32 = 10;
 /// The event that servers send for no other purpose than to follow others. Clients are not shown it.
 const EVENT_TYPE: &str = "org.matrix.dummy_event";
 
+/// The outcome of joining a room's forward extremities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joining {
+    /// There are few of them.
+    Few,
+    /// This event joins them.
+    Joined(OwnedEventId),
+    /// None of the users asked may send.
+    Closed,
+}
+
 impl Engine {
-    /// Join the forward extremities of a room, if there are many, by an event of one of this server's users that says nothing. Gives the
-    /// event. `None` where they are few, and where none of the users asked may send it.
-    ///
-    /// To be called by whoever receives events, when they are taken in: each extremity costs time whenever the state is resolved.
-    pub async fn join_extremities(
-        &self,
-        room_id: &RoomId,
-    ) -> Result<Option<OwnedEventId>, EventError> {
+    /// Join the forward extremities of a room, if there are many, by an event of one of this server's users that says nothing: each
+    /// costs time whenever the state is resolved.
+    pub async fn join_extremities(&self, room_id: &RoomId) -> Result<Joining, EventError> {
         let mut attempts = Attempts::default();
         loop {
             let mut draft = self.get_draft(room_id).await?;
-            if draft.head.extremities.len() <= EXTREMITIES_UNJOINED_MAX {
-                return Ok(None);
+            if !draft.is_forked() {
+                return Ok(Joining::Few);
             }
-            let Some(event_id) = draft.join_extremities().await? else { return Ok(None) };
+            let Some(event_id) = draft.join_extremities().await? else {
+                return Ok(Joining::Closed);
+            };
             match draft.append().await {
-                Ok(_) => return Ok(Some(event_id)),
+                Ok(_) => return Ok(Joining::Joined(event_id)),
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::Conflict) => attempts.again().await?,
             }
@@ -39,6 +47,11 @@ impl Engine {
 }
 
 impl Draft {
+    /// Whether the room has so many forward extremities that they are to be joined.
+    pub(super) fn is_forked(&self) -> bool {
+        self.head.extremities.len() > EXTREMITIES_UNJOINED_MAX
+    }
+
     async fn join_extremities(&mut self) -> Result<Option<OwnedEventId>, EventError> {
         let memberships = self.engine.db().memberships();
         let server = self.engine.server_name();

@@ -9,6 +9,7 @@
 
 mod arrive;
 mod before;
+mod forked;
 mod full_conflict;
 mod grow;
 mod join;
@@ -25,7 +26,8 @@ use myelin_events::received::Received;
 use myelin_storage::StorageError;
 use ruma::OwnedEventId;
 
-pub(crate) use self::resolve::Resolutions;
+pub use self::join::Joining;
+pub(crate) use self::{forked::Forked, resolve::Resolutions};
 use crate::{Attempts, Draft, Engine, EventError, Refused};
 
 /// The number of state events that may be told of all that is missing before one event. The largest rooms have half as many.
@@ -183,11 +185,19 @@ impl Engine {
             match attempt {
                 Attempt::Done(outcome) => return Ok((outcome, looks_up)),
                 Attempt::Refused => drop(draft),
-                Attempt::Append(verdict) => match draft.append().await {
-                    Ok(_) => return Ok((Outcome::Judged(verdict), looks_up)),
-                    Err(Refused::Failed(error)) => return Err(error.into()),
-                    Err(Refused::Conflict) => {}
-                },
+                Attempt::Append(verdict) => {
+                    let is_forked = draft.is_forked();
+                    match draft.append().await {
+                        Ok(_) => {
+                            if is_forked {
+                                self.note_forked(&received.pdu.room_id);
+                            }
+                            return Ok((Outcome::Judged(verdict), looks_up));
+                        }
+                        Err(Refused::Failed(error)) => return Err(error.into()),
+                        Err(Refused::Conflict) => {}
+                    }
+                }
             }
             looks_up = true;
             attempts.again().await?;

@@ -1,6 +1,6 @@
 //! Rooms with many ends: they are joined, and there are only so many.
 
-use myelin_engine::Intent;
+use myelin_engine::{Intent, Joining};
 use myelin_events::RoomVersion;
 use myelin_model::limits::PREV_EVENTS_MAX;
 use myelin_testing::Remote;
@@ -34,12 +34,13 @@ async fn many_ends_are_joined_by_an_event_that_says_nothing(pool: PgPool) {
     let start = world.end();
     fork(&mut world, 10).await;
     world.check().await;
-    assert_eq!(world.nodes[0].join_extremities(&world.room_id).await.unwrap(), None);
+    assert_eq!(world.nodes[0].join_extremities(&world.room_id).await.unwrap(), Joining::Few);
     world.deliver(0, Remote::message(BOB, "one more", &start)).await;
     assert_eq!(world.end().len(), 11);
 
-    let joined = world.nodes[1].join_extremities(&world.room_id).await.unwrap().unwrap();
+    let joining = world.nodes[1].join_extremities(&world.room_id).await.unwrap();
 
+    let Joining::Joined(joined) = joining else { panic!("{joining:?}") };
     world.take_stored(1, &joined).await;
     world.check().await;
     assert_eq!(world.end(), [joined]);
@@ -56,4 +57,23 @@ async fn a_room_has_no_more_ends_than_an_event_can_follow(pool: PgPool) {
         .send(0, Intent::message(alice(), "m.room.message", r#"{"body":"a","msgtype":"m.text"}"#))
         .await;
     assert_eq!(world.end().len(), 1);
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn a_node_joins_what_came_in_by_it(pool: PgPool) {
+    let mut world = World::new(&pool, RoomVersion::V11, 2).await;
+    let start = world.end();
+    fork(&mut world, 10).await;
+    world.nodes[0].join_noted().await;
+    assert_eq!(head(&world.nodes[0], &world.room_id).await.extremities.len(), 10);
+    world.deliver(0, Remote::message(BOB, "one more", &start)).await;
+
+    world.nodes[1].join_noted().await;
+    assert_eq!(head(&world.nodes[0], &world.room_id).await.extremities.len(), 11);
+    world.nodes[0].join_noted().await;
+
+    let room = head(&world.nodes[0], &world.room_id).await;
+    let [joined] = &room.extremities[..] else { panic!("{:?}", room.extremities) };
+    world.take_stored(0, &joined.event_id).await;
+    world.check().await;
 }

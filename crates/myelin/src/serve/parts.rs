@@ -71,6 +71,7 @@ impl Parts {
         let e2ee = E2ee::new(db.clone(), clock.clone(), server_name.clone());
         let sync = Sync::start(db.clone(), clock.clone(), prepared.sync, stop.clone());
         let engine = Engine::new(db.clone(), clock, server_name, prepared.signing_key);
+        start_joining(engine.clone(), stop.clone());
         let rooms = Rooms::new(engine, prepared.rooms);
         start_looking_after(rooms.clone(), leases.clone(), stop.clone());
         let rate_limits = RateLimits::new(&settings::rate_limits(config));
@@ -100,6 +101,16 @@ fn start_looking_after(rooms: Rooms, leases: Leases, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = unfinished::look_after(&rooms, &leases) => {}
+        }
+    });
+}
+
+/// Joins the forward extremities of rooms where many are left, until `stop`.
+fn start_joining(engine: Engine, stop: CancellationToken) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = engine.keep_joined() => {}
         }
     });
 }
