@@ -316,6 +316,12 @@ CREATE TABLE public.openid_tokens (
     expires_ts bigint NOT NULL
 );
 
+CREATE TABLE public.outside_states (
+    event_nid bigint NOT NULL,
+    room_nid bigint NOT NULL,
+    stripped text NOT NULL
+);
+
 CREATE TABLE public.presence (
     user_id text NOT NULL COLLATE pg_catalog."C",
     state text NOT NULL,
@@ -646,6 +652,9 @@ ALTER TABLE ONLY public.one_time_keys
 
 ALTER TABLE ONLY public.openid_tokens
     ADD CONSTRAINT openid_tokens_pkey PRIMARY KEY (token_hash);
+
+ALTER TABLE ONLY public.outside_states
+    ADD CONSTRAINT outside_states_pkey PRIMARY KEY (event_nid);
 
 ALTER TABLE ONLY public.presence
     ADD CONSTRAINT presence_pkey PRIMARY KEY (user_id);

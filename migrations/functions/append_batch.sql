@@ -23,6 +23,7 @@ CREATE FUNCTION append_batch(
     e_membership smallint[], e_id text[], e_event_type text[], e_sender text[], e_json text[],
     a_room bigint[], a_event bigint[], a_id text[], a_looked_up boolean[], a_stored boolean[], a_pos bigint[], a_ts bigint[],
     d_room bigint[], d_redaction bigint[], d_target text[], d_powerful boolean[],
+    o_room bigint[], o_event bigint[], o_stripped text[],
     g_room bigint[], g_event bigint[], g_missing text[],
     s_room bigint[], s_nid bigint[], s_base bigint[], s_delta bytea[],
     m_room bigint[], m_user text[], m_membership smallint[], m_event bigint[],
@@ -83,6 +84,14 @@ BEGIN
                 OR EXISTS (SELECT FROM missing_events WHERE event_id = a.id)
                 OR EXISTS (SELECT FROM retrials WHERE awaited_id = a.id)
             END;
+    END IF;
+
+    IF cardinality(d_room) > 0 THEN
+        -- What such a redaction waits for may have come to another node meanwhile, beside the log.
+        SELECT repeated || coalesce(array_agg(d.room), '{}') INTO repeated
+        FROM unnest(d_room, d_target) AS d (room, target)
+        JOIN LATERAL (SELECT pos FROM events WHERE event_id = d.target OFFSET 0) AS e ON true
+        WHERE e.pos < 0;
     END IF;
 
     n := cardinality(e_nid);
@@ -177,10 +186,18 @@ BEGIN
         WHERE d.room = ANY (appended);
     END IF;
 
+    IF cardinality(o_room) > 0 THEN
+        INSERT INTO outside_states (event_nid, room_nid, stripped)
+        SELECT o.event, o.room, o.stripped FROM unnest(o_room, o_event, o_stripped) AS o (room, event, stripped)
+        WHERE o.room = ANY (appended);
+    END IF;
+
     IF cardinality(g_room) > 0 THEN
         INSERT INTO missing_events (event_id, follower_nid, room_nid)
         SELECT g.missing, g.event, g.room FROM unnest(g_room, g_event, g_missing) AS g (room, event, missing)
-        WHERE g.room = ANY (appended);
+        -- Another node may have brought one meanwhile.
+        WHERE g.room = ANY (appended)
+            AND NOT EXISTS (SELECT FROM events WHERE events.event_id = g.missing AND events.pos IS NOT NULL);
     END IF;
 
     IF cardinality(s_nid) > 0 THEN

@@ -1,6 +1,6 @@
 //! Events of other servers for tests, handed to the engine of a test server.
 
-use myelin_engine::{Outcome, Place, Verdict};
+use myelin_engine::{Outcome, Place, StateAt, Verdict};
 use myelin_events::{Pdu, RoomVersion, received::Received};
 use myelin_model::StreamPos;
 use myelin_storage::{Page, PageFilter};
@@ -58,15 +58,52 @@ impl Foreign {
         remote.build(&self.graph, &self.room_id)
     }
 
-    /// Build an event, and hand it to a server, which must append it.
-    pub(crate) async fn send(&mut self, server: &TestServer, remote: &Remote<'_>) -> String {
+    /// Make an event part of the room there, without handing it over.
+    pub(crate) fn hold(&mut self, remote: &Remote<'_>) -> Pdu {
         let pdu = self.build(remote);
         self.graph.take(&pdu).unwrap();
-        let received =
-            Received::read(pdu.json(), self.graph.version, &self.room_id, &self.keys).unwrap();
-        let engine = test_server::engine(&server.parts);
-        let outcome = engine.receive(&received, Place::New, &[]).await.unwrap();
+        pdu
+    }
+
+    /// Build an event, and hand it to a server, which must append it.
+    pub(crate) async fn send(&mut self, server: &TestServer, remote: &Remote<'_>) -> String {
+        let pdu = self.hold(remote);
+        let outcome = self.hand(server, &pdu, Place::New, &[]).await;
         assert_eq!(outcome, Outcome::Judged(Verdict::Appended));
         pdu.event_id.to_string()
+    }
+
+    /// Hand an event over.
+    pub(crate) async fn hand(
+        &self,
+        server: &TestServer,
+        pdu: &Pdu,
+        place: Place,
+        states: &[StateAt],
+    ) -> Outcome {
+        let engine = test_server::engine(&server.parts);
+        engine.receive(&self.read(pdu), place, states).await.unwrap()
+    }
+
+    /// Hand a page of history over.
+    pub(crate) async fn hand_history(
+        &self,
+        server: &TestServer,
+        pdus: &[&Pdu],
+        states: &[StateAt],
+    ) -> Vec<Outcome> {
+        let page: Vec<Received> = pdus.iter().map(|pdu| self.read(pdu)).collect();
+        let outcomes = test_server::engine(&server.parts).backfill(&page, states).await.unwrap();
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    fn read(&self, pdu: &Pdu) -> Received {
+        Received::read(pdu.json(), self.graph.version, &self.room_id, &self.keys).unwrap()
+    }
+
+    /// The state after an event there.
+    pub(crate) fn state_at(&self, pdu: &Pdu) -> StateAt {
+        let state = self.graph.state_after(std::slice::from_ref(&pdu.event_id));
+        StateAt { event_id: pdu.event_id.clone(), state: state.into_values().collect() }
     }
 }

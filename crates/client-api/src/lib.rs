@@ -5,6 +5,8 @@
 mod account;
 mod alias;
 mod appservice;
+#[cfg(test)]
+mod backfilled;
 mod backup;
 #[cfg(test)]
 mod branches;
@@ -23,6 +25,8 @@ mod failures;
 mod foreign;
 #[cfg(test)]
 mod hostile_requests;
+#[cfg(test)]
+mod invited;
 mod keys;
 mod membership;
 mod message;

@@ -51,6 +51,7 @@ impl Draft {
             arrivals: std::mem::take(&mut self.arrivals),
             late_redactions: std::mem::take(&mut self.late_redactions),
             missing: std::mem::take(&mut self.missing),
+            outside: std::mem::take(&mut self.outside),
             resets: std::mem::take(&mut self.resets),
             places,
             links,

@@ -8,10 +8,10 @@ use myelin_events::{
 };
 use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StreamPos};
 use myelin_storage::{
-    NewSnapshot, RoomHead, StateKey, StorageError,
+    NewSnapshot, OutsideState, RoomHead, StateKey, StorageError,
     writer::{Arrival, BuiltOn, LateRedaction, MembershipChange, MissingEvent},
 };
-use ruma::{OwnedUserId, RoomId, RoomVersionId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
@@ -53,6 +53,8 @@ pub struct Draft {
     pub(crate) late_redactions: Vec<LateRedaction>,
     /// The events that are missing before those added.
     pub(crate) missing: Vec<MissingEvent>,
+    /// The state of the room as it was told with the events added, where this server is not in it.
+    pub(crate) outside: Vec<OutsideState>,
     /// The room whose aliases this one takes over.
     pub(crate) heir_of: Option<RoomNid>,
 }
@@ -103,9 +105,9 @@ impl Draft {
     pub(crate) async fn new_room(
         engine: &Engine,
         version: RoomVersion,
+        room_id: OwnedRoomId,
     ) -> Result<Self, StorageError> {
         let room_nid = engine.db().nids().next_room().await?;
-        let room_id = RoomId::new_v1(engine.server_name());
         let room_version = RoomVersionId::try_from(version.as_str())
             .map_err(StorageError::foreign("rooms.room_version"))?;
         let head = RoomHead::new(room_nid, room_id, room_version);
@@ -139,6 +141,7 @@ impl Draft {
             arrivals: Vec::new(),
             late_redactions: Vec::new(),
             missing: Vec::new(),
+            outside: Vec::new(),
             heir_of: None,
         }
     }

@@ -97,13 +97,14 @@ impl Engine {
             .map_err(StorageError::foreign("rooms.room_version"))
     }
 
-    /// Take the lock of a room and begin to add events to it. `None` if this server does not know the room. A warm room is not
+    /// Take the lock of a room and begin to add events to it. `None` if this server does not know the room's state. A warm room is not
     /// read from the database.
     pub async fn find_draft(&self, room_id: &RoomId) -> Result<Option<Draft>, StorageError> {
-        match self.db().heads().find_nid(room_id).await? {
-            Some(room_nid) => Draft::open(self, room_nid).await,
-            None => Ok(None),
-        }
+        let draft = match self.db().heads().find_nid(room_id).await? {
+            Some(room_nid) => Draft::open(self, room_nid).await?,
+            None => None,
+        };
+        Ok(draft.filter(|draft| draft.head.has_state()))
     }
 
     /// Find a draft as [`Engine::find_draft`] does, for a room that must be there. Fails with
@@ -114,7 +115,7 @@ impl Engine {
 
     /// Begin a new room. It has a random ID; versions that derive the ID from the create event have it after that is added.
     pub async fn create_draft(&self, version: RoomVersion) -> Result<Draft, StorageError> {
-        Draft::new_room(self, version).await
+        Draft::new_room(self, version, RoomId::new_v1(self.server_name())).await
     }
 
     /// A time for a create event, given out once on this node, in milliseconds since the Unix epoch: since version 12 two rooms

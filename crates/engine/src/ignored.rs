@@ -70,6 +70,7 @@ impl LogSubscriber for IgnoredUsers {
                 | Change::ToDevice { .. }
                 | Change::KeyCounts { .. }
                 | Change::Signatures { .. }
+                | Change::Rewritten { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

@@ -22,6 +22,7 @@ mod intent;
 mod joined;
 mod known;
 mod notify;
+mod outside;
 mod policy;
 mod received;
 mod redactions;
@@ -43,6 +44,7 @@ pub use self::{
     intent::{Added, Intent},
     known::StateEvent,
     notify::notifies,
+    outside::OutsideError,
     policy::{RelationError, ShapeError},
     received::{Joining, Missing, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict},
     related::Related,

@@ -64,6 +64,7 @@ impl LogSubscriber for Outcomes {
                 | Change::ToDevice { .. }
                 | Change::KeyCounts { .. }
                 | Change::Signatures { .. }
+                | Change::Rewritten { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

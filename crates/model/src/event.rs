@@ -114,6 +114,8 @@ impl EventFlags {
     /// The state before it had another history visibility, or another membership, than the room's current state, or the room's state
     /// became another by it than by taking it in. What users may see up to here follows from the state at each event alone.
     pub const BRANCHED: Self = Self(32);
+    /// It is, or would be if it were not rejected, part of the history from before what the log has of the room.
+    pub const PAST: Self = Self(64);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

@@ -137,6 +137,7 @@ impl EventCache {
                 Change::Other { room_nid: Some(room_nid), .. } => {
                     outdated.rooms.insert(*room_nid);
                 }
+                Change::Rewritten { event_nids, .. } => self.drop_all(event_nids),
                 Change::Other { room_nid: None, user_id: None } => outdated.everything = true,
                 // What happened to users is in no event.
                 Change::Other { room_nid: None, user_id: Some(_) }
@@ -167,6 +168,15 @@ impl EventCache {
                 self.state_redactions.fetch_add(1, Ordering::AcqRel);
             }
         }
+    }
+
+    /// Forget events that became others. They may be redacted.
+    fn drop_all(&self, nids: &[EventNid]) {
+        self.redactions.fetch_add(1, Ordering::AcqRel);
+        for nid in nids {
+            self.events.remove(nid);
+        }
+        self.state_redactions.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forget events that may have been changed in a way that is not known here. It counts as a redaction of any of them.

@@ -1,6 +1,6 @@
 //! Numbers for new things, taken from the database in blocks, so that a writer knows them before it writes.
 
-use myelin_model::{EventNid, RoomNid, StateNid};
+use myelin_model::{EventNid, RoomNid, StateNid, StreamPos};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
@@ -55,6 +55,17 @@ impl Nids {
             *block = Block { next: first, end: first + EVENT_BLOCK };
         }
         Ok(StateNid(block.take()))
+    }
+
+    /// Positions for events that stand in nobody's stream, falling: each comes before all that were given out earlier.
+    pub async fn unstreamed(&self, count: usize) -> Result<Vec<StreamPos>, StorageError> {
+        let positions = sqlx::query_scalar!(
+            r#"SELECT nextval('unstreamed_positions') AS "pos!" FROM generate_series(1, $1)"#,
+            i32::try_from(count).unwrap_or(i32::MAX)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(positions.into_iter().map(StreamPos).collect())
     }
 
     /// A number for a new room.

@@ -103,6 +103,7 @@ fn follow(summary: &mut Arc<MemberSummary>, entry: &LogEntry, events: &EventCach
         | Change::ToDevice { .. }
         | Change::KeyCounts { .. }
         | Change::Signatures { .. }
+        | Change::Rewritten { .. }
         | Change::Forgotten { .. } => Some(()),
     }
 }

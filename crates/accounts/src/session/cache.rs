@@ -125,6 +125,7 @@ impl LogSubscriber for SessionCache {
                 | Change::ToDevice { .. }
                 | Change::KeyCounts { .. }
                 | Change::Signatures { .. }
+                | Change::Rewritten { .. }
                 | Change::Forgotten { .. } => {}
             }
         }

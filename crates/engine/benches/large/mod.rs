@@ -168,6 +168,7 @@ impl LargeRoom {
             arrivals: vec![arrival],
             late_redactions: Vec::new(),
             missing: Vec::new(),
+            outside: Vec::new(),
             resets: Vec::new(),
             places: Vec::new(),
             links: Vec::new(),

@@ -1,6 +1,6 @@
 //! The way of a received event through the checks.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use myelin_events::{
     Pdu,
@@ -15,7 +15,6 @@ use myelin_storage::{
 use super::{
     Attempt, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict,
     before::{Before, NoState},
-    late::Redacting,
     look_up::verdict_of,
     place::{Around, Arriving},
 };
@@ -89,7 +88,7 @@ impl Draft {
         let by_citations = check_by_auth_events(pdu, &entitling)
             .map_err(|error| Rejection::AuthEvents(error.to_string()));
         let before = match place {
-            Place::New => self.find_before(pdu, found.as_ref(), states).await?,
+            Place::New | Place::History(_) => self.find_before(pdu, found.as_ref(), states).await?,
             Place::Outlier => Err(NoState::Outlier),
         };
         let by_citations = match (&before, by_citations) {
@@ -101,7 +100,7 @@ impl Draft {
         match (before, by_citations) {
             (Ok(before), by_citations) => {
                 let arriving = self.number(received, cited, found).await?;
-                Ok(self.judge(arriving, before, by_citations).await?)
+                Ok(self.judge(arriving, place, before, by_citations).await?)
             }
             // What is rejected needs a place, too: others may follow it.
             (Err(NoState::Missing(missing)), _) => Ok(Attempt::Done(Outcome::Missing(missing))),
@@ -139,18 +138,37 @@ impl Draft {
     async fn judge(
         &mut self,
         arriving: Arriving<'_>,
+        place: Place,
         mut before: Before,
         by_citations: Result<(), Rejection>,
     ) -> Result<Attempt, EventError> {
         let by_state = self.check_before(&arriving.received.pdu, &mut before).await?;
         let by_state = by_state.map_err(|error| Rejection::StateBefore(error.to_string()));
         match by_citations.and(by_state) {
-            Ok(()) => self.admit(arriving, before).await,
+            Ok(()) => match place {
+                Place::History(_) => self.take_history(arriving, place, before).await,
+                Place::New | Place::Outlier => self.admit(arriving, before).await,
+            },
             Err(rejection) => {
-                let around = self.find_around(&arriving, before, false).await?;
+                let mut around = self.find_around(&arriving, before, false).await?;
+                around.pos = place.position();
                 self.keep(arriving, Some(around), Verdict::Rejected(rejection)).await
             }
         }
+    }
+
+    /// Keep an allowed event as a part of the history from before the log.
+    async fn take_history(
+        &mut self,
+        arriving: Arriving<'_>,
+        place: Place,
+        before: Before,
+    ) -> Result<Attempt, EventError> {
+        let pdu = &arriving.received.pdu;
+        let redacting = self.find_redacting(arriving.nid, pdu, &before).await?;
+        let around = self.find_around(&arriving, before, true).await?;
+        let around = Around { pos: place.position(), redacting, ..around };
+        self.keep(arriving, Some(around), Verdict::Backfilled).await
     }
 
     /// Find the place of an event that is allowed where it stands: in the draft, unless it is not allowed any more.
@@ -171,7 +189,7 @@ impl Draft {
             true => Verdict::RedactedAndAppended,
             false => Verdict::Appended,
         };
-        self.take_received(arriving, around, redacting).await?;
+        self.take_received(arriving, Around { redacting, ..around }).await?;
         Ok(Attempt::Append(verdict))
     }
 
@@ -180,7 +198,6 @@ impl Draft {
         &mut self,
         arriving: Arriving<'_>,
         mut around: Around,
-        redacting: Redacting,
     ) -> Result<(), EventError> {
         let pdu = &arriving.received.pdu;
         let flags = self.grow(&arriving, &around).await?;
@@ -189,28 +206,22 @@ impl Draft {
         if arriving.key.is_some() && !self.has_place(&arriving).await? {
             self.note_auth_events(arriving.nid, &arriving.auth_events()).await?;
         }
-        if let Some(target) = &redacting.target {
+        if let Some(target) = &around.redacting.target {
             self.redact(arriving.nid, target)?;
         }
         if notifies(&pdu.event_type, arriving.key.is_some(), pdu.content()) {
             self.head.notify_ordinal += 1;
         }
-        self.events.push(self.to_event(&arriving, &around, &redacting, flags));
+        self.events.push(self.to_event(&arriving, &around, flags));
         self.arrivals.push(Arrival {
             event_nid: arriving.nid,
             event_id: pdu.event_id.clone(),
             known: arriving.known(),
         });
-        self.late_redactions.extend(redacting.late);
-        if let Some(found) = &arriving.found {
-            // An event may name another twice.
-            let missing: BTreeSet<_> = pdu.prev_events.iter().filter(|id| !found.has(id)).collect();
-            let missing = missing
-                .into_iter()
-                .cloned()
-                .map(|event_id| MissingEvent { follower: arriving.nid, event_id });
-            self.missing.extend(missing);
-        }
+        self.late_redactions.extend(around.redacting.late);
+        let missing = arriving.missing().into_iter();
+        let missing = missing.map(|event_id| MissingEvent { follower: arriving.nid, event_id });
+        self.missing.extend(missing);
         if let (Some(key), Some(state_key)) = (arriving.key, &pdu.state_key)
             && self.head.state.get(&key) == Some(&arriving.nid)
         {

@@ -10,7 +10,6 @@ use myelin_storage::{
 
 use super::{
     Attempt, Outcome, Verdict,
-    late::Redacting,
     place::{Around, Arriving},
 };
 use crate::{Draft, EventError};
@@ -24,13 +23,13 @@ impl Draft {
         around: Option<Around>,
         verdict: Verdict,
     ) -> Result<Attempt, EventError> {
-        let is_outlier = around.is_none();
         let known = arriving.known().unwrap_or(Known::Nothing);
         let awaited = match verdict {
-            Verdict::Rejected(_) => awaited(&arriving, is_outlier),
+            Verdict::Rejected(_) => awaited(&arriving, around.is_none()),
             Verdict::Appended
             | Verdict::RedactedAndAppended
             | Verdict::SoftFailed
+            | Verdict::Backfilled
             | Verdict::Outlier => Vec::new(),
         };
         if matches!((&verdict, known), (Verdict::Rejected(_), Known::Stored { pos: Some(_) })) {
@@ -40,32 +39,7 @@ impl Draft {
             tx.commit().await?;
             return Ok(Attempt::Done(Outcome::Judged(verdict)));
         }
-        let mut around = around.unwrap_or_default();
-        let (flags, rejection) = match &verdict {
-            Verdict::Rejected(rejection) => (EventFlags::REJECTED, Some(rejection.to_string())),
-            Verdict::SoftFailed => (EventFlags::SOFT_FAILED, None),
-            Verdict::Appended | Verdict::RedactedAndAppended | Verdict::Outlier => {
-                (EventFlags::NONE, None)
-            }
-        };
-        let flags = if is_outlier { flags.with(EventFlags::OUTLIER) } else { flags };
-        let takes_part = arriving.key.is_some() && rejection.is_none();
-        let (mut place, mut links) = (None, Vec::new());
-        if takes_part && !self.has_place(&arriving).await? {
-            (place, links) = self.find_place(&arriving).await?;
-        }
-        let kept = KeptEvent {
-            event: self.to_event(&arriving, &around, &Redacting::default(), flags),
-            is_outlier,
-            judged_by: self.head.newest,
-            known,
-            rejection,
-            awaited,
-            snapshots: std::mem::take(&mut around.snapshots),
-            place,
-            links,
-            received_ts: self.engine.now_ms(),
-        };
+        let kept = self.to_kept(&arriving, around, &verdict, awaited).await?;
         let mut tx = self.engine.db().begin().await?;
         if !tx.kept_events().add(&kept).await? {
             // The log has not brought yet what another node did.
@@ -74,6 +48,53 @@ impl Draft {
         }
         tx.commit().await?;
         Ok(Attempt::Done(Outcome::Judged(verdict)))
+    }
+
+    /// The event as it is kept, with what is derived from it.
+    async fn to_kept(
+        &self,
+        arriving: &Arriving<'_>,
+        around: Option<Around>,
+        verdict: &Verdict,
+        awaited: Vec<Awaited>,
+    ) -> Result<KeptEvent, EventError> {
+        let is_outlier = around.is_none();
+        let mut around = around.unwrap_or_default();
+        let (mut flags, rejection) = match verdict {
+            Verdict::Rejected(rejection) => (EventFlags::REJECTED, Some(rejection.to_string())),
+            Verdict::SoftFailed => (EventFlags::SOFT_FAILED, None),
+            Verdict::Appended
+            | Verdict::RedactedAndAppended
+            | Verdict::Backfilled
+            | Verdict::Outlier => (EventFlags::NONE, None),
+        };
+        if is_outlier {
+            flags = flags.with(EventFlags::OUTLIER);
+        } else if around.pos.is_some() {
+            flags = flags.with(EventFlags::PAST);
+        } else {
+            around.pos = self.engine.db().nids().unstreamed(1).await?.pop();
+        }
+        // What is hidden is no part of the history, whatever it follows.
+        let is_history = *verdict == Verdict::Backfilled;
+        let missing = if is_history { arriving.missing() } else { Vec::new() };
+        let (mut place, mut links) = (None, Vec::new());
+        if arriving.key.is_some() && rejection.is_none() && !self.has_place(arriving).await? {
+            (place, links) = self.find_place(arriving).await?;
+        }
+        Ok(KeptEvent {
+            event: self.to_event(arriving, &around, flags),
+            judged_by: self.head.newest.filter(|_| !is_outlier && !is_history),
+            known: arriving.known().unwrap_or(Known::Nothing),
+            rejection,
+            awaited,
+            snapshots: std::mem::take(&mut around.snapshots),
+            place,
+            links,
+            missing,
+            late_redaction: around.redacting.late.take(),
+            received_ts: self.engine.now_ms(),
+        })
     }
 
     /// Whether an event that was kept before stands in the chain cover already.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use myelin_events::{Pdu, RoomVersion, received::cited_events};
-use myelin_model::EventFlags;
+use myelin_model::{EventFlags, StreamPos};
 use myelin_storage::{GraphEvent, Traces};
 use ruma::{EventId, OwnedEventId};
 
@@ -158,5 +158,9 @@ pub(super) fn verdict_of(own: &GraphEvent, place: Place) -> Option<Verdict> {
     if own.flags.contains(EventFlags::SOFT_FAILED) {
         return Some(Verdict::SoftFailed);
     }
-    Some(if own.pos.is_some() { Verdict::Appended } else { Verdict::Outlier })
+    Some(match own.pos {
+        None => Verdict::Outlier,
+        Some(pos) if pos < StreamPos::ZERO => Verdict::Backfilled,
+        Some(_) => Verdict::Appended,
+    })
 }

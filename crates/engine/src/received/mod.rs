@@ -8,6 +8,7 @@
 //! Where something is missing that decides, nothing is decided: the caller is told what to fetch.
 
 mod arrive;
+mod backfill;
 mod before;
 mod forked;
 mod full_conflict;
@@ -23,6 +24,7 @@ mod retry;
 mod stored_room;
 
 use myelin_events::received::Received;
+use myelin_model::StreamPos;
 use myelin_storage::StorageError;
 use ruma::OwnedEventId;
 
@@ -38,8 +40,21 @@ const STATES_TOLD_EVENTS_MAX: usize = 400_000;
 pub enum Place {
     /// At the end of the room's history: it was sent to us just now, or fills a gap before something that was.
     New,
+    /// At this position, in the history from before what this server has of the room: without effect on the current state. See
+    /// [`Engine::backfill`].
+    History(StreamPos),
     /// In no history yet: it is cited by events that are, or part of a state that another server told.
     Outlier,
+}
+
+impl Place {
+    /// The position that is given with the place.
+    fn position(self) -> Option<StreamPos> {
+        match self {
+            Self::History(pos) => Some(pos),
+            Self::New | Self::Outlier => None,
+        }
+    }
 }
 
 /// The state after an event that this server does not have, as another server tells it.
@@ -62,6 +77,8 @@ pub enum Verdict {
     Rejected(Rejection),
     /// It is allowed where it stands, but not any more: kept for what may follow it, shown to nobody.
     SoftFailed,
+    /// It is part of the history from before what this server had of the room, and stands in nobody's stream.
+    Backfilled,
     /// It is known, and part of no history.
     Outlier,
 }
@@ -170,6 +187,7 @@ impl Engine {
         let mut looks_up = place != Place::New || !states.is_empty();
         loop {
             let draft = Draft::open(self, room_nid).await?;
+            let draft = draft.filter(|draft| draft.head.has_state());
             let mut draft = draft.ok_or(ReceiveError::UnknownRoom)?;
             if draft.version != received.pdu.version {
                 return Err(ReceiveError::OtherVersion);

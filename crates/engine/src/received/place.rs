@@ -1,10 +1,14 @@
 //! A received event that has been judged, and what is stored of it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use myelin_events::{auth::AuthEvent as _, received::Received};
-use myelin_model::{Event, EventFlags, EventNid, Membership, StateKeyNid};
+use myelin_model::{Event, EventFlags, EventNid, Membership, StateKeyNid, StreamPos};
 use myelin_storage::{NewSnapshot, SnapshotChain, StateMap, writer::Known};
+use ruma::OwnedEventId;
 
 use super::{before::Before, late::Redacting, look_up::Found, stored_room::Unstored};
 use crate::{Draft, EventError, StateEvent};
@@ -31,6 +35,10 @@ pub(super) struct Around {
     pub(super) after: SnapshotChain,
     pub(super) state_before: StateMap,
     pub(super) state_after: StateMap,
+    /// The position of the event beside the log, if that is given.
+    pub(super) pos: Option<StreamPos>,
+    /// The event that it redacts, or will redact.
+    pub(super) redacting: Redacting,
     /// The snapshots that are not stored yet.
     pub(super) snapshots: Vec<NewSnapshot>,
 }
@@ -50,6 +58,15 @@ impl Arriving<'_> {
         let key = self.key?;
         let auth_events = self.auth_events().iter().map(|event| event.nid).collect();
         Some(Unstored { nid: self.nid, key, pdu: Arc::new(self.received.pdu.clone()), auth_events })
+    }
+
+    /// The events before it that are not part of the history.
+    pub(super) fn missing(&self) -> Vec<OwnedEventId> {
+        let Some(found) = &self.found else { return Vec::new() };
+        let before = self.received.pdu.prev_events.iter();
+        // An event may name another twice.
+        let missing: BTreeSet<&OwnedEventId> = before.filter(|id| !found.has(id)).collect();
+        missing.into_iter().cloned().collect()
     }
 
     /// The events that it cites itself.
@@ -105,7 +122,8 @@ impl Draft {
             let change = [(key, Some(arriving.nid))];
             snapshots.push(after.extend(state_nid, &change, &state_after));
         }
-        Ok(Around { before: chain_before, after, state_before, state_after, snapshots })
+        let before = chain_before;
+        Ok(Around { before, after, state_before, state_after, snapshots, ..Around::default() })
     }
 
     /// The event as it is stored.
@@ -113,7 +131,6 @@ impl Draft {
         &self,
         arriving: &Arriving<'_>,
         around: &Around,
-        redacting: &Redacting,
         flags: EventFlags,
     ) -> Event {
         let pdu = &arriving.received.pdu;
@@ -121,7 +138,7 @@ impl Draft {
             nid: arriving.nid,
             room_nid: self.head.room_nid,
             room_id: self.head.room_id.clone(),
-            pos: None,
+            pos: around.pos,
             event_id: pdu.event_id.clone(),
             event_type: pdu.event_type.clone(),
             state_key: pdu.state_key.clone(),
@@ -133,7 +150,7 @@ impl Draft {
             state_before: around.before.state_nid(),
             state_after: around.after.state_nid(),
             replaces: arriving.key.and_then(|key| around.state_before.get(&key).copied()),
-            redacts: redacting.target.as_ref().map(|target| target.nid),
+            redacts: around.redacting.target.as_ref().map(|target| target.nid),
             redacted_by: arriving.redacted_by,
             flags,
             notify_ordinal: self.head.notify_ordinal,

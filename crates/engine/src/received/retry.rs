@@ -5,7 +5,7 @@
 //! comes into the current state, by resolution.
 
 use myelin_events::{Pdu, received::Received};
-use myelin_model::EventNid;
+use myelin_model::{EventFlags, EventNid};
 use myelin_storage::StorageError;
 use ruma::{EventId, OwnedEventId};
 
@@ -39,7 +39,11 @@ impl Engine {
         let version = self.version_of(head)?;
         let pdu = Pdu::from_stored(event.event_id.clone(), event.json.clone(), version)
             .map_err(StorageError::foreign("events.json"))?;
-        let place = if event.pos.is_some() { Place::New } else { Place::Outlier };
+        let place = match event.pos {
+            Some(pos) if event.flags.contains(EventFlags::PAST) => Place::History(pos),
+            Some(_) => Place::New,
+            None => Place::Outlier,
+        };
         let received = Received::stored(pdu).map_err(StorageError::foreign("events.json"))?;
         let (outcome, _) = self.take_in(&received, place, &[]).await?;
         Ok(match outcome {
@@ -48,6 +52,7 @@ impl Engine {
                 Verdict::Appended
                 | Verdict::RedactedAndAppended
                 | Verdict::SoftFailed
+                | Verdict::Backfilled
                 | Verdict::Outlier,
             ) => Some(event.event_id.clone()),
         })

@@ -222,7 +222,7 @@ pub(crate) fn judged(outcome: &Outcome) -> Option<Judged> {
         Outcome::Judged(Verdict::Appended | Verdict::RedactedAndAppended) => Some(Judged::Accepted),
         Outcome::Judged(Verdict::SoftFailed) => Some(Judged::SoftFailed),
         Outcome::Judged(Verdict::Rejected(_)) => Some(Judged::Rejected),
-        Outcome::Judged(Verdict::Outlier) | Outcome::Missing(_) => None,
+        Outcome::Judged(Verdict::Outlier | Verdict::Backfilled) | Outcome::Missing(_) => None,
     }
 }
 

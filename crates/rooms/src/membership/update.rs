@@ -107,7 +107,7 @@ pub async fn update(
     let mut attempts = Attempts::default();
     loop {
         let Some(mut draft) = rooms.engine().find_draft(update.room_id).await? else {
-            return Err(unknown_room(update.action));
+            return decline(rooms, actor, &update).await;
         };
         let mut content = check(&mut draft, actor, &update).await?;
         // After the head: what changes the profile later brings the rooms in line later, too.
@@ -206,6 +206,24 @@ impl Follows {
             }
         }
     }
+}
+
+/// Leave a room that this server is not in: the user was invited to it. Nothing else can be done there.
+async fn decline(
+    rooms: &Rooms,
+    actor: &Actor,
+    update: &MembershipUpdate<'_>,
+) -> Result<OwnedEventId, MembershipError> {
+    if update.action == Action::Leave && actor.user_id == *update.target {
+        let mut content = update.content.clone();
+        content.insert("membership".to_owned(), Value::from("leave"));
+        let content = Value::Object(content).to_string();
+        let engine = rooms.engine();
+        if let Some(id) = engine.decline_invite(update.room_id, &actor.user_id, &content).await? {
+            return Ok(id);
+        }
+    }
+    Err(unknown_room(update.action))
 }
 
 fn unknown_room(action: Action) -> MembershipError {

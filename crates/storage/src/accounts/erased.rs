@@ -50,6 +50,7 @@ fn concerns_accounts(change: &Change) -> bool {
         | Change::ToDevice { .. }
         | Change::KeyCounts { .. }
         | Change::Signatures { .. }
+        | Change::Rewritten { .. }
         | Change::Forgotten { .. }
         | Change::Other { user_id: None, room_nid: Some(_) } => false,
     }

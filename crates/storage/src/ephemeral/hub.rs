@@ -435,6 +435,7 @@ impl LogSubscriber for FollowsLog {
                 | Change::ToDevice { .. }
                 | Change::KeyCounts { .. }
                 | Change::Signatures { .. }
+                | Change::Rewritten { .. }
                 | Change::Forgotten { .. }
                 | Change::Other { .. } => continue,
             };

@@ -302,6 +302,7 @@ impl LogSubscriber for Heads {
                 | Change::ToDevice { .. }
                 | Change::KeyCounts { .. }
                 | Change::Signatures { .. }
+                | Change::Rewritten { .. }
                 | Change::Forgotten { .. }
                 | Change::Other { room_nid: None, .. } => {}
             }

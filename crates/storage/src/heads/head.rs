@@ -61,6 +61,11 @@ impl RoomHead {
         }
     }
 
+    /// Whether this server knows the room's state. It does not know that of a room which it is not in, and knows of by an invite alone.
+    pub fn has_state(&self) -> bool {
+        !self.state.is_empty()
+    }
+
     /// Carry the head on by an event that the log brought. `false` if the event is not enough to know the new head, which must be
     /// read then.
     pub(super) fn carry_on(&mut self, event: &Event, pos: StreamPos) -> bool {

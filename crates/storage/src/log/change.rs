@@ -74,6 +74,9 @@ pub enum Change {
         /// The users whose keys look different to that user now.
         signed: Arc<[OwnedUserId]>,
     },
+    /// Events of a room are stored in another form than before, and no event of the log says so: history from before the log came in.
+    /// They are to be read anew.
+    Rewritten { room_nid: RoomNid, event_nids: Arc<[EventNid]> },
     /// The user forgot a room.
     Forgotten { user_id: OwnedUserId, room_nid: RoomNid },
     /// A change that this version of the server does not know, or cannot read: a newer one wrote it. What is kept in

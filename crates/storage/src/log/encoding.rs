@@ -47,6 +47,11 @@ struct SignaturesPayload {
     s: Vec<OwnedUserId>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct RewrittenPayload {
+    e: Vec<i64>,
+}
+
 /// The row of a change. `None` for room events, which have a table of their own.
 pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
     let row =
@@ -91,6 +96,10 @@ pub(crate) fn encode(change: &Change) -> Result<Option<Row>, StorageError> {
         Change::Signatures { user_id, signed } => {
             let payload = SignaturesPayload { s: signed.to_vec() };
             row(Kind::Signatures, None, Some(user_id), to_json(&payload)?)
+        }
+        Change::Rewritten { room_nid, event_nids } => {
+            let payload = RewrittenPayload { e: event_nids.iter().map(|nid| nid.0).collect() };
+            row(Kind::Rewritten, Some(*room_nid), None, to_json(&payload)?)
         }
         Change::Forgotten { user_id, room_nid } => {
             row(Kind::Forgotten, Some(*room_nid), Some(user_id), nothing())
@@ -155,6 +164,11 @@ fn decode_known(kind: Kind, row: &Row) -> Result<Change, StorageError> {
         Kind::Signatures => {
             let payload: SignaturesPayload = from_json(&row.payload)?;
             Change::Signatures { user_id: user()?, signed: payload.s.into() }
+        }
+        Kind::Rewritten => {
+            let payload: RewrittenPayload = from_json(&row.payload)?;
+            let event_nids = payload.e.into_iter().map(EventNid).collect();
+            Change::Rewritten { room_nid: room()?, event_nids }
         }
         Kind::Forgotten => Change::Forgotten { user_id: user()?, room_nid: room()? },
     })

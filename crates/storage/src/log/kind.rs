@@ -40,6 +40,7 @@ kinds! {
     ToDevice = 11,
     KeyCounts = 9,
     Signatures = 10,
+    Rewritten = 12,
 }
 
 impl Kind {

@@ -254,6 +254,7 @@ async fn append(db: &Db, head: &RoomHead, is_state: bool) -> (StreamPos, RoomHea
         arrivals: vec![],
         late_redactions: vec![],
         missing: vec![],
+        outside: vec![],
         resets: vec![],
         places: vec![],
         links: vec![],

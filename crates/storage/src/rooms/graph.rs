@@ -2,7 +2,7 @@
 //!
 //! It is read past the cache: what is kept beside the log comes to every node without an entry there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use myelin_model::{EventFlags, EventNid, RoomNid, StateKeyNid, StateNid, StreamPos};
 use ruma::{EventId, OwnedEventId, ServerName};
@@ -112,6 +112,28 @@ impl Graph<'_> {
         .fetch_one(self.db.pool())
         .await?;
         Ok(Traces { is_followed: row.is_followed, redacted_by: row.redacted_by.map(EventNid) })
+    }
+
+    /// The events among these that are known, as part of a history, or missing before some that are. It takes one query.
+    #[tracing::instrument(name = "db.graph.find_followed", skip_all)]
+    pub async fn find_followed(
+        &self,
+        event_ids: &[&EventId],
+    ) -> Result<HashSet<OwnedEventId>, StorageError> {
+        let ids: Vec<String> = event_ids.iter().map(ToString::to_string).collect();
+        let found = sqlx::query_scalar!(
+            r#"
+            SELECT event_id AS "event_id!" FROM events WHERE event_id = ANY ($1) AND pos IS NOT NULL
+            UNION
+            SELECT event_id FROM missing_events WHERE event_id = ANY ($1)
+            "#,
+            &ids
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        let id =
+            |id| OwnedEventId::try_from(id).map_err(StorageError::inconsistent("events.event_id"));
+        found.into_iter().map(id).collect()
     }
 
     /// The events that are missing from a room's history though others follow them: its backward extremities. At most a thousand.

@@ -1,23 +1,21 @@
-//! Events that are kept beside the log, where no client and no other node hears of them: outliers, and what failed the checks on
-//! receipt.
+//! Events that are kept beside the log, where no client hears of them: outliers, what failed the checks on receipt, and history from
+//! before what the log has of a room.
 
 use myelin_model::{Event, EventNid, Membership, RoomNid};
 use ruma::OwnedEventId;
 
 use crate::{
-    NewSnapshot, StorageError, Tx,
+    Change, NewSnapshot, StorageError, Tx,
     rooms::Awaited,
-    writer::{ChainLink, ChainPlace, Known},
+    writer::{ChainLink, ChainPlace, Known, LateRedaction},
 };
 
 /// An event to be kept, with what is derived from it.
 #[derive(Debug)]
 pub struct KeptEvent {
-    /// The event. Its position is given out here, unless it is an outlier.
+    /// The event, with its position. Outliers have none.
     pub event: Event,
-    /// Whether it has no place in the history.
-    pub is_outlier: bool,
-    /// The newest event of the head that it was judged by. Outliers are judged by none.
+    /// The newest event of the head that it was judged by. `None` if the current state has no say.
     pub judged_by: Option<EventNid>,
     /// The form in which it is known to be stored: that is replaced.
     pub known: Known,
@@ -31,6 +29,10 @@ pub struct KeptEvent {
     pub place: Option<ChainPlace>,
     /// The links from there.
     pub links: Vec<ChainLink>,
+    /// The events before it that are not part of the history.
+    pub missing: Vec<OwnedEventId>,
+    /// The event that it will redact when that comes.
+    pub late_redaction: Option<LateRedaction>,
     /// The time of receiving it, in milliseconds since the epoch.
     pub received_ts: u64,
 }
@@ -55,7 +57,7 @@ impl KeptEventsTx<'_> {
     pub async fn add(&mut self, kept: &KeptEvent) -> Result<bool, StorageError> {
         self.tx.lock_log().await?;
         let event = &kept.event;
-        if !kept.is_outlier && self.head_of(event.room_nid).await? != kept.judged_by {
+        if kept.judged_by.is_some() && self.head_of(event.room_nid).await? != kept.judged_by {
             return Ok(false);
         }
         if let Known::Stored { pos } = kept.known {
@@ -77,8 +79,17 @@ impl KeptEventsTx<'_> {
         if kept.known != Known::Nothing || !kept.awaited.is_empty() {
             self.tx.retrials().set(event.nid, &kept.awaited).await?;
         }
-        if !kept.is_outlier {
-            self.settle(event.nid, &event.event_id, event.redacted_by).await?;
+        if event.pos.is_some() && !self.settle(event).await?
+            || !self.redact(event, kept.late_redaction.as_ref()).await?
+        {
+            return Ok(false);
+        }
+        self.add_missing(event.room_nid, event.nid, &kept.missing).await?;
+        let mut rewritten: Vec<EventNid> = event.redacts.into_iter().collect();
+        rewritten.extend((kept.known != Known::Nothing).then_some(event.nid));
+        if !rewritten.is_empty() {
+            let event_nids = rewritten.into();
+            self.tx.publish(Change::Rewritten { room_nid: event.room_nid, event_nids });
         }
         Ok(true)
     }
@@ -99,12 +110,11 @@ impl KeptEventsTx<'_> {
             "INSERT INTO events (event_nid, room_nid, pos, depth, origin_server_ts, state_key_nid, state_before, state_after,
                 replaces, redacts, redacted_by, notify_ordinal, flags, membership, event_id, event_type, sender, json,
                 received_ts, rejection)
-             VALUES ($1, $2, CASE WHEN $3 THEN NULL ELSE nextval('unstreamed_positions') END, $4, $5, $6, $7, $8, $9, $10, $11,
-                $12, $13, $14, $15, $16, $17, $18, $19, $20)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT (event_id) DO NOTHING",
             event.nid.0,
             event.room_nid.0,
-            kept.is_outlier,
+            event.pos.map(|pos| pos.0),
             event.depth,
             event.origin_server_ts,
             event.state_key_nid.map(|nid| nid.0),
@@ -177,23 +187,85 @@ impl KeptEventsTx<'_> {
         Ok(())
     }
 
-    /// The event is there: it is not missing any more, and redactions wait for it no longer.
-    async fn settle(
+    async fn add_missing(
         &mut self,
-        nid: EventNid,
-        event_id: &OwnedEventId,
-        redacted_by: Option<EventNid>,
+        room_nid: RoomNid,
+        follower: EventNid,
+        missing: &[OwnedEventId],
     ) -> Result<(), StorageError> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = missing.iter().map(ToString::to_string).collect();
         sqlx::query!(
-            "WITH gone AS (DELETE FROM missing_events WHERE event_id = $1),
-                late AS (DELETE FROM late_redactions WHERE target_id = $1)
-             UPDATE events SET redacts = $2 WHERE event_nid = $3",
-            event_id.as_str(),
-            nid.0,
-            redacted_by.map(|nid| nid.0)
+            "INSERT INTO missing_events (event_id, follower_nid, room_nid) SELECT DISTINCT id, $2::bigint, $3::bigint
+             FROM unnest($1::text[]) AS m (id)
+             -- Another node may have brought one meanwhile.
+             WHERE NOT EXISTS (SELECT FROM events WHERE events.event_id = m.id AND pos IS NOT NULL)",
+            &ids,
+            follower.0,
+            room_nid.0
         )
         .execute(&mut *self.tx.inner)
         .await?;
         Ok(())
+    }
+
+    /// Redact what the event redacts, or will redact. `false` if that has come meanwhile.
+    async fn redact(
+        &mut self,
+        event: &Event,
+        late: Option<&LateRedaction>,
+    ) -> Result<bool, StorageError> {
+        if let Some(target) = event.redacts {
+            sqlx::query!(
+                "UPDATE events SET redacted_by = $1 WHERE event_nid = $2 AND redacted_by IS NULL",
+                event.nid.0,
+                target.0
+            )
+            .execute(&mut *self.tx.inner)
+            .await?;
+        }
+        if let Some(late) = late {
+            let added = sqlx::query!(
+                "INSERT INTO late_redactions (target_id, redaction_nid, room_nid, is_powerful) SELECT $1, $2, $3, $4
+                 WHERE NOT EXISTS (SELECT FROM events WHERE event_id = $1)",
+                late.target_id.as_str(),
+                late.redaction.0,
+                event.room_nid.0,
+                late.is_powerful
+            )
+            .execute(&mut *self.tx.inner)
+            .await?;
+            return Ok(added.rows_affected() == 1);
+        }
+        Ok(true)
+    }
+
+    /// The event is there: it is not missing any more, and redactions wait for it no longer. `false` if one that holds came meanwhile.
+    async fn settle(&mut self, event: &Event) -> Result<bool, StorageError> {
+        let is_redacted = sqlx::query_scalar!(
+            r#"WITH gone AS (DELETE FROM missing_events WHERE event_id = $1),
+                late AS (DELETE FROM late_redactions WHERE target_id = $1 RETURNING redaction_nid, room_nid, is_powerful)
+               SELECT EXISTS (
+                    SELECT FROM late JOIN events AS e ON e.event_nid = late.redaction_nid
+                    WHERE late.room_nid = $2 AND (late.is_powerful OR substr(e.sender, strpos(e.sender, ':') + 1) = $3)
+               ) AS "is_redacted!""#,
+            event.event_id.as_str(),
+            event.room_nid.0,
+            event.sender.server_name().as_str()
+        )
+        .fetch_one(&mut *self.tx.inner)
+        .await?;
+        if let Some(redacted_by) = event.redacted_by {
+            sqlx::query!(
+                "UPDATE events SET redacts = $1 WHERE event_nid = $2",
+                event.nid.0,
+                redacted_by.0
+            )
+            .execute(&mut *self.tx.inner)
+            .await?;
+        }
+        Ok(event.redacted_by.is_some() || !is_redacted)
     }
 }

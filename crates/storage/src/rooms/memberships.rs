@@ -275,6 +275,44 @@ impl Memberships<'_> {
         Ok(rows.collect())
     }
 
+    /// A user's membership in a room, with its member event.
+    #[tracing::instrument(name = "db.memberships.find", skip_all)]
+    pub async fn find(
+        &self,
+        room_nid: RoomNid,
+        user_id: &UserId,
+    ) -> Result<Option<(Membership, EventNid)>, StorageError> {
+        let row = sqlx::query!(
+            "SELECT membership, event_nid FROM memberships WHERE user_id = $1 AND room_nid = $2",
+            user_id.as_str(),
+            room_nid.0
+        )
+        .fetch_optional(self.db.pool())
+        .await?;
+        let found = |membership, nid| Some((Membership::from_i16(membership)?, EventNid(nid)));
+        Ok(row.and_then(|row| found(row.membership, row.event_nid)))
+    }
+
+    /// Whether a user of a server has joined a room.
+    #[tracing::instrument(name = "db.memberships.has_joined_from", skip_all)]
+    pub async fn has_joined_from(
+        &self,
+        room_nid: RoomNid,
+        server: &ServerName,
+    ) -> Result<bool, StorageError> {
+        let found = sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                SELECT FROM memberships WHERE room_nid = $1 AND membership = membership_join()
+                    AND right(user_id, length($2)) = $2
+            ) AS "found!""#,
+            room_nid.0,
+            format!(":{server}")
+        )
+        .fetch_one(self.db.pool())
+        .await?;
+        Ok(found)
+    }
+
     /// Whether a user has left a room and wants nothing of it shown any more.
     #[tracing::instrument(name = "db.memberships.is_forgotten", skip_all)]
     pub async fn is_forgotten(

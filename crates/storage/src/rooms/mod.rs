@@ -10,6 +10,7 @@ mod kept_events;
 mod member_summaries;
 mod memberships;
 mod next_events;
+mod outside_states;
 mod receipts;
 mod related;
 mod relations;
@@ -29,6 +30,7 @@ pub use self::{
     kept_events::{KeptEvent, KeptEventsTx},
     member_summaries::{MemberSummary, SUMMARY_MEMBERS_MAX},
     memberships::{JoinRow, MembershipRow, Memberships, MembershipsTx},
+    outside_states::{OutsideState, OutsideStates},
     receipts::{ReceiptRow, Receipts},
     related::RelatedRow,
     relations::{Relations, RelationsPage, ThreadsPage},

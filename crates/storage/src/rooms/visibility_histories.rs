@@ -119,6 +119,7 @@ impl LogSubscriber for KnownHistories {
             | Change::ToDevice { .. }
             | Change::KeyCounts { .. }
             | Change::Signatures { .. }
+            | Change::Rewritten { .. }
             | Change::Forgotten { .. } => false,
         };
         if entries.iter().any(is_unclear) {

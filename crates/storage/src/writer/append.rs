@@ -5,7 +5,7 @@ use std::sync::Arc;
 use myelin_model::{Event, EventNid, Membership, RoomNid, StateKeyNid, StateNid, StreamPos};
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedUserId};
 
-use crate::{StorageError, heads::RoomHead, state::NewSnapshot};
+use crate::{OutsideState, StorageError, heads::RoomHead, state::NewSnapshot};
 
 /// Events for one room, with all that is derived from them. All of it is appended, or nothing.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Append {
     pub late_redactions: Vec<LateRedaction>,
     /// The events before these that are not known.
     pub missing: Vec<MissingEvent>,
+    /// The states that were told with the member events among these, of a room that this server is not in.
+    pub outside: Vec<OutsideState>,
     /// Changes of the current state that do not follow from the events themselves: what state resolution did.
     pub resets: Vec<(StateKeyNid, Option<EventNid>)>,
     /// The places of new state events in the chain cover of the auth graph.

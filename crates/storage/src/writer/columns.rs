@@ -9,8 +9,8 @@ use super::{
     batch::{Batch, delivery_change, receipt_change, resets},
     rows::{
         ArrivalRow, ChainLinkRow, ChainPlaceRow, Columns, DeliveryRow, DeviceMessageRow, EventRow,
-        LateRedactionRow, MembershipRow, MissingRow, ReceiptRow, RequestRow, ResetRow, RoomRow,
-        SnapshotRow, TransactionRow,
+        LateRedactionRow, MembershipRow, MissingRow, OutsideRow, ReceiptRow, RequestRow, ResetRow,
+        RoomRow, SnapshotRow, TransactionRow,
     },
 };
 use crate::{StorageError, log::encode};
@@ -96,6 +96,13 @@ impl<'a> Columns<'a> {
                 redaction: late.redaction.0,
                 target: late.target_id.as_str(),
                 powerful: late.is_powerful,
+            });
+        }
+        for told in &append.outside {
+            self.outside.push(OutsideRow {
+                room,
+                event: told.event_nid.0,
+                stripped: &told.stripped,
             });
         }
         for gap in &append.missing {

@@ -41,6 +41,7 @@ impl<'a> Message<'a> {
             arrivals,
             late_redactions,
             missing,
+            outside,
             resets,
             places,
             links,
@@ -52,6 +53,7 @@ impl<'a> Message<'a> {
             && arrivals.is_empty()
             && late_redactions.is_empty()
             && missing.is_empty()
+            && outside.is_empty()
             && resets.is_empty()
             && places.is_empty()
             && links.is_empty();

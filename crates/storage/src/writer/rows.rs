@@ -114,6 +114,13 @@ rows! {
         powerful: bool,
     }
 
+    /// The state of a room that this server is not in, as it was told.
+    o outside: OutsideRows of OutsideRow<'a> {
+        room: i64,
+        event: i64,
+        stripped: &'a str,
+    }
+
     /// A gap: an event that another one follows, and that is not there.
     g missing: MissingRows of MissingRow<'a> {
         room: i64,

@@ -104,6 +104,7 @@ pub(crate) async fn next_event(db: &Db, head: &RoomHead, next: Next<'_>) -> (App
         arrivals: vec![],
         late_redactions: vec![],
         missing: vec![],
+        outside: vec![],
         resets: vec![],
         places: vec![],
         links: vec![],

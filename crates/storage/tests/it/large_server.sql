@@ -64,4 +64,5 @@ SELECT '@u' || n || ':h', usage, '{}' FROM generate_series(1, 20000) n, unnest('
 INSERT INTO key_signatures (target_user_id, target_id, signer_id, key_id, signature)
 SELECT '@u' || n || ':h', 'D', '@u' || s || ':h', 'ed25519:' || s, 's' FROM generate_series(1, 50000) n, unnest(ARRAY[n, n % 100]) s
 ON CONFLICT DO NOTHING;
+INSERT INTO outside_states (event_nid, room_nid, stripped) SELECT n, 1 + n % 1000, '[]' FROM generate_series(1, 50000) n;
 ANALYZE;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use myelin_model::StreamPos;
+use myelin_model::{EventNid, StreamPos};
 use myelin_storage::{Change, Db};
 use ruma::{room_id, user_id};
 use sqlx::PgPool;
@@ -112,6 +112,7 @@ async fn every_kind_of_change_survives_the_way_to_another_node(pool: PgPool) {
             user_id: alice.clone(),
             signed: [alice.clone(), user_id!("@bob:example.org").to_owned()].into(),
         },
+        Change::Rewritten { room_nid: room.room_nid, event_nids: [EventNid(7)].into() },
         Change::Forgotten { user_id: alice, room_nid: room.room_nid },
     ];
     for change in &changes {

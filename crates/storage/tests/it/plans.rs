@@ -18,7 +18,7 @@ const ROOMS: &str = "
 const LARGE_SERVER: &str = include_str!("large_server.sql");
 
 /// The tables that are never read whole.
-const LARGE: [&str; 33] = [
+const LARGE: [&str; 34] = [
     "access_tokens",
     "account_data",
     "auth_chain_links",
@@ -38,6 +38,7 @@ const LARGE: [&str; 33] = [
     "memberships",
     "missing_events",
     "one_time_keys",
+    "outside_states",
     "profiles",
     "pushers",
     "receipts",

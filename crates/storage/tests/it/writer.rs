@@ -194,6 +194,7 @@ fn repeat(append: &Append) -> Append {
         arrivals: vec![],
         late_redactions: vec![],
         missing: vec![],
+        outside: vec![],
         resets: vec![],
         places: vec![],
         links: vec![],

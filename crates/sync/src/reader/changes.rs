@@ -174,6 +174,8 @@ async fn read(
                 by_room.entry(*room_nid).or_default().push(entry);
             }
             Change::DeviceList { user_id } => device_lists.push(user_id.clone()),
+            // Nothing that a client is told.
+            Change::Rewritten { .. } => {}
             Change::Event(_)
             | Change::AccountData { .. }
             | Change::Sessions { .. }

@@ -90,6 +90,7 @@ fn undo_all(head: &RoomHead, entries: &[Arc<LogEntry>]) -> Option<StateMap> {
             | Change::ToDevice { .. }
             | Change::KeyCounts { .. }
             | Change::Signatures { .. }
+            | Change::Rewritten { .. }
             | Change::Forgotten { .. } => {}
         }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Loaded {
     pub(super) inviters: HashMap<RoomNid, EventNid>,
     /// The events that describe rooms to those who are not in them.
     pub(super) describing: HashMap<RoomNid, Vec<EventNid>>,
+    /// The states of rooms that this server is not in, as other servers told them with the user's member events.
+    pub(super) told: HashMap<EventNid, Box<str>>,
 }
 
 impl Loaded {
@@ -110,6 +112,7 @@ pub(crate) async fn load(
         passing: relations::passing(reader, wants, &windows).await?,
         inviters: HashMap::new(),
         describing: HashMap::new(),
+        told: HashMap::new(),
     };
     let mut wanted: HashSet<EventNid> = rows.iter().flatten().map(|row| row.event_nid).collect();
     want(reader, wants, rooms, &loaded, &windows, &mut wanted);

@@ -6,13 +6,16 @@ use myelin_events::{
     RoomVersion,
     client::{Format, Unsigned, write_event, write_stripped},
 };
-use myelin_model::{Event, EventNid, StateKeyNid, StateNid};
+use myelin_model::{Event, EventFlags, EventNid, StateKeyNid, StateNid};
 use myelin_storage::{MembershipRow, StateKey, StateMap, StorageError};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Loaded, Reader};
 
 /// Get the events that describe the rooms as they were when the user was invited or began to knock: what came later is
-/// not for those who are not in. It takes no query without such rooms, else at most three for all of them.
+/// not for those who are not in. It takes no query without such rooms, else at most three for all of them, and one for those that this
+/// server is not in.
 pub(super) async fn load(
     reader: &Reader<'_>,
     rows: &[MembershipRow],
@@ -20,6 +23,12 @@ pub(super) async fn load(
 ) -> Result<(), StorageError> {
     if rows.is_empty() {
         return Ok(());
+    }
+    let outside = rows.iter().filter_map(|row| loaded.events.get(&row.event_nid));
+    let outside = outside.filter(|own| own.flags.contains(EventFlags::OUTLIER));
+    let outside: Vec<EventNid> = outside.map(|own| own.nid).collect();
+    if !outside.is_empty() {
+        loaded.told = reader.sync.db().outside_states().find_many(&outside).await?;
     }
     let senders = rows.iter().filter_map(|row| loaded.events.get(&row.event_nid));
     let keys: Vec<StateKey> =
@@ -124,7 +133,30 @@ pub(crate) fn write_stripped_state(
             out.push(',');
         }
     }
+    if let Some(told) = loaded.told.get(&own.nid) {
+        write_told(told, own, out);
+    }
     // The own member event comes whole, as clients read from it when and by whom.
     let age = Some(own.age_ms(reader.now_ms));
     write_event(out, own, version, Format::Sync, &Unsigned { age, ..Unsigned::default() });
+}
+
+/// Write what another server told of the state of a room that this server is not in, as it was sent, but for the user's own member
+/// event, which comes by itself.
+fn write_told(told: &str, own: &Event, out: &mut String) {
+    #[derive(Deserialize)]
+    struct Told {
+        #[serde(rename = "type")]
+        event_type: String,
+        state_key: String,
+    }
+    let events: Vec<&RawValue> = serde_json::from_str(told).unwrap_or_default();
+    for event in events {
+        let is_own = serde_json::from_str::<Told>(event.get())
+            .is_ok_and(|told| own.is_state_of(&told.event_type, &told.state_key));
+        if !is_own {
+            out.push_str(event.get());
+            out.push(',');
+        }
+    }
 }

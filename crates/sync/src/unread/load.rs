@@ -231,6 +231,7 @@ fn is_unclear(counts: &Counts, entry: &LogEntry, user_id: &UserId) -> bool {
                 event.membership.is_some() && event.state_key.as_deref() == Some(user_id.as_str());
             comes_or_goes || event.redacts.is_some_and(|nid| counts.may_count(nid))
         }
+        Change::Rewritten { event_nids, .. } => event_nids.iter().any(|nid| counts.may_count(*nid)),
         Change::Other { .. } => true,
         Change::StateReset { .. }
         | Change::AccountData { .. }
@@ -488,6 +489,7 @@ fn carry_on(
             | Change::ToDevice { .. }
             | Change::KeyCounts { .. }
             | Change::Signatures { .. }
+            | Change::Rewritten { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => {}
         }

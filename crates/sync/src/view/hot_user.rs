@@ -147,7 +147,8 @@ impl HotUser {
             | Change::Sessions { .. }
             | Change::Account { .. }
             | Change::Profile { .. }
-            | Change::Signatures { .. } => {}
+            | Change::Signatures { .. }
+            | Change::Rewritten { .. } => {}
         }
     }
 }

@@ -347,6 +347,7 @@ impl LogSubscriber for View {
                 | Change::ToDevice { .. }
                 | Change::KeyCounts { .. }
                 | Change::Signatures { .. }
+                | Change::Rewritten { .. }
                 | Change::Forgotten { .. }
                 | Change::Sessions { .. }
                 | Change::Account { .. } => {}
@@ -387,6 +388,7 @@ fn is_unclear(change: &Change, user_id: &UserId) -> bool {
         | Change::Signatures { .. }
         | Change::AccountData { .. }
         | Change::Profile { .. }
+        | Change::Rewritten { .. }
         | Change::Forgotten { .. }
         | Change::Sessions { .. }
         | Change::Account { .. } => false,

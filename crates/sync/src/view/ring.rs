@@ -192,6 +192,7 @@ fn size_bytes(entry: &LogEntry) -> usize {
             device_ids.iter().map(|device_id| device_id.as_str().len()).sum()
         }
         Change::Signatures { signed, .. } => signed.iter().map(|id| id.as_str().len()).sum(),
+        Change::Rewritten { event_nids, .. } => size_of_val(&**event_nids),
         Change::StateReset { .. }
         | Change::Receipt { .. }
         | Change::Sessions { .. }
@@ -231,7 +232,9 @@ impl Audience {
             | Change::Signatures { user_id, .. }
             | Change::Forgotten { user_id, .. } => user(user_id),
             // Nothing that a client is told.
-            Change::Sessions { .. } | Change::Account { .. } => Self::default(),
+            Change::Sessions { .. } | Change::Account { .. } | Change::Rewritten { .. } => {
+                Self::default()
+            }
             Change::Other { room_nid, user_id } => {
                 Self { room_nid: *room_nid, user_id: user_id.clone() }
             }
@@ -260,6 +263,7 @@ fn device_list_of(change: &Change) -> Option<&OwnedUserId> {
         | Change::ToDevice { .. }
         | Change::KeyCounts { .. }
         | Change::Signatures { .. }
+        | Change::Rewritten { .. }
         | Change::Forgotten { .. }
         | Change::Other { .. } => None,
     }

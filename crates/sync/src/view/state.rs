@@ -91,6 +91,7 @@ impl State {
             | Change::DeviceList { .. }
             | Change::ToDevice { .. }
             | Change::Signatures { .. }
+            | Change::Rewritten { .. }
             | Change::Forgotten { .. }
             | Change::Other { .. } => {}
         }
