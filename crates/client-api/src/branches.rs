@@ -1,5 +1,6 @@
 //! Events on branches of a room are to every reader what the state at them makes them, on every path on which events are read.
 
+use myelin_engine::{Outcome, Place, Verdict};
 use myelin_testing::{Remote, TestServer, TestUser};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -112,4 +113,47 @@ async fn a_branch_from_before_a_join_is_hidden_on_every_path(pool: PgPool) {
             assert!(shows, "{path}: {answer}");
         }
     }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_failed_the_checks_counts_nowhere(pool: PgPool) {
+    let server = test_server::open(pool).await;
+    let (alice, carol) = (server.user("alice").await, server.user("carol").await);
+    let room = TestRoom::create(&server, &alice, json!({"preset": "public_chat"})).await;
+    let mut theirs = Foreign::copy(&room).await;
+    let end = theirs.end();
+    theirs.send(&server, &Remote::member(BOB, BOB, "join", &end)).await;
+    let before = theirs.end();
+    room.join(&carol).await;
+    let root = room.text(&alice, "root").await;
+    let ban = json!({"user_id": BOB});
+    server.post(&room.path("ban"), Some(&alice), ban).await.ok();
+    let read = async || {
+        let sync = server.get(&format!("{V3}/sync?timeout=0"), Some(&carol)).await.ok();
+        let threads = format!("{}/rooms/{}/threads", V3.replace("v3", "v1"), encode(&room.id));
+        let threads = server.get(&threads, Some(&carol)).await.ok();
+        let joined = &sync["rooms"]["join"][&room.id];
+        let counts = joined["unread_notifications"].clone();
+        (counts, joined["timeline"]["events"].as_array().unwrap().len(), threads)
+    };
+    let known = read().await;
+    assert_eq!(known.0["notification_count"], 1);
+
+    let relation = json!({"rel_type": "m.thread", "event_id": root});
+    let content = json!({"msgtype": "m.text", "body": "carol", "m.relates_to": relation});
+    // Bob was in, and is banned now; Eve never was in.
+    for (sender, is_soft_failed) in [(BOB, true), ("@eve:two.example", false)] {
+        let message = Remote { content: content.clone(), ..Remote::message(sender, "", &before) };
+        let message = theirs.build(&message);
+        let outcome = theirs.hand(&server, &message, Place::New, &[]).await;
+        let is_hidden = match is_soft_failed {
+            true => outcome == Outcome::Judged(Verdict::SoftFailed),
+            false => matches!(outcome, Outcome::Judged(Verdict::Rejected(_))),
+        };
+        assert!(is_hidden, "{sender}: {outcome:?}");
+        assert_eq!(read().await, known, "{sender}");
+    }
+    // Nor is it part of any thread's count.
+    room.text(&alice, "after").await;
+    assert_eq!(read().await.0["notification_count"], 2);
 }

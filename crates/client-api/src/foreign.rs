@@ -104,6 +104,10 @@ impl Foreign {
     /// The state after an event there.
     pub(crate) fn state_at(&self, pdu: &Pdu) -> StateAt {
         let state = self.graph.state_after(std::slice::from_ref(&pdu.event_id));
-        StateAt { event_id: pdu.event_id.clone(), state: state.into_values().collect() }
+        StateAt {
+            event_id: pdu.event_id.clone(),
+            state: state.into_values().collect(),
+            is_partial: false,
+        }
     }
 }

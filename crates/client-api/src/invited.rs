@@ -66,6 +66,17 @@ async fn sync(server: &TestServer, user: &TestUser, since: &str) -> Value {
     server.get(&format!("{V3}/sync?timeout=0{since}"), Some(user)).await.ok()
 }
 
+/// Have both nodes apply what the other has.
+async fn catch_up(nodes: [&TestServer; 2], user: &TestUser) {
+    for node in nodes {
+        let answer = sync(node, user, "").await;
+        let now = format!("&since={}", answer["next_batch"].as_str().unwrap());
+        for node in nodes {
+            sync(node, user, &now).await;
+        }
+    }
+}
+
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn an_invite_from_elsewhere_is_shown_declined_and_forgotten(pool: PgPool) {
     let (here, there) = (test_server::open(pool.clone()).await, test_server::open(pool).await);
@@ -84,6 +95,7 @@ async fn an_invite_from_elsewhere_is_shown_declined_and_forgotten(pool: PgPool) 
     first.unwrap();
     second.unwrap();
     one.receive_invite(VERSION, &invite, &told).await.unwrap();
+    catch_up([&here, &there], &alice).await;
 
     for server in [&here, &there] {
         for since in [String::new(), format!("&since={since}")] {
@@ -111,6 +123,7 @@ async fn an_invite_from_elsewhere_is_shown_declined_and_forgotten(pool: PgPool) 
     let path = |rest: &str| format!("{V3}/rooms/{}/{rest}", encode(&id));
     let since = sync(&there, &alice, "").await["next_batch"].as_str().unwrap().to_owned();
     there.post(&path("leave"), Some(&alice), json!({"reason": "no"})).await.ok();
+    catch_up([&here, &there], &alice).await;
     for server in [&here, &there] {
         let answer = sync(server, &alice, &format!("&since={since}")).await;
         let left = &answer["rooms"]["leave"][&id]["timeline"]["events"];

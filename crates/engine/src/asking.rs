@@ -140,9 +140,12 @@ impl Looked {
     }
 }
 
-/// Whether the event is part of the room's history, and passed the checks.
+/// Whether the event is part of the room's history, and not rejected. One that is not allowed any more is not kept from servers, which
+/// need it for what they have that follows it.
 fn is_shown(event: &Event) -> bool {
-    event.pos.is_some() && event.is_visible() && !event.flags.contains(EventFlags::OUTLIER)
+    event.pos.is_some()
+        && !event.flags.contains(EventFlags::REJECTED)
+        && !event.flags.contains(EventFlags::OUTLIER)
 }
 
 /// Whether every server that takes part may see the event, without a look at its states.

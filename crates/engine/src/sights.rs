@@ -43,9 +43,9 @@ pub async fn look_up(
         sights.get(&event.room_nid).is_some_and(|sight| sight.must_look_up(event))
     };
     let unclear: Vec<&Arc<Event>> = events.iter().filter(must_look_up).collect();
-    for (room_nid, nid, states) in states_at(db, user_id, &unclear).await? {
+    for ((room_nid, nid, pos), states) in states_at(db, user_id, &unclear).await? {
         if let Some(sight) = sights.get_mut(&room_nid) {
-            sight.learn(nid, &states);
+            sight.learn(nid, pos, &states);
         }
     }
     Ok(())
@@ -60,18 +60,21 @@ pub(crate) async fn look_up_in(
     let unclear: Vec<&Arc<Event>> =
         events.iter().filter(|event| sight.must_look_up(event)).collect();
     let user_id = sight.user_id().to_owned();
-    for (_, nid, states) in states_at(db, &user_id, &unclear).await? {
-        sight.learn(nid, &states);
+    for ((_, nid, pos), states) in states_at(db, &user_id, &unclear).await? {
+        sight.learn(nid, pos, &states);
     }
     Ok(())
 }
+
+/// An event: its room, its number and its position.
+type At = (RoomNid, EventNid, Option<StreamPos>);
 
 /// The part of the states at some events that decides what they are to a user. An event whose states cannot be read is left out.
 async fn states_at(
     db: &Db,
     user_id: &UserId,
     events: &[&Arc<Event>],
-) -> Result<Vec<(RoomNid, EventNid, StatesAt)>, StorageError> {
+) -> Result<Vec<(At, StatesAt)>, StorageError> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
@@ -101,7 +104,7 @@ async fn states_at(
         let (visibility_before, member_before) = at(event.state_before)?;
         let (visibility_after, member_after) = at(Some(event.state_after?))?;
         let states = StatesAt { visibility_before, visibility_after, member_before, member_after };
-        Some((event.room_nid, event.nid, states))
+        Some(((event.room_nid, event.nid, event.pos), states))
     });
     Ok(states.collect())
 }

@@ -139,8 +139,8 @@ impl RoomView {
 }
 
 impl Engine {
-    /// The state of a room after its last event at or before a position. It takes no query if that is the current
-    /// state, else two.
+    /// The current state that a room had at a position. It takes no query if that is the current one, else two, and two more where the
+    /// room had branches.
     pub async fn state_at(
         &self,
         head: &RoomHead,
@@ -149,10 +149,6 @@ impl Engine {
         if pos >= head.last_pos {
             return Ok(head.state.clone());
         }
-        match self.db().history().find_state_nid_at(head.room_nid, pos).await? {
-            Some(nid) if Some(nid) == head.chain.state_nid() => Ok(head.state.clone()),
-            Some(nid) => self.db().states().get(nid).await,
-            None => Ok(StateMap::new()),
-        }
+        self.db().history().get_state_at(head.room_nid, pos).await
     }
 }

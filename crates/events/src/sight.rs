@@ -154,14 +154,14 @@ impl Sight {
     }
 
     /// Learn the states at an event that [`Sight::must_look_up`] names.
-    pub fn learn(&mut self, event: EventNid, states: &StatesAt) {
+    pub fn learn(&mut self, event: EventNid, pos: Option<StreamPos>, states: &StatesAt) {
         let membership = |member: Option<MemberAt>| member.map(|member| member.membership);
         let view = Viewpoint {
             visibility_before: states.visibility_before,
             visibility_after: states.visibility_after,
             membership_before: membership(states.member_before),
             membership_after: membership(states.member_after),
-            joined_since: self.joined_after(states.member_after),
+            joined_since: self.joined_after(states.member_after.map_or(pos, |member| member.pos)),
         };
         self.looked_up.insert(event, view);
     }
@@ -224,16 +224,11 @@ impl Sight {
         }
     }
 
-    /// Whether the user was in the room after an event at which this was the user's membership. In doubt the user was not: who has left
-    /// sees nothing of what came afterwards, however late it comes.
-    fn joined_after(&self, member: Option<MemberAt>) -> bool {
-        if self.membership() == Some(Membership::Join) {
-            return true;
-        }
-        match member {
-            None => self.joined_upto.is_some(),
-            Some(member) => member.pos.zip(self.last_join).is_some_and(|(pos, join)| pos < join),
-        }
+    /// Whether the user came into the room after this position: that of the user's membership at an event, or of the event itself if the
+    /// user had none. In doubt the user did not: who has left sees nothing of what came afterwards, however late it comes.
+    fn joined_after(&self, pos: Option<StreamPos>) -> bool {
+        self.membership() == Some(Membership::Join)
+            || pos.zip(self.last_join).is_some_and(|(pos, join)| pos < join)
     }
 }
 
@@ -362,8 +357,12 @@ mod tests {
                 member_before: member,
                 member_after: member,
             };
-            sight.learn(EventNid(-4), &states);
+            sight.learn(EventNid(-4), Some(StreamPos(-4)), &states);
             assert_eq!(sees(&sight, -4), expect, "{states:?}");
+            // On a branch that came when the user had left, of a time when nobody there knew the user.
+            sight.learn(EventNid(4), Some(StreamPos(4)), &states);
+            let expect = expect && (member.is_some() || visibility != HistoryVisibility::Shared);
+            assert_eq!(sees(&sight, 4), expect, "{states:?}");
         }
     }
 

@@ -15,7 +15,7 @@ use myelin_storage::{
 use super::{
     Attempt, Outcome, Place, ReceiveError, Rejection, StateAt, Verdict,
     before::{Before, NoState},
-    look_up::verdict_of,
+    look_up::{Found, verdict_of},
     place::{Around, Arriving},
 };
 use crate::{Draft, EventError, StateEvent, known::Slot, notify::notifies};
@@ -87,6 +87,14 @@ impl Draft {
         let entitling: Vec<_> = cited.iter().map(|event| &event.pdu).collect();
         let by_citations = check_by_auth_events(pdu, &entitling)
             .map_err(|error| Rejection::AuthEvents(error.to_string()));
+        if let (Err(rejection), Place::New | Place::History(_)) = (&by_citations, place)
+            && self.knows_all_before(pdu, found.as_ref())
+        {
+            let verdict = Verdict::Rejected(rejection.clone());
+            let arriving = self.number(received, cited, found).await?;
+            let around = Around { pos: place.position(), ..Around::default() };
+            return Ok(self.keep(arriving, Some(around), verdict).await?);
+        }
         let before = match place {
             Place::New | Place::History(_) => self.find_before(pdu, found.as_ref(), states).await?,
             Place::Outlier => Err(NoState::Outlier),
@@ -95,6 +103,9 @@ impl Draft {
             (Err(NoState::OtherRoom), Ok(())) => {
                 Err(Rejection::StateBefore("an event before it is of another room".to_owned()))
             }
+            (Err(NoState::TooFar), Ok(())) => {
+                Err(Rejection::StateBefore("it follows too many rejected events".to_owned()))
+            }
             (_, by_citations) => by_citations,
         };
         match (before, by_citations) {
@@ -102,9 +113,15 @@ impl Draft {
                 let arriving = self.number(received, cited, found).await?;
                 Ok(self.judge(arriving, place, before, by_citations).await?)
             }
+            (Err(NoState::Partial), by_citations) => {
+                let arriving = self.number(received, cited, found).await?;
+                let verdict = by_citations.map_or_else(Verdict::Rejected, |()| Verdict::Undecided);
+                let around = Around { pos: place.position(), ..Around::default() };
+                Ok(self.keep(arriving, Some(around), verdict).await?)
+            }
             // What is rejected needs a place, too: others may follow it.
             (Err(NoState::Missing(missing)), _) => Ok(Attempt::Done(Outcome::Missing(missing))),
-            (Err(NoState::OtherRoom | NoState::Outlier), by_citations) => {
+            (Err(NoState::OtherRoom | NoState::TooFar | NoState::Outlier), by_citations) => {
                 let arriving = self.number(received, cited, found).await?;
                 let verdict = by_citations.map_or_else(Verdict::Rejected, |()| Verdict::Outlier);
                 Ok(self.keep(arriving, None, verdict).await?)
@@ -124,6 +141,16 @@ impl Draft {
         let copy = Pdu::from_stored(id, json, self.version)
             .and_then(|stored| received.clone().or_stored(stored));
         Ok(copy.map_err(StorageError::foreign("events.json"))?)
+    }
+
+    /// Whether all events before an event are part of this room's history here.
+    fn knows_all_before(&self, pdu: &Pdu, found: Option<&Found>) -> bool {
+        let Some(found) = found else { return true };
+        let is_here = |id| {
+            let event = found.events.get(id);
+            event.is_some_and(|event| event.pos.is_some() && event.room_nid == self.room_nid())
+        };
+        pdu.prev_events.iter().all(is_here)
     }
 
     /// Whether an event that is rejected is to be judged anew.

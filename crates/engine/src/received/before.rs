@@ -7,7 +7,11 @@ use myelin_model::{EventFlags, StateNid};
 use myelin_storage::{NewSnapshot, SnapshotChain, StateMap, state_changes};
 use ruma::EventId;
 
-use super::{Missing, StateAt, known_state, look_up::Found};
+use super::{
+    Missing, StateAt, known_state,
+    look_up::Found,
+    passed::{is_undecided, is_without_state},
+};
 use crate::{Draft, EventError, known::Known};
 
 /// The state before an event.
@@ -38,6 +42,10 @@ pub(super) enum NoState {
     Missing(Missing),
     /// The event follows one of another room.
     OtherRoom,
+    /// The event follows more rejected events than are passed.
+    TooFar,
+    /// A part of it alone is known.
+    Partial,
     /// The event is part of no history.
     Outlier,
 }
@@ -53,17 +61,25 @@ impl Draft {
         let Some(found) = found else { return Ok(Ok(Before::Current)) };
         let mut nids: BTreeSet<Option<StateNid>> = BTreeSet::new();
         let (mut missing, mut states_told) = (Missing::default(), Vec::new());
+        let (mut rejected, mut is_partial) = (Vec::new(), false);
         for id in &pdu.prev_events {
             let state_at = told.iter().find(|one| one.event_id == *id);
             match (found.events.get(id), state_at) {
                 (Some(event), _) if event.room_nid != self.room_nid() => {
                     return Ok(Err(NoState::OtherRoom));
                 }
-                (Some(event), _) if event.pos.is_some() => drop(nids.insert(event.state_after)),
-                (_, Some(state_at)) => match self.read_told(state_at).await? {
-                    Ok(state) => states_told.push(state),
-                    Err(unknown) => missing.auth_events.extend(unknown.auth_events),
-                },
+                (Some(event), None) if is_undecided(event) => is_partial = true,
+                (Some(event), None) if is_without_state(event) => rejected.push(event.clone()),
+                (Some(event), _) if event.pos.is_some() && !is_without_state(event) => {
+                    nids.insert(event.state_after);
+                }
+                (_, Some(state_at)) => {
+                    is_partial |= state_at.is_partial;
+                    match self.read_told(state_at).await? {
+                        Ok(state) => states_told.push(state),
+                        Err(unknown) => missing.auth_events.extend(unknown.auth_events),
+                    }
+                }
                 (_, None) if missing.prev_events.contains(id) => {}
                 (_, None) => missing.prev_events.push(id.clone()),
             }
@@ -71,8 +87,15 @@ impl Draft {
         if missing != Missing::default() {
             return Ok(Err(NoState::Missing(missing)));
         }
+        if is_partial {
+            return Ok(Err(NoState::Partial));
+        }
         let is_told = !states_told.is_empty();
-        let ends = self.states_of_ends(Some(found)).filter(|_| !is_told);
+        match self.states_passed(&rejected).await? {
+            Ok(states) => states_told.extend(states),
+            Err(reason) => return Ok(Err(reason)),
+        }
+        let ends = self.states_of_ends(Some(found)).filter(|_| states_told.is_empty());
         let ends = ends.map(|ends| ends.into_iter().map(Some).collect());
         // The current state has been found from the very same ones.
         let mut before = match ends == Some(nids.clone()) {
@@ -86,7 +109,7 @@ impl Draft {
     }
 
     /// The state that follows from stored ones and such as were told.
-    async fn combine(
+    pub(super) async fn combine(
         &self,
         nids: BTreeSet<Option<StateNid>>,
         told: Vec<StateMap>,

@@ -1,14 +1,14 @@
 //! The growth of a room by an event that is added to its history: its forward extremities, and the state that follows
 //! from them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use myelin_events::Pdu;
 use myelin_model::{
     EventFlags, EventNid, Membership, StateKeyNid, StateNid, limits::PREV_EVENTS_MAX,
 };
 use myelin_storage::{Extremity, SnapshotChain, StateMap, state_changes, writer::MembershipChange};
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, ServerName};
 
 use super::{
     before::is_same,
@@ -25,8 +25,7 @@ impl Draft {
         around: &Around,
     ) -> Result<EventFlags, EventError> {
         let pdu = &arriving.received.pdu;
-        let extremities = self.extremities_after(arriving);
-        let (state, chain) = self.state_after(arriving, around, &extremities).await?;
+        let (extremities, state, chain) = self.ends_after(arriving, around).await?;
         let is_alone = matches!(&extremities[..], [only] if only.nid == arriving.nid);
         let built_on = self.head.chain.state_nid();
         let is_linear = is_alone
@@ -70,20 +69,96 @@ impl Draft {
         Ok(keys.iter().any(decides))
     }
 
-    /// The forward extremities after an event: it, unless others follow it already, and those that it does not follow. Where there are
-    /// as many as an event can follow, it is none: its branch counts again when somebody follows it and them.
-    fn extremities_after(&self, arriving: &Arriving<'_>) -> Vec<Extremity> {
+    /// The forward extremities after an event, with the state that follows from them: the event, and those that it does not follow.
+    ///
+    /// Where others follow the event already it is none, unless the state is another with it: the state before those that follow it was
+    /// told by another server, and may lack what the event did, as a ban that its target would rather not have known.
+    async fn ends_after(
+        &mut self,
+        arriving: &Arriving<'_>,
+        around: &Around,
+    ) -> Result<(Vec<Extremity>, StateMap, SnapshotChain), EventError> {
         let pdu = &arriving.received.pdu;
-        let Some(found) = &arriving.found else {
-            return self.extremities_seen(pdu, arriving.nid);
-        };
-        let mut extremities = self.head.extremities.clone();
-        extremities.retain(|extremity| !found.followed.contains(&extremity.event_id));
-        let is_end = !found.traces.is_followed && extremities.len() < PREV_EVENTS_MAX;
-        if is_end || extremities.is_empty() {
-            extremities.push(Extremity { nid: arriving.nid, event_id: pdu.event_id.clone() });
+        let own = Extremity { nid: arriving.nid, event_id: pdu.event_id.clone() };
+        let mut without = self.head.extremities.clone();
+        let mut is_followed = false;
+        match &arriving.found {
+            Some(found) => {
+                let followed = self.find_followed(pdu, &found.events).await?;
+                without.retain(|extremity| !followed.contains(&extremity.event_id));
+                is_followed = found.traces.is_followed && !without.is_empty();
+            }
+            None => without.retain(|extremity| !pdu.prev_events.contains(&extremity.event_id)),
         }
-        extremities
+        let mut with = without.clone();
+        with.push(own);
+        self.give_up_one(&mut with, arriving, around).await?;
+        let (state, chain) = self.state_after(arriving, around, &with).await?;
+        if is_followed {
+            let stored = self.snapshots.len();
+            let (other, _) = self.state_after(arriving, around, &without).await?;
+            self.snapshots.truncate(stored);
+            if is_same(&state, &other) {
+                return Ok((without, state, chain));
+            }
+        }
+        Ok((with, state, chain))
+    }
+
+    /// Have no more forward extremities than an event can follow. One that has the state of another goes, with which nothing is lost; else
+    /// the oldest of the server that has most of them, so that no server can keep the events of others from counting. Its branch counts
+    /// again when somebody follows it.
+    async fn give_up_one(
+        &self,
+        extremities: &mut Vec<Extremity>,
+        arriving: &Arriving<'_>,
+        around: &Around,
+    ) -> Result<(), EventError> {
+        if extremities.len() <= PREV_EVENTS_MAX {
+            return Ok(());
+        }
+        let mut known: HashMap<StateNid, usize> = HashMap::new();
+        let mut states = Vec::with_capacity(extremities.len());
+        for extremity in extremities.iter() {
+            let state = match extremity.nid == arriving.nid {
+                true => around.after.state_nid(),
+                false => Some(self.state_of(extremity, arriving.found.as_ref())?),
+            };
+            states.push(state);
+            if let Some(state) = state {
+                *known.entry(state).or_default() += 1;
+            }
+        }
+        let is_double = |state: &Option<StateNid>| {
+            state.and_then(|state| known.get(&state)).is_some_and(|count| *count > 1)
+        };
+        let others = extremities.iter().zip(&states).filter(|(one, _)| one.nid != arriving.nid);
+        let doubles = others.filter(|(_, state)| is_double(state)).map(|(one, _)| one.nid);
+        let gone = match doubles.min() {
+            Some(double) => double,
+            None => self.oldest_of_most(extremities, arriving).await?,
+        };
+        extremities.retain(|extremity| extremity.nid != gone);
+        Ok(())
+    }
+
+    /// The oldest forward extremity of the server that has most of them.
+    async fn oldest_of_most(
+        &self,
+        extremities: &[Extremity],
+        arriving: &Arriving<'_>,
+    ) -> Result<EventNid, EventError> {
+        let nids: Vec<EventNid> = extremities.iter().map(|one| one.nid).collect();
+        let events = self.engine.db().events().find_many(&nids).await?;
+        let mut by_server: BTreeMap<&ServerName, BTreeSet<EventNid>> = BTreeMap::new();
+        for event in events.values() {
+            by_server.entry(event.sender.server_name()).or_default().insert(event.nid);
+        }
+        let own = arriving.received.pdu.sender.server_name();
+        by_server.entry(own).or_default().insert(arriving.nid);
+        let most = by_server.values().max_by_key(|nids| nids.len());
+        let mut most = most.into_iter().flatten().filter(|nid| **nid != arriving.nid);
+        most.next().or_else(|| nids.first()).copied().ok_or(EventError::NotLoaded)
     }
 
     /// The forward extremities as those who only see the event take them to be.

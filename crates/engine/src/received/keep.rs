@@ -25,15 +25,15 @@ impl Draft {
     ) -> Result<Attempt, EventError> {
         let known = arriving.known().unwrap_or(Known::Nothing);
         let awaited = match verdict {
-            Verdict::Rejected(_) => awaited(&arriving, around.is_none()),
+            Verdict::Rejected(_) | Verdict::Undecided => awaited(&arriving, around.is_none()),
             Verdict::Appended
             | Verdict::RedactedAndAppended
             | Verdict::SoftFailed
             | Verdict::Backfilled
             | Verdict::Outlier => Vec::new(),
         };
-        if matches!((&verdict, known), (Verdict::Rejected(_), Known::Stored { pos: Some(_) })) {
-            // It is rejected again.
+        if matches!(known, Known::Stored { pos: Some(_) }) && arriving.is_known_as(&verdict) {
+            // It is rejected again, or still not decided.
             let mut tx = self.engine.db().begin().await?;
             tx.retrials().set(arriving.nid, &awaited).await?;
             tx.commit().await?;
@@ -63,6 +63,7 @@ impl Draft {
         let (mut flags, rejection) = match verdict {
             Verdict::Rejected(rejection) => (EventFlags::REJECTED, Some(rejection.to_string())),
             Verdict::SoftFailed => (EventFlags::SOFT_FAILED, None),
+            Verdict::Undecided => (EventFlags::REJECTED.with(EventFlags::PARTIAL), None),
             Verdict::Appended
             | Verdict::RedactedAndAppended
             | Verdict::Backfilled
@@ -72,18 +73,18 @@ impl Draft {
             flags = flags.with(EventFlags::OUTLIER);
         } else if around.pos.is_some() {
             flags = flags.with(EventFlags::PAST);
-        } else {
-            around.pos = self.engine.db().nids().unstreamed(1).await?.pop();
         }
         // What is hidden is no part of the history, whatever it follows.
         let is_history = *verdict == Verdict::Backfilled;
         let missing = if is_history { arriving.missing() } else { Vec::new() };
         let (mut place, mut links) = (None, Vec::new());
-        if arriving.key.is_some() && rejection.is_none() && !self.has_place(arriving).await? {
+        let takes_part = arriving.key.is_some() && !flags.contains(EventFlags::REJECTED);
+        if takes_part && !self.has_place(arriving).await? {
             (place, links) = self.find_place(arriving).await?;
         }
         Ok(KeptEvent {
             event: self.to_event(arriving, &around, flags),
+            is_outlier,
             judged_by: self.head.newest.filter(|_| !is_outlier && !is_history),
             known: arriving.known().unwrap_or(Known::Nothing),
             rejection,

@@ -25,8 +25,6 @@ pub(super) struct Found {
     pub(super) events: HashMap<OwnedEventId, GraphEvent>,
     /// The references to it from events that came before.
     pub(super) traces: Traces,
-    /// The events that it follows: those before it, and where they are hidden, those before these.
-    pub(super) followed: HashSet<OwnedEventId>,
 }
 
 impl Draft {
@@ -37,7 +35,7 @@ impl Draft {
             && extremities.iter().all(|one| pdu.prev_events.contains(&one.event_id))
     }
 
-    /// Find what is stored that has to do with an event. It takes two queries, more where it follows hidden events.
+    /// Find what is stored that has to do with an event. It takes two queries.
     pub(super) async fn look_up(&self, pdu: &Pdu) -> Result<Found, EventError> {
         let graph = self.engine.db().graph();
         let extremities = self.head.extremities.iter().map(|one| &*one.event_id);
@@ -48,12 +46,12 @@ impl Draft {
         let own = events.remove(&pdu.event_id);
         let traces =
             graph.find_traces(self.room_nid(), &pdu.event_id, pdu.sender.server_name()).await?;
-        let followed = self.find_followed(pdu, &events).await?;
-        Ok(Found { own, events, traces, followed })
+        Ok(Found { own, events, traces })
     }
 
-    /// The events that an event follows. Hidden ones are never the end of a room, so that it follows what is before them, too.
-    async fn find_followed(
+    /// The events that an event follows. Hidden ones are never the end of a room, so that it follows what is before them, too. It takes
+    /// two queries for each step back past hidden events: to be asked of what the room takes in alone.
+    pub(super) async fn find_followed(
         &self,
         pdu: &Pdu,
         events: &HashMap<OwnedEventId, GraphEvent>,
@@ -146,9 +144,13 @@ impl Found {
     }
 }
 
-/// The verdict on an event when it came before. `None` if it is to be judged now: an outlier that finds its place.
+/// The verdict on an event when it came before. `None` if it is to be judged now: an outlier that finds its place, and what was not
+/// decided.
 pub(super) fn verdict_of(own: &GraphEvent, place: Place) -> Option<Verdict> {
     if own.pos.is_none() && place != Place::Outlier {
+        return None;
+    }
+    if own.flags.contains(EventFlags::PARTIAL) {
         return None;
     }
     if own.flags.contains(EventFlags::REJECTED) {

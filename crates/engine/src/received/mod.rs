@@ -18,6 +18,8 @@ mod keep;
 mod known_state;
 mod late;
 mod look_up;
+mod partial;
+mod passed;
 mod place;
 mod resolve;
 mod retry;
@@ -64,6 +66,9 @@ pub struct StateAt {
     pub event_id: OwnedEventId,
     /// The state events after it, which must have been received as outliers at least.
     pub state: Vec<OwnedEventId>,
+    /// Whether it is a part of the state alone, as when other servers leave members out. What a part lacks is not known, so that nothing
+    /// follows from it until the whole is there: see [`Engine::complete_states`].
+    pub is_partial: bool,
 }
 
 /// The verdict on a received event.
@@ -81,6 +86,8 @@ pub enum Verdict {
     Backfilled,
     /// It is known, and part of no history.
     Outlier,
+    /// Of the state before it a part alone is known: it is shown to nobody, and takes no effect, until the whole is.
+    Undecided,
 }
 
 /// The reason why an event is rejected.

@@ -10,7 +10,7 @@ use myelin_model::{Event, EventFlags, EventNid, Membership, StateKeyNid, StreamP
 use myelin_storage::{NewSnapshot, SnapshotChain, StateMap, writer::Known};
 use ruma::OwnedEventId;
 
-use super::{before::Before, late::Redacting, look_up::Found, stored_room::Unstored};
+use super::{Verdict, before::Before, late::Redacting, look_up::Found, stored_room::Unstored};
 use crate::{Draft, EventError, StateEvent};
 
 /// A received event on its way to its place.
@@ -51,6 +51,21 @@ impl Arriving<'_> {
             Some(own) => Known::Stored { pos: own.pos },
             None => Known::Nothing,
         })
+    }
+
+    /// Whether a verdict by which it takes no effect was the verdict before.
+    pub(super) fn is_known_as(&self, verdict: &Verdict) -> bool {
+        let own = self.found.as_ref().and_then(|found| found.own.as_ref());
+        let was_undecided = own.is_some_and(|own| own.flags.contains(EventFlags::PARTIAL));
+        match verdict {
+            Verdict::Rejected(_) => !was_undecided,
+            Verdict::Undecided => was_undecided,
+            Verdict::Appended
+            | Verdict::RedactedAndAppended
+            | Verdict::SoftFailed
+            | Verdict::Backfilled
+            | Verdict::Outlier => false,
+        }
     }
 
     /// The part of it that resolving must know while it is not stored. `None` if it is no state.

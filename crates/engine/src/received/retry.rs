@@ -9,11 +9,11 @@ use myelin_model::{EventFlags, EventNid};
 use myelin_storage::StorageError;
 use ruma::{EventId, OwnedEventId};
 
-use super::{Outcome, Place, ReceiveError, Verdict};
+use super::{Missing, Outcome, Place, ReceiveError, StateAt, Verdict};
 use crate::Engine;
 
 /// The number of rejected events that are judged anew because of one event. The others are when they are handed over again.
-const RETRIALS_MAX: u32 = 1_000;
+pub(super) const RETRIALS_MAX: u32 = 1_000;
 
 impl Engine {
     /// Judge anew what was rejected because of how an event stood, and what was rejected because of that.
@@ -24,16 +24,20 @@ impl Engine {
             let due = self.db().retrials().list_due(&event_id, left).await?;
             left = left.saturating_sub(u32::try_from(due.len()).unwrap_or(u32::MAX));
             for nid in due {
-                settled.extend(self.retry(nid).await?);
+                settled.extend(self.retry(nid, &[]).await?.ok().flatten());
             }
         }
         Ok(())
     }
 
-    /// Judge a rejected event anew. Gives its ID if it is taken back.
-    async fn retry(&self, nid: EventNid) -> Result<Option<OwnedEventId>, ReceiveError> {
+    /// Judge a rejected event anew. Gives its ID if it is taken back, or else what is missing for it.
+    pub(super) async fn retry(
+        &self,
+        nid: EventNid,
+        states: &[StateAt],
+    ) -> Result<Result<Option<OwnedEventId>, Missing>, ReceiveError> {
         let events = self.db().events().find_judged(&[nid]).await?;
-        let Some(event) = events.get(&nid) else { return Ok(None) };
+        let Some(event) = events.get(&nid) else { return Ok(Ok(None)) };
         let heads = self.db().heads().find_many(&[event.room_nid]).await?;
         let head = heads.get(&event.room_nid).ok_or(ReceiveError::UnknownRoom)?;
         let version = self.version_of(head)?;
@@ -45,16 +49,17 @@ impl Engine {
             None => Place::Outlier,
         };
         let received = Received::stored(pdu).map_err(StorageError::foreign("events.json"))?;
-        let (outcome, _) = self.take_in(&received, place, &[]).await?;
+        let (outcome, _) = self.take_in(&received, place, states).await?;
         Ok(match outcome {
-            Outcome::Judged(Verdict::Rejected(_)) | Outcome::Missing(_) => None,
+            Outcome::Missing(missing) => Err(missing),
+            Outcome::Judged(Verdict::Rejected(_) | Verdict::Undecided) => Ok(None),
             Outcome::Judged(
                 Verdict::Appended
                 | Verdict::RedactedAndAppended
                 | Verdict::SoftFailed
                 | Verdict::Backfilled
                 | Verdict::Outlier,
-            ) => Some(event.event_id.clone()),
+            ) => Ok(Some(event.event_id.clone())),
         })
     }
 }

@@ -32,7 +32,7 @@ fn read(world: &World, pdus: &[Pdu]) -> Vec<Received> {
 
 fn state_at(theirs: &Graph, event_id: &OwnedEventId) -> StateAt {
     let state = theirs.state_after(std::slice::from_ref(event_id));
-    StateAt { event_id: event_id.clone(), state: state.into_values().collect() }
+    StateAt { event_id: event_id.clone(), state: state.into_values().collect(), is_partial: false }
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]

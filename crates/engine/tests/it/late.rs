@@ -104,7 +104,7 @@ async fn a_gap_is_bridged_by_the_state_after_it(pool: PgPool) {
     assert_eq!(world.hand(0, &seen).await, Outcome::Missing(expected));
 
     let state = theirs.state_after(std::slice::from_ref(&lost.event_id)).into_values().collect();
-    let told = [StateAt { event_id: lost.event_id.clone(), state }];
+    let told = [StateAt { event_id: lost.event_id.clone(), state, is_partial: false }];
     let outcome = world.hand_as(0, &seen, Place::New, &told).await.unwrap();
     assert_eq!(outcome, Outcome::Judged(Verdict::Appended));
     for nr in 0..2 {

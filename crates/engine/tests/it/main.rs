@@ -6,14 +6,17 @@
     reason = "a fixture that fails is a test that fails"
 )]
 
+mod attacks;
 mod backfill;
 mod budgets;
 mod extremities;
 mod fixture;
 mod late;
 mod lies;
+mod partial;
 mod policy;
 mod random;
+mod readers;
 mod received;
 mod receiver;
 mod redacted;

@@ -5,15 +5,19 @@
 
 use std::time::Duration;
 
+use myelin_engine::{Outcome, Place, StateAt, Verdict};
 use myelin_events::{Pdu, RoomVersion};
-use myelin_testing::{Graph, Remote};
+use myelin_model::StreamPos;
+use myelin_storage::StateMap;
+use myelin_testing::{Graph, Judged, Remote};
 use ruma::OwnedEventId;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
+    readers::check_readers,
     receiver::Receiver,
-    world::{BOB, CAROL, DAVE, World, judged, judged_by},
+    world::{BOB, CAROL, DAVE, World, head, judged, judged_by},
 };
 
 /// The number of graphs, unless it is said.
@@ -29,6 +33,9 @@ const GRAPHS_A_KILL: u64 = 20;
 const KILL_MICROS_MAX: usize = 6_000;
 
 const USERS: [&str; 3] = [BOB, CAROL, DAVE];
+
+/// Those whose views are compared: one of our users, who never leaves, the others, and somebody who never was there.
+const READERS: [&str; 5] = ["@alice:example.org", BOB, CAROL, DAVE, "@eve:five.example"];
 
 /// Numbers that look random and are the same each time.
 struct Numbers(u64);
@@ -61,10 +68,69 @@ async fn whatever_the_order_every_node_comes_to_the_same(pool: PgPool) {
         if seed % GRAPHS_A_KILL == GRAPHS_A_KILL / 2 {
             hand_over_to_the_killed(&mut world, &pool, events.clone(), &mut numbers, seed).await;
         }
-        hand_over(&mut world, events, &mut numbers, seed).await;
+        let states = hand_over(&mut world, events, &mut numbers, seed).await;
         world.check().await;
+        let head = head(&world.nodes[0], &world.room_id).await;
+        for (pos, state) in states {
+            let found = world.nodes[0].state_at(&head, pos).await.unwrap();
+            assert!(found == state, "graph {seed}: the state at {pos:?} is another");
+        }
         world.check_verdicts().await;
+        check_readers(&world, &world.graph, &READERS).await;
     }
+}
+
+/// A part of the history is not sent: the state after it is told, and it comes in pages later. Readers see of what is there what its own
+/// states say.
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn readers_see_the_same_whatever_is_missing(pool: PgPool) {
+    let mut world = World::new(&pool, RoomVersion::V1, 2).await;
+    let from = number("RANDOM_GRAPHS_FROM", 0);
+    for seed in from..from + number("RANDOM_GRAPHS", GRAPHS) {
+        let version = RoomVersion::ALL[usize::try_from(seed).unwrap() % RoomVersion::ALL.len()];
+        world = World::on(std::mem::take(&mut world.nodes), version).await;
+        let mut numbers = Numbers(seed);
+        let events = grow(&world, &mut numbers);
+        let mut theirs = World::copy(&world.graph);
+        for pdu in &events {
+            theirs.take(pdu).unwrap();
+        }
+        let (past, recent) = events.split_at(numbers.below(EVENTS - 5));
+        for pdu in past.iter().filter(|pdu| pdu.state_key.is_some()) {
+            world.hand_as(numbers.below(2), pdu, Place::Outlier, &[]).await.unwrap();
+        }
+        for pdu in recent {
+            let told = states_after(&theirs, past);
+            let outcome = world.hand_as(numbers.below(2), pdu, Place::New, &told).await.unwrap();
+            assert!(matches!(outcome, Outcome::Judged(_)), "graph {seed}: {outcome:?}");
+        }
+        check_readers(&world, &theirs, &READERS).await;
+        let (older, newer) = past.split_at(numbers.below(past.len() + 1));
+        for (page, before) in [(newer, older), (older, &[])] {
+            let told = states_after(&theirs, before);
+            let page: Vec<_> = page.iter().map(|pdu| world.read(pdu.json()).unwrap()).collect();
+            let node = &world.nodes[numbers.below(2)];
+            for (event_id, outcome) in node.backfill(&page, &told).await.unwrap() {
+                let is_rejected = matches!(outcome, Outcome::Judged(Verdict::Rejected(_)));
+                let expected = theirs.judged(&event_id) == Some(Judged::Rejected);
+                assert_eq!(is_rejected, expected, "graph {seed}: {outcome:?}");
+            }
+            check_readers(&world, &theirs, &READERS).await;
+        }
+    }
+}
+
+/// The states after events, as another server tells them.
+fn states_after(theirs: &Graph, events: &[Pdu]) -> Vec<StateAt> {
+    let told = |pdu: &Pdu| {
+        let state = theirs.state_after(std::slice::from_ref(&pdu.event_id));
+        StateAt {
+            event_id: pdu.event_id.clone(),
+            state: state.into_values().collect(),
+            is_partial: false,
+        }
+    };
+    events.iter().map(told).collect()
 }
 
 /// Let other servers go on with the room on their own.
@@ -89,7 +155,7 @@ fn grow(world: &World, numbers: &mut Numbers) -> Vec<Pdu> {
 fn step<'a>(numbers: &mut Numbers, theirs: &Graph, prev_events: &[OwnedEventId]) -> Remote<'a> {
     let (sender, target) = (*numbers.one_of(&USERS), *numbers.one_of(&USERS));
     let state = |kind, content| Remote::state(sender, kind, "", content, prev_events);
-    let remote = match numbers.below(10) {
+    let remote = match numbers.below(11) {
         0 | 1 => state("m.room.topic", json!({"topic": numbers.below(100).to_string()})),
         2 => state("m.room.name", json!({"name": numbers.below(100).to_string()})),
         3 | 4 => Remote::member(sender, sender, "join", prev_events),
@@ -103,6 +169,10 @@ fn step<'a>(numbers: &mut Numbers, theirs: &Graph, prev_events: &[OwnedEventId])
             state("m.room.join_rules", json!({"join_rule": rule}))
         }
         8 => {
+            let value = *numbers.one_of(&["shared", "invited", "joined", "world_readable"]);
+            state("m.room.history_visibility", json!({"history_visibility": value}))
+        }
+        9 => {
             let target = numbers.one_of(theirs.events()).event_id.clone();
             Remote::redaction(sender, &target, prev_events)
         }
@@ -120,8 +190,15 @@ fn levels(numbers: &mut Numbers, theirs: &Graph, prev_events: &[OwnedEventId]) -
     levels
 }
 
-/// Hand all of it over in random order, again where something was missing, and now and then twice or to both nodes at once.
-async fn hand_over(world: &mut World, mut events: Vec<Pdu>, numbers: &mut Numbers, seed: u64) {
+/// Hand all of it over in random order, again where something was missing, and now and then twice or to both nodes at once. Gives the
+/// states that the room went through, with the positions at which it had them.
+async fn hand_over(
+    world: &mut World,
+    mut events: Vec<Pdu>,
+    numbers: &mut Numbers,
+    seed: u64,
+) -> Vec<(StreamPos, StateMap)> {
+    let mut states = Vec::new();
     let twice: Vec<Pdu> = events.iter().filter(|_| numbers.below(4) == 0).cloned().collect();
     events.extend(twice);
     while !events.is_empty() {
@@ -142,7 +219,10 @@ async fn hand_over(world: &mut World, mut events: Vec<Pdu>, numbers: &mut Number
         if expected.is_none() {
             events.push(pdu);
         }
+        let head = head(&world.nodes[nr], &world.room_id).await;
+        states.push((head.last_pos, head.state));
     }
+    states
 }
 
 /// Hand events over in random order, to the first node and to one that is killed in the middle. What that was about to take in is there,

@@ -1,80 +1,16 @@
-//! Rooms with branches, as readers see them, beside a slow model that looks at the whole graph for each event.
+//! Rooms with branches, as readers see them.
 
-use myelin_engine::RoomView;
-use myelin_events::{
-    RoomVersion,
-    visibility::{HistoryVisibility, Viewpoint, may_see},
-};
-use myelin_model::Membership;
-use myelin_testing::{NamedState, Remote};
-use ruma::{OwnedEventId, ServerName, UserId};
+use myelin_events::RoomVersion;
+use myelin_testing::Remote;
+use ruma::{OwnedEventId, ServerName};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
     fixture::alice,
+    readers::check_readers,
     world::{BOB, CAROL, DAVE, World},
 };
-
-/// The view of a reader on an event, by the states before and after it that the model has.
-fn viewpoint(world: &World, event_id: &OwnedEventId, reader: &str) -> Viewpoint {
-    let pdu = world.graph.get(event_id).unwrap();
-    let before = world.graph.state_after(&pdu.prev_events);
-    let mut after = before.clone();
-    if let Some(state_key) = &pdu.state_key {
-        after.insert((pdu.event_type.to_string(), state_key.to_string()), event_id.clone());
-    }
-    let content = |state: &NamedState, kind: &str, key: &str| -> Option<Value> {
-        let event_id = state.get(&(kind.to_owned(), key.to_owned()))?;
-        Some(world.graph.get(event_id)?.content_as().unwrap())
-    };
-    let visibility = |state| {
-        let content = content(state, "m.room.history_visibility", "");
-        content.map(|content| HistoryVisibility::parse(&content.to_string())).unwrap_or_default()
-    };
-    let membership = |state| {
-        let content = content(state, "m.room.member", reader)?;
-        Membership::parse(content["membership"].as_str()?)
-    };
-    let now = world.graph.state();
-    let is_joined = membership(&now) == Some(Membership::Join);
-    Viewpoint {
-        visibility_before: visibility(&before),
-        visibility_after: visibility(&after),
-        membership_before: membership(&before),
-        membership_after: membership(&after),
-        joined_since: is_joined,
-    }
-}
-
-/// Check on each node what the readers see of all events.
-async fn check(world: &World, readers: &[&str]) {
-    for engine in &world.nodes {
-        for reader in readers {
-            let user_id = <&UserId>::try_from(*reader).unwrap();
-            let Ok(mut view) = RoomView::get(engine, &world.room_id, user_id).await else {
-                continue;
-            };
-            for pdu in world.graph.events() {
-                let event = engine.db().events().find_by_id(&pdu.event_id).await.unwrap();
-                let event = event.unwrap();
-                if !event.is_visible() {
-                    continue;
-                }
-                let sees = !view.see(engine, vec![event.clone()]).await.unwrap().is_empty();
-                let is_own = event.is_state_of("m.room.member", reader);
-                let expected = viewpoint(world, &pdu.event_id, reader);
-                // The model knows nothing of who was in the room for a time after the event.
-                let is_shared = [expected.visibility_before, expected.visibility_after]
-                    .contains(&HistoryVisibility::Shared);
-                if view.is_member() || !is_shared {
-                    let expected = is_own || may_see(&expected);
-                    assert_eq!(sees, expected, "{reader} {expected:?}: {}", pdu.json());
-                }
-            }
-        }
-    }
-}
 
 fn visibility(sender: &'static str, value: &str, prev_events: &[OwnedEventId]) -> Remote<'static> {
     let content = json!({"history_visibility": value});
@@ -98,12 +34,12 @@ async fn a_branch_has_its_own_visibility_and_members(pool: PgPool) {
             world.deliver(0, visibility(BOB, other, std::slice::from_ref(&late))).await;
             let branch = world.graph.events().last().unwrap().event_id.clone();
             world.deliver(1, Remote::message(CAROL, "later", &[branch])).await;
-            check(&world, &readers).await;
+            check_readers(&world, &world.graph, &readers).await;
             let ends = world.end();
             world.deliver(0, Remote::message(CAROL, "joined", &ends)).await;
             let end = world.end();
             world.deliver(1, Remote::member(DAVE, DAVE, "leave", &end)).await;
-            check(&world, &readers).await;
+            check_readers(&world, &world.graph, &readers).await;
         }
     }
 }
@@ -159,9 +95,9 @@ async fn a_reset_changes_what_members_see(pool: PgPool) {
     world.deliver(1, Remote::member(BOB, DAVE, "ban", &end)).await;
     let ends = world.end();
     world.deliver(0, Remote::message(BOB, "both", &ends)).await;
-    check(&world, &[alice().as_str(), BOB, CAROL, DAVE]).await;
+    check_readers(&world, &world.graph, &[alice().as_str(), BOB, CAROL, DAVE]).await;
     // What others said to Dave while he was in.
     let late = world.build(&Remote::message(CAROL, "late", &inside));
     world.deliver_pdu(0, &late).await;
-    check(&world, &[alice().as_str(), BOB, CAROL, DAVE]).await;
+    check_readers(&world, &world.graph, &[alice().as_str(), BOB, CAROL, DAVE]).await;
 }

@@ -32,7 +32,7 @@ impl Apart {
     /// The state that they tell after an event: that after another one.
     fn tell(&self, event_id: &OwnedEventId, after: &[OwnedEventId]) -> [StateAt; 1] {
         let state = self.theirs.state_after(after).into_values().collect();
-        [StateAt { event_id: event_id.clone(), state }]
+        [StateAt { event_id: event_id.clone(), state, is_partial: false }]
     }
 
     async fn reject(&self, nr: usize, pdu: &Pdu, told: &[StateAt]) {

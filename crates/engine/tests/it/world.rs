@@ -222,7 +222,8 @@ pub(crate) fn judged(outcome: &Outcome) -> Option<Judged> {
         Outcome::Judged(Verdict::Appended | Verdict::RedactedAndAppended) => Some(Judged::Accepted),
         Outcome::Judged(Verdict::SoftFailed) => Some(Judged::SoftFailed),
         Outcome::Judged(Verdict::Rejected(_)) => Some(Judged::Rejected),
-        Outcome::Judged(Verdict::Outlier | Verdict::Backfilled) | Outcome::Missing(_) => None,
+        Outcome::Judged(Verdict::Outlier | Verdict::Backfilled | Verdict::Undecided)
+        | Outcome::Missing(_) => None,
     }
 }
 
@@ -247,7 +248,8 @@ fn extremities_of(head: &RoomHead) -> BTreeSet<OwnedEventId> {
     head.extremities.iter().map(|extremity| extremity.event_id.clone()).collect()
 }
 
-async fn name(engine: &Engine, head: &RoomHead) -> NamedState {
+/// A state by names.
+pub(crate) async fn name(engine: &Engine, head: &RoomHead) -> NamedState {
     let keys: Vec<_> = head.state.keys().copied().collect();
     let keys = engine.db().state_keys().list(&keys).await.unwrap();
     let nids: Vec<_> = head.state.values().copied().collect();

@@ -89,12 +89,27 @@ impl<'r, R: RoomEvents> Resolver<'r, R> {
 
     /// The power of an event's sender by the event's own auth events.
     pub(super) fn sender_power(&self, id: R::Id, event: &R::Event) -> Power {
-        match self.create() {
-            Some(create) => {
-                self.power_levels(self.cited_power_levels(id), &create).user(event.sender())
+        let cited = self.cited_power_levels(id);
+        let levels = match (cited, self.version.has_hashed_room_ids()) {
+            // A room may have several create events: only the one that it cites says who has power before there are levels.
+            (None, false) => {
+                self.cited_create(id).map(|create| Arc::new(PowerLevels::new(create, None)))
             }
-            None => Power::Level(0),
-        }
+            (Some(_), _) | (None, true) => {
+                self.create().map(|create| self.power_levels(cited, &create))
+            }
+        };
+        levels.map_or(Power::Level(0), |levels| levels.user(event.sender()))
+    }
+
+    /// The create event among an event's auth events, parsed.
+    fn cited_create(&self, id: R::Id) -> Option<Arc<Create>> {
+        let cited = self.auth_events(id);
+        let mut creates = cited
+            .iter()
+            .filter_map(|cited| self.event(*cited))
+            .filter(|event| event.event_type() == "m.room.create" && event.state_key() == Some(""));
+        Create::parse(self.version, &creates.next()?).ok().map(Arc::new)
     }
 
     /// Apply events to a state, one after the other, each only if the state allows it (the iterative auth checks). `base` lies under

@@ -214,6 +214,9 @@ mod tests {
             Change::Profile { user_id: user_id.clone() },
             Change::DeviceList { user_id: user_id.clone() },
             Change::ToDevice { user_id: user_id.clone(), device_ids: vec!["A".into()] },
+            Change::KeyCounts { user_id: user_id.clone() },
+            Change::Signatures { user_id: user_id.clone(), signed: [user_id.clone()].into() },
+            Change::Rewritten { room_nid, event_nids: [EventNid(7), EventNid(8)].into() },
             Change::Forgotten { user_id, room_nid },
         ]
     }

@@ -24,6 +24,7 @@ pub use self::{
 pub(crate) use self::{
     encoding::{Row, encode},
     follow::Feed,
+    kind::Kind,
 };
 
 /// The time to wait for a position that this node has not reached yet, in milliseconds. The client heard of it from

@@ -205,24 +205,6 @@ impl History<'_> {
         .await?;
         Ok(nid.map(StateNid))
     }
-
-    /// The snapshot of a room's state after its last event at or before a position. `None` before its first event.
-    #[tracing::instrument(name = "db.history.find_state", skip_all, fields(room.nid = %room_nid))]
-    pub async fn find_state_nid_at(
-        &self,
-        room_nid: RoomNid,
-        pos: StreamPos,
-    ) -> Result<Option<StateNid>, StorageError> {
-        let nid = sqlx::query_scalar!(
-            r#"SELECT state_after AS "state_after!" FROM events
-               WHERE room_nid = $1 AND pos <= $2 AND state_after IS NOT NULL ORDER BY pos DESC LIMIT 1"#,
-            room_nid.0,
-            pos.0
-        )
-        .fetch_optional(self.db.pool())
-        .await?;
-        Ok(nid.map(StateNid))
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ use crate::{
 /// An event to be kept, with what is derived from it.
 #[derive(Debug)]
 pub struct KeptEvent {
-    /// The event, with its position. Outliers have none.
+    /// The event. One that has no position yet is given one here, unless it is an outlier.
     pub event: Event,
+    /// Whether it has no place in the history.
+    pub is_outlier: bool,
     /// The newest event of the head that it was judged by. `None` if the current state has no say.
     pub judged_by: Option<EventNid>,
     /// The form in which it is known to be stored: that is replaced.
@@ -62,7 +64,8 @@ impl KeptEventsTx<'_> {
         }
         if let Known::Stored { pos } = kept.known {
             sqlx::query!(
-                "DELETE FROM events WHERE event_nid = $1 AND pos IS NOT DISTINCT FROM $2",
+                "WITH relation AS (DELETE FROM event_relations WHERE child_nid = $1)
+                 DELETE FROM events WHERE event_nid = $1 AND pos IS NOT DISTINCT FROM $2",
                 event.nid.0,
                 pos.map(|pos| pos.0)
             )
@@ -79,7 +82,7 @@ impl KeptEventsTx<'_> {
         if kept.known != Known::Nothing || !kept.awaited.is_empty() {
             self.tx.retrials().set(event.nid, &kept.awaited).await?;
         }
-        if event.pos.is_some() && !self.settle(event).await?
+        if !kept.is_outlier && !self.settle(event).await?
             || !self.redact(event, kept.late_redaction.as_ref()).await?
         {
             return Ok(false);
@@ -110,7 +113,7 @@ impl KeptEventsTx<'_> {
             "INSERT INTO events (event_nid, room_nid, pos, depth, origin_server_ts, state_key_nid, state_before, state_after,
                 replaces, redacts, redacted_by, notify_ordinal, flags, membership, event_id, event_type, sender, json,
                 received_ts, rejection)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+             VALUES ($1, $2, CASE WHEN $21 THEN NULL ELSE coalesce($3, nextval('unstreamed_positions')) END, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT (event_id) DO NOTHING",
             event.nid.0,
             event.room_nid.0,
@@ -131,7 +134,8 @@ impl KeptEventsTx<'_> {
             event.sender.as_str(),
             &*event.json,
             to_ts(kept.received_ts),
-            kept.rejection
+            kept.rejection,
+            kept.is_outlier
         )
         .execute(&mut *self.tx.inner)
         .await?;

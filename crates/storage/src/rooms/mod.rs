@@ -11,6 +11,7 @@ mod member_summaries;
 mod memberships;
 mod next_events;
 mod outside_states;
+mod past_states;
 mod receipts;
 mod related;
 mod relations;

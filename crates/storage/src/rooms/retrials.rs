@@ -49,6 +49,23 @@ impl Retrials<'_> {
         Ok(nids.into_iter().map(EventNid).collect())
     }
 
+    /// The rejected events, at most `count_max`, that wait for an event to find its place.
+    #[tracing::instrument(name = "db.retrials.list_waiting", skip_all)]
+    pub async fn list_waiting(
+        &self,
+        awaited: &EventId,
+        count_max: u32,
+    ) -> Result<Vec<EventNid>, StorageError> {
+        let nids = sqlx::query_scalar!(
+            "SELECT event_nid FROM retrials WHERE awaited_id = $1 AND is_missing ORDER BY event_nid LIMIT $2",
+            awaited.as_str(),
+            i64::from(count_max)
+        )
+        .fetch_all(self.db.pool())
+        .await?;
+        Ok(nids.into_iter().map(EventNid).collect())
+    }
+
     /// Whether a rejected event is to be judged anew. It takes one query.
     #[tracing::instrument(name = "db.retrials.is_due", skip_all)]
     pub async fn is_due(&self, event_nid: EventNid) -> Result<bool, StorageError> {

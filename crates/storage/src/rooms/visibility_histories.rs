@@ -105,7 +105,9 @@ impl std::fmt::Debug for KnownHistories {
 impl LogSubscriber for KnownHistories {
     fn apply(&self, entries: &[Arc<LogEntry>]) {
         let is_unclear = |entry: &Arc<LogEntry>| match &entry.change {
-            Change::Other { room_nid: Some(_), .. }
+            // What a member event took the place of is known when it finds its place in older history.
+            Change::Rewritten { .. }
+            | Change::Other { room_nid: Some(_), .. }
             | Change::Other { room_nid: None, user_id: None } => true,
             Change::Other { room_nid: None, user_id: Some(_) }
             | Change::Event(_)
@@ -119,7 +121,6 @@ impl LogSubscriber for KnownHistories {
             | Change::ToDevice { .. }
             | Change::KeyCounts { .. }
             | Change::Signatures { .. }
-            | Change::Rewritten { .. }
             | Change::Forgotten { .. } => false,
         };
         if entries.iter().any(is_unclear) {

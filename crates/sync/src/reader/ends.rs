@@ -103,11 +103,7 @@ async fn read_at(
     head: &RoomHead,
     end: StreamPos,
 ) -> Result<StateMap, StorageError> {
-    let db = reader.sync.db();
-    match db.history().find_state_nid_at(head.room_nid, end).await? {
-        Some(nid) => db.states().get(nid).await,
-        None => Ok(StateMap::new()),
-    }
+    reader.sync.db().history().get_state_at(head.room_nid, end).await
 }
 
 /// Take a state event back.
