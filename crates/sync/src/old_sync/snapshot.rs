@@ -17,7 +17,7 @@ use crate::{
 
 /// The wish of initial syncs for rooms: everything, but nothing counted and nothing aggregated.
 pub(super) fn wants(timeline: &EventFilter) -> Wants<'_> {
-    Wants { timeline, few_members: false, counts: false, relations: false }
+    Wants { timeline, few_members: false, counts: false, relations: false, state_first: false }
 }
 
 /// The loaded rooms that an initial sync tells of, and the form of their events.

@@ -30,6 +30,8 @@ pub(crate) struct Wants<'a> {
     pub(crate) counts: bool,
     /// The relations of others to the events of timelines are told with them.
     pub(crate) relations: bool,
+    /// Clients take the state in first and the timelines after it: what these show of a key last is what holds at the end.
+    pub(crate) state_first: bool,
 }
 
 /// The data of all rooms of an answer, from memory and from the database.

@@ -10,8 +10,8 @@ use myelin_events::{
     sight::is_seen,
     visibility::{HistoryVisibility, Viewpoint, may_see},
 };
-use myelin_model::{Event, EventNid, Membership, StreamPos};
-use myelin_storage::StretchRow;
+use myelin_model::{Event, EventNid, Membership, StateKeyNid, StreamPos};
+use myelin_storage::{StateMap, StretchRow};
 
 use super::{Loaded, Reader, RoomRead, Wants};
 
@@ -137,6 +137,7 @@ pub(crate) fn cut(
     let filter = wants.timeline;
     let mut events = Vec::new();
     let (mut start, mut limited) = (window.events.len(), false);
+    let mut last_told = LastTold::of(wants, room, loaded);
     for (at, (event, seen)) in window.events.iter().zip(&seen).enumerate().rev() {
         let passes = seen.visible
             && filter.allows_event(event)
@@ -147,6 +148,10 @@ pub(crate) fn cut(
                 break;
             }
         } else if passes {
+            if last_told.as_mut().is_some_and(|last| !last.allows(event)) {
+                limited = true;
+                break;
+            }
             let event = match loaded.room(room.room_nid) {
                 Some((_, version)) if reader.is_pruned(event, seen.was_joined) => {
                     Arc::new(prune(event, version))
@@ -174,6 +179,32 @@ pub(crate) fn cut(
         visible.map(|(event, _)| event.nid).collect()
     };
     Timeline { events, start, limited, before, seen }
+}
+
+/// The keys of the state that a timeline told, from its end backwards.
+///
+/// A client takes the timeline in after the state that stands before it. Where an event is followed by another of its key that the
+/// client does not see, in the timeline of a room whose history is partly hidden, by a filter, or because resolution decided
+/// otherwise, it would be the last that the client hears of: the timeline starts after it, and the state tells what holds.
+struct LastTold<'a> {
+    end: &'a StateMap,
+    keys: HashSet<StateKeyNid>,
+}
+
+impl<'a> LastTold<'a> {
+    /// Nothing was told yet. `None` where the end is not what the timeline leads to: the client does not take it so, or hears of
+    /// events after the state that it may know.
+    fn of(wants: &Wants<'_>, room: &RoomRead, loaded: &'a Loaded) -> Option<Self> {
+        let leads_to_end = wants.state_first && room.departure.is_none();
+        let end = loaded.ends.get(&room.room_nid).filter(|_| leads_to_end)?;
+        Some(Self { end, keys: HashSet::new() })
+    }
+
+    /// Whether an event may be told before those that were.
+    fn allows(&mut self, event: &Event) -> bool {
+        let Some(key) = event.state_key_nid else { return true };
+        !self.keys.insert(key) || self.end.get(&key) == Some(&event.nid)
+    }
 }
 
 /// The user's view of one event.

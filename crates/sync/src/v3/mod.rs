@@ -119,7 +119,8 @@ impl Pass<'_> {
     fn wants(&self) -> Wants<'_> {
         let timeline = &self.filter().room.timeline;
         let few_members = self.filter().lazy_load_members();
-        Wants { timeline, few_members, counts: true, relations: true }
+        let state_first = self.request.state_after.is_none();
+        Wants { timeline, few_members, counts: true, relations: true, state_first }
     }
 
     /// The token of the answer.

@@ -47,35 +47,32 @@ fn wants_after(room: &Room<'_>) -> bool {
     room.pass.request.state_after.is_some()
 }
 
-/// The whole state: at the end, or at the start together with what changed out of sight.
+/// The whole state: at the end, or before the timeline.
 fn whole(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, EventNid)> {
     let Some(end) = room.loaded.ends.get(&room.read.room_nid) else { return Vec::new() };
-    let mut start = end.clone();
-    for event in room.window.events.iter().skip(room.timeline.start).rev() {
-        undo(&mut start, event.state_key_nid, event.replaces);
-    }
-    let members = Members::needed(room, &start, end);
-    let mut picked = Vec::with_capacity(end.len());
-    let mut add = |key: StateKeyNid, nid: EventNid| {
-        if members.allow(room, key, nid) {
-            picked.push((key, nid));
-        }
+    let before = before(room, end, contained);
+    let members = Members::needed(room, &before, end);
+    let told = if wants_after(room) { end } else { &before };
+    let is_told = |key: StateKeyNid, nid: EventNid| {
+        (wants_after(room) || !contained.contains(&nid)) && members.allow(room, key, nid)
     };
-    if wants_after(room) {
-        end.iter().for_each(|(key, nid)| add(*key, *nid));
-        return picked;
+    told.iter().map(|(key, nid)| (*key, *nid)).filter(|(key, nid)| is_told(*key, *nid)).collect()
+}
+
+/// The state that a client must know to come to the state at the end by the timeline: that at the timeline's start, but at the end
+/// where the timeline does not tell what holds there.
+fn before(room: &Room<'_>, end: &StateMap, contained: &HashSet<EventNid>) -> StateMap {
+    let mut before = end.clone();
+    let later = room.window.events.get(room.timeline.start..).unwrap_or_default();
+    for event in later.iter().rev() {
+        undo(&mut before, event.state_key_nid, event.replaces);
     }
-    for (key, nid) in &start {
-        if !contained.contains(nid) {
-            add(*key, *nid);
+    for key in later.iter().filter_map(|event| event.state_key_nid) {
+        if let Some(nid) = end.get(&key).filter(|nid| !contained.contains(nid)) {
+            before.insert(key, *nid);
         }
     }
-    for (key, nid) in end {
-        if !contained.contains(nid) && start.get(key) != Some(nid) {
-            add(*key, *nid);
-        }
-    }
-    picked
+    before
 }
 
 /// The members of a whole state that are told.
@@ -172,26 +169,27 @@ fn changed(room: &Room<'_>, contained: &HashSet<EventNid>) -> Vec<(StateKeyNid, 
     }
     let mut picked: Vec<_> = picked.into_iter().collect();
     if room.pass.filter().lazy_load_members() {
-        with_needed_members(room, &mut picked);
+        with_needed_members(room, contained, &mut picked);
     }
     picked
 }
 
 /// Add members who did not change but are needed: those who speak or name the room, and the user. All who changed are told, needed or
 /// not: nobody would tell the client later who came, left or took another name meanwhile.
-fn with_needed_members(room: &Room<'_>, picked: &mut Vec<(StateKeyNid, EventNid)>) {
+fn with_needed_members(
+    room: &Room<'_>,
+    contained: &HashSet<EventNid>,
+    picked: &mut Vec<(StateKeyNid, EventNid)>,
+) {
     let Some(end) = room.loaded.ends.get(&room.read.room_nid) else { return };
-    let mut start = end.clone();
-    for event in room.window.events.iter().skip(room.timeline.start).rev() {
-        undo(&mut start, event.state_key_nid, event.replaces);
-    }
-    let state = if wants_after(room) { end } else { &start };
+    let before = before(room, end, contained);
+    let state = if wants_after(room) { end } else { &before };
     let mut needed: HashSet<EventNid> = speakers(room, state).into_iter().collect();
     needed.extend(room.heroes.iter().map(|(_, nid)| *nid));
     for nid in needed {
         let event = room.loaded.events.get(&nid);
         let is_told = picked.iter().any(|(_, told)| *told == nid)
-            || !wants_after(room) && room.timeline.events.iter().any(|(event, _)| event.nid == nid);
+            || !wants_after(room) && contained.contains(&nid);
         if let (false, Some(key)) = (is_told, event.and_then(|event| event.state_key_nid)) {
             picked.push((key, nid));
         }

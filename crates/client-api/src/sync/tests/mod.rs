@@ -3,6 +3,7 @@
 mod beside;
 mod budgets;
 mod filters;
+mod hidden_state;
 mod left;
 mod members;
 mod nodes;
