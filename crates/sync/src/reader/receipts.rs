@@ -11,10 +11,14 @@ use super::events::write_room_id;
 /// Receipt type → user → time and thread.
 type ByType<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (u64, &'a str)>>;
 
-/// Receipts in the form of the event: by event, type and user.
+/// The user, type and thread of a receipt: there is one receipt of each.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// Receipts in the form of the event, the last of each user, type and thread.
 #[derive(Default)]
 pub(crate) struct Receipts<'a> {
-    events: BTreeMap<&'a str, ByType<'a>>,
+    /// The events that were read up to, with the times.
+    last: BTreeMap<Key<'a>, (&'a str, u64)>,
 }
 
 impl<'a> Receipts<'a> {
@@ -39,6 +43,7 @@ impl<'a> Receipts<'a> {
         }
     }
 
+    /// Add a receipt. It takes the place of those that were added before it.
     fn add(
         &mut self,
         event_id: &'a str,
@@ -47,27 +52,32 @@ impl<'a> Receipts<'a> {
         ts: u64,
         thread_id: &'a str,
     ) {
-        let users = self.events.entry(event_id).or_default().entry(receipt_type).or_default();
-        let known = users.entry(user_id).or_insert((ts, thread_id));
-        // The event has room for one of them: the unthreaded one says more (MSC4102).
-        if known.1.is_empty() && !thread_id.is_empty() {
-            return;
+        self.last.insert((user_id, receipt_type, thread_id), (event_id, ts));
+    }
+
+    /// The receipts by event, type and user.
+    fn by_event(&self) -> BTreeMap<&'a str, ByType<'a>> {
+        let mut events: BTreeMap<&str, ByType<'_>> = BTreeMap::new();
+        for ((user_id, receipt_type, thread_id), (event_id, ts)) in &self.last {
+            let users = events.entry(event_id).or_default().entry(receipt_type).or_default();
+            // The event has room for one of them: the unthreaded one, which comes first, says more (MSC4102).
+            users.entry(user_id).or_insert((*ts, thread_id));
         }
-        *known = (ts, thread_id);
+        events
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.last.is_empty()
     }
 
     /// Write the event, if there are any receipts; with the room where that is not known otherwise.
     pub(crate) fn write(&self, room_id: Option<&RoomId>, out: &mut String) {
-        if self.events.is_empty() {
+        if self.last.is_empty() {
             return;
         }
         out.push_str("{\"content\":{");
-        write_members(out, &self.events, |out, types| {
+        write_members(out, &self.by_event(), |out, types| {
             out.push('{');
             write_members(out, types, |out, users| {
                 out.push('{');

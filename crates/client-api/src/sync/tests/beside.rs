@@ -65,6 +65,40 @@ async fn receipts_are_seen_but_for_private_ones(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn the_last_receipt_stands_for_those_before(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    let mut sent = Vec::new();
+    for n in 0..4 {
+        sent.push(story.say(alice, &room, &format!("m{n}")).await);
+    }
+    let since = story.now(alice).await;
+    let read = async |event_id: &str, body: Value| {
+        let path = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{event_id}");
+        story.server.post(&path, Some(bob), body).await.ok();
+    };
+    for event_id in &sent {
+        read(event_id, json!({})).await;
+    }
+    let root = &sent[0];
+    read(root, json!({"thread_id": "main"})).await;
+    let cold = crate::test_server::open(pool).await;
+    for server in [&story.server, &cold] {
+        let answer = super::sync_at(server, alice, &[("since", &since)]).await.ok();
+        let receipts = ephemeral(&answer, &room, "m.receipt");
+        let mut events: Vec<&String> = receipts.as_object().unwrap().keys().collect();
+        let mut expect = [root, &sent[3]];
+        expect.sort();
+        events.sort();
+        assert_eq!(events, expect, "one of each thread, and one without");
+        let path = format!("/_matrix/client/v3/events?from={since}&timeout=0");
+        let answer = server.get(&path, Some(alice)).await;
+        assert!(!answer.text.contains(&*sent[1]), "{}", answer.text);
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn account_data_of_the_user_and_of_rooms(pool: PgPool) {
     let story = Story::begin(pool).await;
     let bob = &story.bob;
