@@ -2,10 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use myelin_events::{
-    RoomVersion,
-    client::{Format, Unsigned, write_event, write_stripped},
-};
+use myelin_events::{RoomVersion, client::write_stripped};
 use myelin_model::{Event, EventFlags, EventNid, StateKeyNid, StateNid};
 use myelin_storage::{MembershipRow, StateKey, StateMap, StorageError};
 use serde::Deserialize;
@@ -115,7 +112,6 @@ async fn describing(reader: &Reader<'_>, state: &StateMap) -> Result<Vec<EventNi
 
 /// Write the events of a room that the user is invited to or knocks at, separated by commas. `own` is the own member event.
 pub(crate) fn write_stripped_state(
-    reader: &Reader<'_>,
     row: &MembershipRow,
     own: &Event,
     version: RoomVersion,
@@ -136,9 +132,7 @@ pub(crate) fn write_stripped_state(
     if let Some(told) = loaded.told.get(&own.nid) {
         write_told(told, own, out);
     }
-    // The own member event comes whole, as clients read from it when and by whom.
-    let age = Some(own.age_ms(reader.now_ms));
-    write_event(out, own, version, Format::Sync, &Unsigned { age, ..Unsigned::default() });
+    write_stripped(out, own, version);
 }
 
 /// Write what another server told of the state of a room that this server is not in, as it was sent, but for the user's own member

@@ -67,7 +67,7 @@ fn write_outside(
         }
         write_string(&mut rooms, room_id.as_str());
         rooms.push_str(&format!(":{{\"{kind}_state\":{{\"events\":["));
-        write_stripped_state(&pass.reader, row, own, version, loaded, &mut rooms);
+        write_stripped_state(row, own, version, loaded, &mut rooms);
         rooms.push_str("]}}");
     }
     write_section(kind, &rooms, out);
