@@ -130,6 +130,11 @@ mod tests {
         server.put(&redact, Some(&alice), json!({})).await.ok();
         assert_eq!(ids(&get("/m.replace").await), [""; 0]);
         assert_eq!(ids(&get("?limit=9").await), [&*reference, &reply]);
+        // Redacted, an event relates to nothing, and so does nothing by it.
+        assert_eq!(ids(&get("?limit=9&recurse=true").await), [&*reaction, &reference, &reply]);
+        let redact = room.path(&format!("redact/{reply}/3"));
+        server.put(&redact, Some(&alice), json!({})).await.ok();
+        assert_eq!(ids(&get("?limit=9&recurse=true").await), [&*reference]);
         // Texts that cannot be indexed are sent all the same.
         relate("\u{0}", &root, "m.room.message").await;
         relate(&"x".repeat(3_000), &root, "m.room.message").await;

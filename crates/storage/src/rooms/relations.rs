@@ -71,7 +71,8 @@ impl Relations<'_> {
                 SELECT r.child_nid, r.pos, r.rel_type, r.event_type, related.depth + 1
                 FROM related JOIN events e ON e.event_nid = related.child_nid
                 JOIN event_relations r ON r.room_nid = $1 AND r.parent_id = e.event_id
-                WHERE related.depth < $5
+                -- Redacted, an event relates to nothing: what relates to it is of no further event.
+                WHERE related.depth < $5 AND e.redacted_by IS NULL
             )
             SELECT DISTINCT ON (CASE WHEN $8 THEN -related.pos ELSE related.pos END) related.child_nid AS "child_nid!"
             FROM related JOIN events e ON e.event_nid = related.child_nid
