@@ -31,6 +31,8 @@ enum Access {
     Departed(StreamPos),
     /// The room is world-readable.
     Peeking,
+    /// The room was world-readable. The events of that time are shown, and nothing else.
+    Closed,
 }
 
 /// A room and what one user may see of it: there is no view of a room that is not shown to the user.
@@ -51,21 +53,36 @@ impl RoomView {
         room_id: &RoomId,
         user_id: &UserId,
     ) -> Result<Self, ViewError> {
+        let view = Self::get_for_events(engine, room_id, user_id).await?;
+        if view.access == Access::Closed { Err(ViewError::NotInRoom) } else { Ok(view) }
+    }
+
+    /// Look at events of a room, whose own time decides: everybody may also if the room was world-readable only in the past. What is read
+    /// beside events, such as the state of now, is for [`RoomView::get`].
+    pub async fn get_for_events(
+        engine: &Engine,
+        room_id: &RoomId,
+        user_id: &UserId,
+    ) -> Result<Self, ViewError> {
         let head = engine.db().heads().find(room_id).await?.ok_or(ViewError::NotInRoom)?;
         let version = engine.version_of(&head)?;
         let ignored = engine.ignored_users(user_id).await?;
-        let sight = get_sight(engine.db(), &head, user_id, ignored).await?;
+        let mut sight = get_sight(engine.db(), &head, user_id, ignored).await?;
+        let is_gone = matches!(sight.membership(), Some(Membership::Leave | Membership::Ban));
+        if is_gone
+            && sight.joined_upto().is_some()
+            && engine.db().memberships().is_forgotten(head.room_nid, user_id).await?
+        {
+            sight.forget();
+        }
+        let is_world_readable = sight.visibility() == HistoryVisibility::WorldReadable;
         let access = match (sight.membership(), sight.joined_upto()) {
-            (Some(Membership::Join), _) => Some(Access::Member),
-            (Some(Membership::Leave | Membership::Ban), Some(upto))
-                if !engine.db().memberships().is_forgotten(head.room_nid, user_id).await? =>
-            {
-                Some(Access::Departed(upto))
-            }
-            _ if sight.visibility() == HistoryVisibility::WorldReadable => Some(Access::Peeking),
-            _ => None,
+            (Some(Membership::Join), _) => Access::Member,
+            (Some(Membership::Leave | Membership::Ban), Some(upto)) => Access::Departed(upto),
+            _ if is_world_readable => Access::Peeking,
+            _ if sight.was_world_readable() => Access::Closed,
+            _ => return Err(ViewError::NotInRoom),
         };
-        let access = access.ok_or(ViewError::NotInRoom)?;
         Ok(Self { head, version, sight, access })
     }
 
@@ -90,6 +107,17 @@ impl RoomView {
         look_up_in(engine.db(), &mut self.sight, events).await
     }
 
+    /// Whether history visibility lets the user see what stands at an event: also where the event is of a user who is ignored, and not where
+    /// it is seen for being about the user alone. It takes what [`RoomView::see`] takes.
+    pub async fn is_in_sight(
+        &mut self,
+        engine: &Engine,
+        event: &Arc<Event>,
+    ) -> Result<bool, StorageError> {
+        self.look_up(engine, std::slice::from_ref(event)).await?;
+        Ok(event.pos.is_some_and(|pos| self.sight.may_see_place(event.nid, pos)))
+    }
+
     /// An event of the room, if the user may see it. It takes at most one query, none if it is in memory, and what [`RoomView::see`]
     /// takes. None that came after the look is found: the room may be closed meanwhile.
     pub async fn find_event(
@@ -110,12 +138,17 @@ impl RoomView {
         self.access == Access::Member
     }
 
+    /// Whether the user may read what stands beside events, such as the state of now.
+    pub fn is_open(&self) -> bool {
+        self.access != Access::Closed
+    }
+
     /// The position of the last event of the room that the user may ask for.
     pub fn upto(&self) -> StreamPos {
         match self.access {
             Access::Departed(upto) => upto,
             // What comes after the look may be more than the user may see: the room may be closed meanwhile.
-            Access::Member | Access::Peeking => self.head.last_pos,
+            Access::Member | Access::Peeking | Access::Closed => self.head.last_pos,
         }
     }
 
@@ -125,6 +158,7 @@ impl RoomView {
         let upto = match self.access {
             Access::Departed(upto) => upto,
             Access::Member | Access::Peeking => return Ok(self.head.state.clone()),
+            Access::Closed => return Ok(StateMap::new()),
         };
         let mut state = engine.state_at(&self.head, upto).await?;
         let own = StateKey::new("m.room.member", self.sight.user_id().as_str());

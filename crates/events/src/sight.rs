@@ -65,6 +65,8 @@ pub struct Sight {
     last_join: Option<StreamPos>,
     /// The position up to which the user was last in the room. `None`: the user never was.
     joined_upto: Option<StreamPos>,
+    /// The user has forgotten the room: it counts for nothing that the user was in it.
+    is_forgotten: bool,
     /// The events whose states were looked up.
     looked_up: HashMap<EventNid, Viewpoint>,
     ignored: Arc<HashSet<OwnedUserId>>,
@@ -99,6 +101,7 @@ impl Sight {
             branched_pos,
             is_open: course.is_open,
             last_join,
+            is_forgotten: false,
             looked_up: HashMap::new(),
             ignored,
             erased,
@@ -140,6 +143,20 @@ impl Sight {
         self.visibilities.last().map(|(_, visibility)| *visibility).unwrap_or_default()
     }
 
+    /// Whether everybody could read the room at some time.
+    pub fn was_world_readable(&self) -> bool {
+        let mut visibilities = self.visibilities.iter().map(|(_, visibility)| *visibility);
+        visibilities.any(|visibility| visibility == HistoryVisibility::WorldReadable)
+    }
+
+    /// See no more than somebody who never was in the room. What was looked up before is forgotten, too.
+    pub fn forget(&mut self) {
+        self.is_forgotten = true;
+        self.memberships.clear();
+        self.looked_up.clear();
+        (self.last_join, self.joined_upto) = (None, None);
+    }
+
     /// Whether the states at an event must be looked up to know what it is to the user: see [`Sight::learn`].
     pub fn must_look_up(&self, event: &Event) -> bool {
         let is_unclear = |pos| {
@@ -155,13 +172,15 @@ impl Sight {
 
     /// Learn the states at an event that [`Sight::must_look_up`] names.
     pub fn learn(&mut self, event: EventNid, pos: Option<StreamPos>, states: &StatesAt) {
-        let membership = |member: Option<MemberAt>| member.map(|member| member.membership);
+        let known = |member: Option<MemberAt>| member.filter(|_| !self.is_forgotten);
+        let membership = |member| known(member).map(|member| member.membership);
         let view = Viewpoint {
             visibility_before: states.visibility_before,
             visibility_after: states.visibility_after,
             membership_before: membership(states.member_before),
             membership_after: membership(states.member_after),
-            joined_since: self.joined_after(states.member_after.map_or(pos, |member| member.pos)),
+            joined_since: self
+                .joined_after(known(states.member_after).map_or(pos, |member| member.pos)),
         };
         self.looked_up.insert(event, view);
     }

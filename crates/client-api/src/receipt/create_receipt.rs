@@ -58,6 +58,26 @@ mod tests {
     use crate::{test_rooms::TestRoom, test_server};
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_is_hidden_cannot_be_read(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        for visibility in ["joined", "invited", "shared"] {
+            let room = TestRoom::visible(&server, &alice, visibility).await;
+            let hidden = room.text(&alice, "hidden").await;
+            room.join(&bob).await;
+            let seen = room.text(&alice, "seen").await;
+            let before = if visibility == "shared" { 200 } else { 404 };
+            for (event_id, expect) in [(&hidden, before), (&seen, 200)] {
+                for kind in ["m.read", "m.read.private", "m.fully_read"] {
+                    let path = room.path(&format!("receipt/{kind}/{event_id}"));
+                    let answer = server.post(&path, Some(&bob), json!({})).await;
+                    assert_eq!(answer.status, expect, "{visibility} {kind}: {}", answer.text);
+                }
+            }
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn receipts_are_taken_and_refused(pool: PgPool) {
         let server = test_server::open(pool.clone()).await;
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use myelin_engine::{RoomView, ViewError};
 use myelin_model::{Event, StreamPos};
 use myelin_storage::{AppendError, StorageError, writer::NewReceipt};
 use ruma::{EventId, RoomId, UserId};
@@ -34,7 +35,10 @@ pub enum ReceiptError {
     /// The user is not in the room.
     #[error("User {0} not in room")]
     NotInRoom(ruma::OwnedUserId),
-    /// The room has no such event.
+    /// The room is not shown to the user: the user left it meanwhile.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The room has no such event, or the user may not see it.
     #[error("Event not found.")]
     UnknownEvent,
     /// The event is of another thread.
@@ -112,7 +116,7 @@ pub async fn set_fully_read(
     Ok(())
 }
 
-/// An event of a room that the user is in.
+/// An event of a room that the user is in, and that the user may see.
 async fn get_event(
     rooms: &Rooms,
     user_id: &UserId,
@@ -126,8 +130,14 @@ async fn get_event(
     }
     let event =
         rooms.db().events().find_by_id(event_id).await?.ok_or(ReceiptError::UnknownEvent)?;
-    match event.pos {
-        Some(pos) if event.room_nid == head.room_nid => Ok((event, pos)),
-        Some(_) | None => Err(ReceiptError::UnknownEvent),
+    let pos = event.pos.filter(|_| event.room_nid == head.room_nid);
+    let pos = pos.ok_or(ReceiptError::UnknownEvent)?;
+    // All that the log brought to an open room is seen by its members.
+    if !(head.is_open && pos > StreamPos::ZERO) {
+        let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+        if !view.is_in_sight(rooms.engine(), &event).await? && !view.sight.may_see(&event) {
+            return Err(ReceiptError::UnknownEvent);
+        }
     }
+    Ok((event, pos))
 }
