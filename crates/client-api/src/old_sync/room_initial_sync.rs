@@ -89,6 +89,11 @@ mod tests {
         room.invite(&alice, &bob).await;
         let preview = room.get("initialSync", &bob).await.ok();
         assert_eq!(preview["membership"], json!(null));
+        let events = preview["messages"]["chunk"].as_array().unwrap();
+        let then: Vec<&str> =
+            events.iter().map(|event| event["unsigned"]["membership"].as_str().unwrap()).collect();
+        assert_eq!(then.last(), Some(&"invite"), "{preview}");
+        assert_eq!(then.first(), Some(&"leave"), "{preview}");
         let closed = json!({"history_visibility": "shared"});
         room.set_state(&alice, "m.room.history_visibility", closed).await;
         assert_eq!(room.get("initialSync", &bob).await.error(), (403, "M_FORBIDDEN"));

@@ -62,6 +62,65 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn what_everybody_could_read_stays_so(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let carol = server.user("carol").await;
+        let room = TestRoom::visible(&server, &alice, "joined").await;
+        let early = room.text(&alice, "early").await;
+        let visibility = async |value: &str| {
+            let content = json!({"history_visibility": value});
+            room.set_state(&alice, "m.room.history_visibility", content).await
+        };
+        visibility("world_readable").await;
+        let open = room.text(&alice, "open").await;
+        let synced = server.get("/_matrix/client/v3/sync", Some(&alice)).await.ok();
+        let at = format!("members?at={}", synced["next_batch"].as_str().unwrap());
+        visibility("joined").await;
+        let late = room.text(&alice, "late").await;
+        room.invite(&alice, &carol).await;
+        for user in [&bob, &carol] {
+            for (event_id, event, context) in
+                [(&early, 404, 403), (&open, 200, 200), (&late, 404, 403)]
+            {
+                for (path, expect) in [
+                    (room.path(&format!("event/{event_id}")), event),
+                    (room.path(&format!("context/{event_id}")), context),
+                    (room.path(&format!("relations/{event_id}")).replace("/v3/", "/v1/"), event),
+                    (format!("/_matrix/client/v3/events/{event_id}"), event),
+                ] {
+                    let answer = server.get(&path, Some(user)).await;
+                    assert_eq!(answer.status, expect, "{path}: {}", answer.text);
+                    assert!(!answer.text.contains("early") && !answer.text.contains("late"));
+                }
+            }
+            assert_eq!(room.get(&at, user).await.status, 200);
+            for path in ["members", "state", "messages?dir=b", "joined_members"] {
+                assert_eq!(room.get(path, user).await.status, 403, "{path}");
+            }
+        }
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+    async fn who_forgot_a_room_sees_what_strangers_see(pool: PgPool) {
+        let server = test_server::open(pool).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = TestRoom::visible(&server, &alice, "shared").await;
+        let shared = room.text(&alice, "shared").await;
+        room.join(&bob).await;
+        room.leave(&bob).await;
+        let open = json!({"history_visibility": "world_readable"});
+        room.set_state(&alice, "m.room.history_visibility", open).await;
+        let open = room.text(&alice, "open").await;
+        assert_eq!(room.get(&format!("event/{shared}"), &bob).await.status, 200);
+
+        server.post(&room.path("forget"), Some(&bob), json!({})).await.ok();
+
+        assert_eq!(room.get(&format!("event/{shared}"), &bob).await.status, 404);
+        assert_eq!(room.get(&format!("event/{open}"), &bob).await.status, 200);
+    }
+
+    #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
     async fn what_came_after_the_look_is_not_seen(pool: PgPool) {
         let server = test_server::open(pool).await;
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);

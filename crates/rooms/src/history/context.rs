@@ -57,7 +57,7 @@ pub async fn context(
     limit: u64,
     filter: &HistoryFilter,
 ) -> Result<Context, ContextError> {
-    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get_for_events(rooms.engine(), room_id, user_id).await?;
     let event = rooms.db().events().find_by_id(event_id).await?.ok_or(ContextError::NotFound)?;
     let (true, Some(pos)) = (event.room_nid == view.head.room_nid, event.pos) else {
         return Err(ContextError::NotFound);
@@ -83,7 +83,7 @@ pub async fn context(
     } else {
         state.values().copied().collect()
     };
-    let (mut shown, found) = rooms.show_with(&view, events, &wanted).await?;
+    let (mut shown, found) = rooms.show_with(&mut view, events, &wanted).await?;
     rooms.aggregate(&mut view, &mut shown).await?;
     let events_after = shown.split_off(before_len + 1);
     let event = shown.pop().ok_or(ContextError::NotFound)?;
@@ -93,7 +93,7 @@ pub async fn context(
         .filter(|event| filter.wants_state(event))
         .cloned()
         .collect();
-    let state = rooms.show_state(&view, state);
+    let state = rooms.show_state(&view, state).await?;
     Ok(Context { start, end, events_before: shown, event, events_after, state })
 }
 

@@ -42,10 +42,10 @@ pub async fn find_event(
     room_id: &RoomId,
     event_id: &EventId,
 ) -> Result<Shown, FindEventError> {
-    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get_for_events(rooms.engine(), room_id, user_id).await?;
     let event = view.find_event(rooms.engine(), event_id).await?;
     let event = event.ok_or(FindEventError::NotFound)?;
-    let (mut shown, _) = rooms.show_with(&view, vec![event], &[]).await?;
+    let (mut shown, _) = rooms.show_with(&mut view, vec![event], &[]).await?;
     rooms.aggregate(&mut view, &mut shown).await?;
     shown.pop().ok_or(FindEventError::NotFound)
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use myelin_events::client::content_for_clients;
-use myelin_model::{Event, EventNid, Membership};
+use myelin_model::{Event, EventNid, Membership, StreamPos};
+use myelin_storage::{Page, PageFilter, StorageError};
 use ruma::{OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 
@@ -31,15 +32,36 @@ impl MembersQuery {
     }
 }
 
-/// The member events of a room.
+/// The reason why no members are shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MembersError {
+    /// The room is not shown to the user.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The user may not see the events of the time that was asked for.
+    #[error("You don't have permission to see the members at that time.")]
+    Hidden,
+}
+
+impl From<StorageError> for MembersError {
+    fn from(error: StorageError) -> Self {
+        Self::View(error.into())
+    }
+}
+
+/// The member events of a room. Those of now are for whom the room is shown to, those of an earlier time for who may see what happened
+/// last then.
 pub async fn members(
     rooms: &Rooms,
     user_id: &UserId,
     room_id: &RoomId,
     query: &MembersQuery,
-) -> Result<Vec<Shown>, ViewError> {
-    let view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+) -> Result<Vec<Shown>, MembersError> {
+    let mut view = RoomView::get_for_events(rooms.engine(), room_id, user_id).await?;
     let upto = query.at.map_or(view.upto(), |at| at.0.min(view.upto()));
+    if (upto < view.upto() || !view.is_open()) && !may_see_state_at(rooms, &mut view, upto).await? {
+        return Err(MembersError::Hidden);
+    }
     let events: Vec<Arc<Event>> = if upto >= view.head.last_pos {
         let wanted: Vec<Membership> =
             ALL.into_iter().filter(|membership| query.wants(*membership)).collect();
@@ -66,7 +88,29 @@ pub async fn members(
         events.retain(|event| event.membership.is_some_and(|membership| query.wants(membership)));
         events
     };
-    Ok(rooms.show_state(&view, events))
+    Ok(rooms.show_state(&view, events).await?)
+}
+
+/// Whether the user may know the room's state at a position: the state is that at the last event up to there, and before all events that
+/// at the first one. It takes at most one query, and what [`RoomView::see`] takes.
+async fn may_see_state_at(
+    rooms: &Rooms,
+    view: &mut RoomView,
+    upto: StreamPos,
+) -> Result<bool, StorageError> {
+    let filter = PageFilter::default();
+    let room_nid = view.head.room_nid;
+    let last =
+        Page { room_nid, after: Place::START.0, upto, backward: true, limit: 1, filter: &filter };
+    let mut events = rooms.db().history().list(&last).await?.events;
+    if events.is_empty() {
+        let first = Page { upto: StreamPos(i64::MAX), backward: false, ..last };
+        events = rooms.db().history().list(&first).await?.events;
+    }
+    match events.first() {
+        Some(event) => view.is_in_sight(rooms.engine(), event).await,
+        None => Ok(true),
+    }
 }
 
 /// A user in a room, with the profile shown there.

@@ -81,7 +81,7 @@ pub async fn messages(
         .map(|pos| if query.backward { Place::before(pos) } else { Place(pos) });
     let visible = view.see(rooms.engine(), events).await?;
     let (mut chunk, state) =
-        with_members(rooms, &view, visible, query.filter.events.lazy_load_members).await?;
+        with_members(rooms, &mut view, visible, query.filter.events.lazy_load_members).await?;
     if has_relations {
         rooms.aggregate(&mut view, &mut chunk).await?;
     }
@@ -91,7 +91,7 @@ pub async fn messages(
 /// Make events ready to be shown, and get the member events of their senders if these are wanted: as of the first event.
 async fn with_members(
     rooms: &Rooms,
-    view: &RoomView,
+    view: &mut RoomView,
     events: Vec<Arc<Event>>,
     lazy_members: bool,
 ) -> Result<(Vec<Shown>, Vec<Shown>), StorageError> {
@@ -104,7 +104,7 @@ async fn with_members(
     };
     let (chunk, found) = rooms.show_with(view, events, &members).await?;
     let members = members.iter().filter_map(|nid| found.get(nid).cloned()).collect();
-    Ok((chunk, rooms.show_state(view, members)))
+    Ok((chunk, rooms.show_state(view, members).await?))
 }
 
 impl Rooms {

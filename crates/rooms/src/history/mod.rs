@@ -17,7 +17,7 @@ pub use self::{
     context::{Context, ContextError, context},
     event::{FindEventError, find_event, find_event_anywhere},
     filter::HistoryFilter,
-    members::{JoinedMember, MembersQuery, joined_members, members},
+    members::{JoinedMember, MembersError, MembersQuery, joined_members, members},
     messages::{Messages, MessagesQuery, messages},
     place::{Place, PlaceError, find_place},
     shown::{Reader, Shown},

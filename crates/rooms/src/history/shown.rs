@@ -45,7 +45,9 @@ pub struct Shown {
     version: RoomVersion,
     /// The state event that it replaced.
     replaced: Option<Arc<Event>>,
-    /// The redaction that emptied it.
+    /// The reader may see what it replaced.
+    shows_replaced: bool,
+    /// The redaction that emptied it, where the reader is told of it.
     redaction: Option<Arc<Event>>,
     /// The reader's membership at the event.
     membership: Option<Membership>,
@@ -59,15 +61,15 @@ impl Shown {
         let redaction = self.redaction.as_ref().map(|redaction| {
             event_json(redaction, self.version, format, &reader.unsigned(redaction))
         });
-        let prev_content =
-            self.replaced.as_ref().map(|event| content_for_clients(event, self.version));
+        let seen = self.replaced.as_ref().filter(|_| self.shows_replaced);
+        let prev_content = seen.map(|event| content_for_clients(event, self.version));
         let relations = self.related.to_json(&|out, event, relations| {
             let unsigned = Unsigned { relations, ..reader.unsigned(event) };
             write_event(out, event, self.version, format, &unsigned);
         });
         let unsigned = Unsigned {
             prev_content: prev_content.as_deref(),
-            prev_sender: self.replaced.as_ref().map(|event| &*event.sender),
+            prev_sender: seen.map(|event| &*event.sender),
             replaces_state: self.replaced.as_ref().map(|event| &*event.event_id),
             redacted_because: redaction.as_deref(),
             membership: self.membership,
@@ -103,10 +105,11 @@ impl Shown {
 }
 
 impl Rooms {
-    /// Get what events refer to, and other events with the same query: `others`. It takes at most one query.
+    /// Get what events refer to, and other events with the same query: `others`. It takes at most one query, and what
+    /// [`RoomView::see`] takes for what was replaced.
     pub(crate) async fn show_with(
         &self,
-        view: &RoomView,
+        view: &mut RoomView,
         events: Vec<Arc<Event>>,
         others: &[EventNid],
     ) -> Result<(Vec<Shown>, HashMap<EventNid, Arc<Event>>), StorageError> {
@@ -118,37 +121,61 @@ impl Rooms {
         nids.sort_unstable();
         nids.dedup();
         let mut found = self.db().events().find_many(&nids).await?;
+        let referred = |event: &Arc<Event>| event.replaces.into_iter().chain(event.redacted_by);
+        let referred = events.iter().flat_map(referred).filter_map(|nid| found.get(&nid).cloned());
+        view.look_up(self.engine(), &referred.collect::<Vec<_>>()).await?;
+        let view = &*view;
+        let sight = &view.sight;
         for event in found.values_mut() {
-            *event = view.sight.shown(Arc::clone(event), view.version);
+            *event = sight.shown(Arc::clone(event), view.version);
         }
         let shown = events
             .into_iter()
-            .map(|event| Shown {
-                version: view.version,
-                replaced: event.replaces.and_then(|nid| found.get(&nid).cloned()),
-                redaction: event.redacted_by.and_then(|nid| found.get(&nid).cloned()),
-                membership: event
-                    .pos
-                    .map(|_| view.sight.membership_at(&event).unwrap_or(Membership::Leave)),
-                event: view.sight.shown(event, view.version),
-                related: Aggregations::default(),
+            .map(|event| {
+                let replaced = event.replaces.and_then(|nid| found.get(&nid).cloned());
+                Shown {
+                    version: view.version,
+                    shows_replaced: replaced.as_ref().is_some_and(|event| sight.may_see(event)),
+                    replaced,
+                    redaction: redaction(view, &event, &found),
+                    membership: event
+                        .pos
+                        .map(|_| sight.membership_at(&event).unwrap_or(Membership::Leave)),
+                    event: sight.shown(event, view.version),
+                    related: Aggregations::default(),
+                }
             })
             .collect();
         Ok((shown, found))
     }
 
-    /// State as it stands, without what it replaced.
-    pub(crate) fn show_state(&self, view: &RoomView, events: Vec<Arc<Event>>) -> Vec<Shown> {
-        events
-            .into_iter()
-            .map(|event| Shown {
-                version: view.version,
-                replaced: None,
-                redaction: None,
-                membership: None,
-                event,
-                related: Aggregations::default(),
-            })
-            .collect()
+    /// State as it stands, without what it replaced. It takes at most one query, for the redactions of what was redacted.
+    pub(crate) async fn show_state(
+        &self,
+        view: &RoomView,
+        events: Vec<Arc<Event>>,
+    ) -> Result<Vec<Shown>, StorageError> {
+        let nids: Vec<EventNid> = events.iter().filter_map(|event| event.redacted_by).collect();
+        let found = self.db().events().find_many(&nids).await?;
+        let shown = events.into_iter().map(|event| Shown {
+            version: view.version,
+            replaced: None,
+            shows_replaced: false,
+            redaction: redaction(view, &event, &found),
+            membership: None,
+            event,
+            related: Aggregations::default(),
+        });
+        Ok(shown.collect())
     }
+}
+
+/// The redaction of an event, as far as the reader is told of it: who is not in the room hears nothing of what came afterwards.
+fn redaction(
+    view: &RoomView,
+    event: &Event,
+    found: &HashMap<EventNid, Arc<Event>>,
+) -> Option<Arc<Event>> {
+    let redaction = event.redacted_by.and_then(|nid| found.get(&nid))?;
+    (view.is_member() || view.sight.may_see(redaction)).then(|| Arc::clone(redaction))
 }

@@ -35,7 +35,7 @@ pub async fn state(
     let state = view.state(rooms.engine()).await?;
     let nids: Vec<EventNid> = state.values().copied().collect();
     let events: Vec<Arc<Event>> = rooms.db().events().list(&nids).await?;
-    Ok(rooms.show_state(&view, events))
+    Ok(rooms.show_state(&view, events).await?)
 }
 
 /// One event of a room's state: of the current one, or for a user who has left of the one that held then.
@@ -51,5 +51,5 @@ pub async fn find_state(
     let state = view.state(rooms.engine()).await?;
     let nid = key.and_then(|key| state.get(&key).copied()).ok_or(StateError::NotFound)?;
     let event = rooms.db().events().find(nid).await?.ok_or(StateError::NotFound)?;
-    rooms.show_state(&view, vec![event]).pop().ok_or(StateError::NotFound)
+    rooms.show_state(&view, vec![event]).await?.pop().ok_or(StateError::NotFound)
 }

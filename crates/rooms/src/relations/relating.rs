@@ -75,7 +75,7 @@ pub async fn relating(
     event_id: &EventId,
     query: &RelatingQuery,
 ) -> Result<RelationsPage, RelationsError> {
-    let mut view = RoomView::get(rooms.engine(), room_id, user_id).await?;
+    let mut view = RoomView::get_for_events(rooms.engine(), room_id, user_id).await?;
     let parent = view.find_event(rooms.engine(), event_id).await?;
     let parent = parent.ok_or(RelationsError::NotFound)?;
     let limit = usize::try_from(query.limit.clamp(1, PAGE_EVENTS_MAX)).unwrap_or(usize::MAX);
@@ -109,7 +109,7 @@ pub async fn relating(
         // They would tell what the redaction took away.
         events.retain(|event| !edits(event, event_id));
     }
-    let (mut chunk, _) = rooms.show_with(&view, events, &[]).await?;
+    let (mut chunk, _) = rooms.show_with(&mut view, events, &[]).await?;
     rooms.aggregate(&mut view, &mut chunk).await?;
     Ok(RelationsPage { chunk, next, prev: query.from, depth: query.recurse.then_some(DEPTH_MAX) })
 }

@@ -64,7 +64,7 @@ pub async fn threads(
         }
     });
     let roots: Vec<Arc<Event>> = roots.collect();
-    let (mut chunk, _) = rooms.show_with(&view, roots, &[]).await?;
+    let (mut chunk, _) = rooms.show_with(&mut view, roots, &[]).await?;
     rooms.aggregate(&mut view, &mut chunk).await?;
     Ok(RelationsPage { chunk, next, prev: query.from, depth: None })
 }

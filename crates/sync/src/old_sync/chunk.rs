@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use myelin_events::RoomVersion;
+use myelin_events::{RoomVersion, sight::Sight};
 use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, EphemeralChanges, LogEntry, RoomHead, StorageError};
 use ruma::OwnedUserId;
@@ -104,9 +104,9 @@ pub(super) async fn read(
     nids.extend(beside.rooms());
     let heads = reader.sync.db().heads().find_many(&nids).await?;
     let stretch = next_events(reader, &rooms, from.pos, upto, bounds.looked_at).await?;
-    let (seen, end) = see(reader, &rooms, &heads, stretch, bounds.told).await?;
+    let (seen, sights, end) = see(reader, &rooms, &heads, stretch, bounds.told).await?;
     let mut chunk = Written::default();
-    chunk.write_events(reader, form, &seen).await?;
+    chunk.write_events(reader, form, &seen, sights).await?;
     chunk.write_receipts(reader, &rooms, &heads, end);
     chunk.write_typing(reader, &beside.typing, &heads);
     chunk.write_account_data(&beside.own, &heads, end);
@@ -266,15 +266,15 @@ async fn next_events(
     Ok(EventStretch { events, upto })
 }
 
-/// The first events of a stretch that the user sees, in the form in which the user sees them, and the position up to which
-/// there are no others. It takes at most one query for each room, mostly none.
+/// The first events of a stretch that the user sees, in the form in which the user sees them, the user's views of their rooms, and the
+/// position up to which there are no others. It takes at most one query for each room, mostly none.
 async fn see(
     reader: &Reader<'_>,
     rooms: &[RoomPart],
     heads: &HashMap<RoomNid, Arc<RoomHead>>,
     stretch: EventStretch,
     events_max: usize,
-) -> Result<(Vec<Seen>, StreamPos), StorageError> {
+) -> Result<(Vec<Seen>, HashMap<RoomNid, Sight>, StreamPos), StorageError> {
     let EventStretch { events, upto } = stretch;
     let parts: HashMap<RoomNid, &RoomPart> =
         rooms.iter().map(|room| (room.room_nid, room)).collect();
@@ -307,5 +307,6 @@ async fn see(
         let membership = sight.membership_at(&event).unwrap_or(Membership::Leave);
         Seen { event: sight.shown(event, version), version, membership }
     });
-    Ok((seen.collect(), end))
+    let seen: Vec<Seen> = seen.collect();
+    Ok((seen, sights, end))
 }

@@ -165,7 +165,8 @@ fn write_invite(
     out.push_str(",\"inviter\":");
     write_string(out, own.sender.as_str());
     out.push_str(",\"invite\":");
-    let writer = snapshot.loaded.writer(snapshot.reader, snapshot.form, version);
+    let room = RoomRead::whole(row, row.pos, 0);
+    let writer = snapshot.loaded.writer(snapshot.reader, snapshot.form, &room, version);
     writer.write(own, Some(Membership::Invite), out);
     out.push('}');
 }

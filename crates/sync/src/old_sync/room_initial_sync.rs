@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Sync, SyncToken,
-    reader::{Reader, RoomRead, account_data, departed_rooms, load, present_members},
+    reader::{OwnHistory, Reader, RoomRead, account_data, departed_rooms, load, present_members},
 };
 
 /// The reason why a room is not shown.
@@ -108,7 +108,11 @@ async fn open(
         }
     }
     if is_world_readable(reader, head).await? {
-        let room = RoomRead::peeked(head.room_nid, reader.upto, limit);
+        let known = row.filter(|row| !row.forgotten).map(|row| row.membership);
+        let room = RoomRead {
+            own: known.map(OwnHistory::unchanged).unwrap_or_default(),
+            ..RoomRead::peeked(head.room_nid, reader.upto, limit)
+        };
         return Ok(Opened { room, membership: None });
     }
     Err(RoomInitialSyncError::NotInRoom)

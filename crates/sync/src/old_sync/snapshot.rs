@@ -36,7 +36,7 @@ impl Snapshot<'_> {
         let (_, version) = self.loaded.room(room.room_nid)?;
         let window = self.loaded.windows.get(&room.room_nid)?;
         let timeline = cut(self.reader, self.wants, room, window, self.loaded);
-        let writer = self.loaded.writer(self.reader, self.form, version);
+        let writer = self.loaded.writer(self.reader, self.form, room, version);
         out.push_str(",\"messages\":{");
         let mut chunk = List::begin("chunk", out);
         for (event, membership) in &timeline.events {

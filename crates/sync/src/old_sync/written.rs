@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use myelin_engine::Related;
-use myelin_model::{EventNid, RoomNid, StreamPos};
+use myelin_engine::{Related, look_up};
+use myelin_events::sight::Sight;
+use myelin_model::{Event, EventNid, Membership, RoomNid, StreamPos};
 use myelin_storage::{Change, LogEntry, RoomHead, StorageError};
 use ruma::OwnedUserId;
 
@@ -30,20 +31,27 @@ impl Written {
         &mut self.json
     }
 
-    /// Write room events. It takes at most one query, for what they refer to.
+    /// Write room events. It takes at most one query, for what they refer to, and three if that is of a time when their rooms had
+    /// branches. `sights` are the user's views of the rooms.
     pub(super) async fn write_events(
         &mut self,
         reader: &Reader<'_>,
         form: EventForm<'_>,
         seen: &[Seen],
+        mut sights: HashMap<RoomNid, Sight>,
     ) -> Result<(), StorageError> {
         let nids: Vec<EventNid> = seen
             .iter()
             .flat_map(|seen| seen.event.replaces.into_iter().chain(seen.event.redacted_by))
             .collect();
         let events = reader.sync.db().events().find_many(&nids).await?;
+        let referred: Vec<Arc<Event>> = events.values().cloned().collect();
+        look_up(reader.sync.db(), reader.user_id, &mut sights, &referred).await?;
         let related = Related::default();
         for Seen { event, version, membership } in seen {
+            let sight = sights.get(&event.room_nid);
+            let is_joined = |sight: &Sight| sight.membership() == Some(Membership::Join);
+            let out_of_it = sight.filter(|sight| !is_joined(sight));
             let writer = EventWriter {
                 reader,
                 form,
@@ -51,6 +59,8 @@ impl Written {
                 events: &events,
                 related: &related,
                 seen: None,
+                sight,
+                left_at: out_of_it.and_then(Sight::joined_upto),
             };
             writer.write(event, Some(*membership), self.item());
         }

@@ -10,8 +10,9 @@ use myelin_events::{
     RoomVersion,
     canonical::write_string,
     client::{Format, Unsigned, content_for_clients, event_json, write_event},
+    sight::Sight,
 };
-use myelin_model::{Event, EventNid, Membership};
+use myelin_model::{Event, EventNid, Membership, StreamPos};
 use ruma::RoomId;
 use serde_json::{Map, Value};
 
@@ -36,6 +37,10 @@ pub(crate) struct EventWriter<'a> {
     pub(crate) related: &'a Related,
     /// The events that the user sees, where what relates to others is told.
     pub(crate) seen: Option<&'a HashSet<EventNid>>,
+    /// The user's view of what the events refer to. `None`: the user sees all of it.
+    pub(crate) sight: Option<&'a Sight>,
+    /// The position after which the user hears nothing, where the user is not in the room any more.
+    pub(crate) left_at: Option<StreamPos>,
 }
 
 impl EventWriter<'_> {
@@ -43,16 +48,18 @@ impl EventWriter<'_> {
     pub(crate) fn write(&self, event: &Event, membership: Option<Membership>, out: &mut String) {
         let format = self.form.format;
         let redaction = event.redacted_by.and_then(|nid| self.events.get(&nid));
+        let redaction = redaction.filter(|redaction| self.tells_of(redaction));
         let redaction = redaction.map(|redaction| {
             event_json(redaction, self.version, format, &self.unsigned(redaction))
         });
         let replaced = event.replaces.and_then(|nid| self.events.get(&nid));
-        let before = replaced.map(|event| self.reader.older(event, self.version));
+        let seen = replaced.filter(|event| self.sight.is_none_or(|sight| sight.may_see(event)));
+        let before = seen.map(|event| self.reader.older(event, self.version));
         let prev_content = before.as_ref().map(|event| content_for_clients(event, self.version));
         let relations = self.relations(event);
         let unsigned = Unsigned {
             prev_content: prev_content.as_deref(),
-            prev_sender: replaced.map(|event| &*event.sender),
+            prev_sender: seen.map(|event| &*event.sender),
             replaces_state: replaced.map(|event| &*event.event_id),
             redacted_because: redaction.as_deref(),
             membership,
@@ -65,6 +72,14 @@ impl EventWriter<'_> {
         } else {
             out.push_str(&only_fields(&event_json(event, self.version, format, &unsigned), fields));
         }
+    }
+
+    /// Whether the user is told of a redaction: who is not in the room hears nothing of what came afterwards.
+    fn tells_of(&self, redaction: &Event) -> bool {
+        self.left_at.is_none_or(|left_at| {
+            redaction.pos.is_some_and(|pos| pos <= left_at)
+                && self.sight.is_none_or(|sight| sight.may_see(redaction))
+        })
     }
 
     /// The part of `unsigned` that every event has: its age, and the transaction ID for the device that sent it.

@@ -10,15 +10,14 @@ use myelin_events::{RoomVersion, filter::EventFilter, sight::Sight};
 use myelin_model::{Event, EventNid, RoomNid, StateKeyNid};
 use myelin_storage::{
     Change, MemberSummary, MembershipRow, ReceiptRow, RoomHead, StateKey, StateMap, StorageError,
-    StretchRow,
 };
 use ruma::{OwnedUserId, RoomId};
 
 use super::{
-    EventForm, EventWriter, Reader, RoomRead, ends, relations, stripped, summary, timeline::Window,
-    windows,
+    EventForm, EventWriter, Reader, RoomRead, ends, relations, sights, stripped, summary,
+    timeline::Window, windows,
 };
-use crate::unread::{self, Unread, UnreadLoad};
+use crate::unread::{self, Unread};
 
 /// The wishes of a protocol that are the same for all rooms.
 pub(crate) struct Wants<'a> {
@@ -49,7 +48,7 @@ pub(crate) struct Loaded {
     pub(crate) member_keys: HashMap<OwnedUserId, StateKeyNid>,
     pub(crate) summaries: HashMap<RoomNid, Arc<MemberSummary>>,
     pub(crate) unread: HashMap<RoomNid, Unread>,
-    /// The user's views of rooms that had branches in the time that is told, unless the user sees all of it.
+    /// The user's views of rooms where what is told does not show what the user sees.
     pub(super) sights: HashMap<RoomNid, Sight>,
     /// The relations of others to the events of timelines.
     pub(super) related: Related,
@@ -75,10 +74,13 @@ impl Loaded {
         &'a self,
         reader: &'a Reader<'a>,
         form: EventForm<'a>,
+        room: &RoomRead,
         version: RoomVersion,
     ) -> EventWriter<'a> {
         let (events, related) = (&self.events, &self.related);
-        EventWriter { reader, form, version, events, related, seen: None }
+        let sight = self.sights.get(&room.room_nid);
+        let left_at = room.leave_event().map(|_| room.end);
+        EventWriter { reader, form, version, events, related, seen: None, sight, left_at }
     }
 }
 
@@ -129,7 +131,7 @@ pub(crate) async fn load(
         window.fill(&loaded.events);
     }
     loaded.windows = windows;
-    loaded.sights = load_sights(reader, rooms, &unread, &rows, &loaded).await?;
+    loaded.sights = sights::load(reader, rooms, &unread, &rows, &loaded).await?;
     let seen = unread::Seen {
         heads: &loaded.heads,
         ends: &loaded.ends,
@@ -140,34 +142,6 @@ pub(crate) async fn load(
     };
     loaded.unread = unread::finish(reader, unread, &seen).await?;
     Ok(loaded)
-}
-
-/// The user's views of the rooms that have branches in what is told of them or counted, unless the user sees all of it.
-async fn load_sights(
-    reader: &Reader<'_>,
-    rooms: &[&RoomRead],
-    unread: &[UnreadLoad],
-    rows: &[Vec<StretchRow>],
-    loaded: &Loaded,
-) -> Result<HashMap<RoomNid, Sight>, StorageError> {
-    let joined = rooms.iter().filter(|room| room.is_joined()).map(|room| room.room_nid);
-    let joined: HashSet<RoomNid> = joined.collect();
-    let is_unclear = |event: &&Arc<Event>| {
-        let head = loaded.heads.get(&event.room_nid);
-        head.is_some_and(|head| {
-            event.pos <= Some(head.branched_pos)
-                && !(head.is_open && joined.contains(&head.room_nid))
-        })
-    };
-    let told = loaded.windows.values().flat_map(|window| window.events.iter());
-    let counted = rows.iter().flatten().filter_map(|row| loaded.events.get(&row.event_nid));
-    let new = unread.iter().flat_map(UnreadLoad::new_events);
-    let unclear: Vec<Arc<Event>> =
-        told.chain(counted).chain(new).filter(is_unclear).cloned().collect();
-    let room_nids: HashSet<RoomNid> = unclear.iter().map(|event| event.room_nid).collect();
-    let heads = room_nids.iter().filter_map(|room_nid| loaded.heads.get(room_nid));
-    let heads: Vec<Arc<RoomHead>> = heads.cloned().collect();
-    reader.sights(&heads, &unclear).await
 }
 
 fn rows_joined(rooms: &[&RoomRead]) -> Vec<MembershipRow> {

@@ -19,6 +19,7 @@ mod receipts;
 mod relations;
 mod room;
 mod sharers;
+mod sights;
 mod stripped;
 mod summary;
 mod timeline;

@@ -119,7 +119,7 @@ fn write_room(pass: &Pass<'_>, task: &RoomTask, loaded: &Loaded, out: &mut Strin
     }
     let writer = EventWriter {
         seen: Some(&timeline.seen).filter(|_| timeline.limited),
-        ..loaded.writer(&pass.reader, form(pass), version)
+        ..loaded.writer(&pass.reader, form(pass), read, version)
     };
     out.push_str("{\"timeline\":{\"events\":[");
     write_timeline(&writer, &timeline, out);

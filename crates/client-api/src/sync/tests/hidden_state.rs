@@ -115,3 +115,59 @@ async fn what_a_filter_keeps_out_holds_nevertheless(pool: PgPool) {
     assert_eq!(super::said(timeline), ["m.room.topic", "hello"]);
     assert_eq!(timeline["limited"], false);
 }
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn what_was_replaced_out_of_sight_is_not_told(pool: PgPool) {
+    let story = Story::begin(pool.clone()).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    for visibility in ["invited", "joined", "shared"] {
+        let is_hidden = visibility != "shared";
+        let initial = json!([{"type": "m.room.history_visibility", "state_key": "",
+            "content": {"history_visibility": visibility}}]);
+        let options = json!({"preset": "public_chat", "initial_state": initial});
+        let room = story.create(alice, options).await;
+        let before = story.now(bob).await;
+        story.set(alice, &room, "m.room.topic", json!({"topic": "unseen"})).await;
+        name(&story, alice, &room, "unseen").await;
+        story.act(bob, &room, "join", json!({})).await;
+        let joined_at = story.now(bob).await;
+        let topic = story.set(alice, &room, "m.room.topic", json!({"topic": "seen"})).await;
+        name(&story, alice, &room, "seen").await;
+        let wide = json!({"room": {"timeline": {"limit": 50}}}).to_string();
+        let path = format!("/_matrix/client/v3/rooms/{room}");
+        for server in [&story.server, &crate::test_server::open(pool.clone()).await] {
+            let mut texts = Vec::new();
+            for query in [
+                &[("filter", &*wide)][..],
+                &[("filter", &wide), ("since", &before)],
+                &[("since", &joined_at)],
+            ] {
+                texts.push(super::sync_at(server, bob, query).await.text);
+            }
+            for path in [
+                format!("{path}/event/{topic}"),
+                format!("{path}/context/{topic}?limit=50"),
+                format!("{path}/messages?dir=b&limit=50"),
+                format!("{path}/initialSync?limit=50"),
+                format!("/_matrix/client/v3/events?from={joined_at}&timeout=0"),
+            ] {
+                texts.push(server.get(&path, Some(bob)).await.text);
+            }
+            for text in texts {
+                assert!(text.contains("\"topic\":\"seen\""), "{visibility}: {text}");
+                assert!(text.contains("replaces_state"), "{visibility}: {text}");
+                let replaced = r#""prev_content":{"topic":"unseen"}"#;
+                assert_eq!(text.contains(replaced), !is_hidden, "{visibility}: {text}");
+                if is_hidden {
+                    assert!(!text.contains("unseen"), "{visibility}: {text}");
+                }
+            }
+        }
+        // What is seen is told.
+        let since = story.now(bob).await;
+        story.set(alice, &room, "m.room.topic", json!({"topic": "last"})).await;
+        let answer = story.sync(bob, &[("since", &since)]).await;
+        let event = &joined(&answer, &room)["timeline"]["events"][0];
+        assert_eq!(event["unsigned"]["prev_content"]["topic"], "seen", "{event}");
+    }
+}

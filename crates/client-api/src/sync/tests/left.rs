@@ -96,6 +96,8 @@ async fn what_was_redacted_after_the_leave_is_redacted(pool: PgPool) {
                 let answer = sync_at(server, bob, &query).await;
                 assert!(left(&answer.body, &room).is_object(), "{}", answer.text);
                 assert!(!answer.text.contains("a slip"), "{how}: {}", answer.text);
+                // Who took it back, and why, came after the leave.
+                assert!(!answer.text.contains("redacted_because"), "{how}: {}", answer.text);
             }
         }
     }
@@ -125,6 +127,10 @@ async fn an_invite_shows_a_little_of_the_room(pool: PgPool) {
             assert!(state.contains(&key), "{key:?} in {state:?}");
         }
         assert_eq!(answer["rooms"]["join"], json!(null));
+        for event in invite["events"].as_array().unwrap() {
+            let keys: Vec<&String> = event.as_object().unwrap().keys().collect();
+            assert_eq!(keys, ["content", "sender", "state_key", "type"], "{event}");
+        }
     }
 
     let since = story.now(bob).await;
