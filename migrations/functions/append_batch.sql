@@ -223,8 +223,10 @@ BEGIN
         SELECT last.user_id, last.room, last.membership, last.event,
             CASE WHEN last.event = ANY (e_nid) THEN events.pos ELSE base + n END
         FROM last JOIN events ON events.event_nid = last.event
+        -- Who has forgotten a room does not remember it by being banned.
         ON CONFLICT (user_id, room_nid) DO UPDATE SET membership = EXCLUDED.membership,
-            event_nid = EXCLUDED.event_nid, pos = EXCLUDED.pos, forgotten = false;
+            event_nid = EXCLUDED.event_nid, pos = EXCLUDED.pos,
+            forgotten = memberships.forgotten AND EXCLUDED.membership IN (membership_leave(), membership_ban());
     END IF;
 
     IF cardinality(c_room) > 0 THEN

@@ -85,6 +85,15 @@ mod tests {
         assert_eq!(statuses().await, was_in, "who was in it");
         server.post(&room.path("forget"), Some(&bob), json!({})).await.ok();
         assert_eq!(statuses().await, reads, "who has forgotten it");
+        for change in ["ban", "unban"] {
+            let target = json!({"user_id": bob.user_id});
+            server.post(&room.path(change), Some(&alice), target).await.ok();
+            assert_eq!(statuses().await, reads, "{change} after that");
+            let filter = encode(r#"{"room":{"include_leave":true}}"#);
+            let path = format!("/_matrix/client/v3/sync?filter={filter}");
+            let synced = server.get(&path, Some(&bob)).await;
+            assert!(!synced.text.contains("\"text\""), "{change}: {}", synced.text);
+        }
         let typing = json!({"typing": true, "timeout": 1_000});
         let typing =
             server.put(&room.path(&format!("typing/{}", bob.user_id)), Some(&bob), typing).await;

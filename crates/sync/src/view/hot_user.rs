@@ -113,7 +113,9 @@ impl HotUser {
                 };
                 let known = self.rooms.entry(event.room_nid).or_insert(row);
                 if known.pos <= entry.pos {
-                    *known = row;
+                    // Who has forgotten a room does not remember it by being banned.
+                    let stays_out = matches!(membership, Membership::Leave | Membership::Ban);
+                    *known = MembershipRow { forgotten: known.forgotten && stays_out, ..row };
                 }
             }
             Change::Forgotten { room_nid, .. } => {

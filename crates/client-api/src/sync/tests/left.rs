@@ -72,6 +72,30 @@ async fn who_is_kicked_hears_of_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
+async fn who_left_and_was_banned_later_sees_it_up_to_the_leave(pool: PgPool) {
+    let story = Story::begin(pool).await;
+    let (alice, bob) = (&story.alice, &story.bob);
+    let room = story.shared().await;
+    story.say(alice, &room, "before").await;
+    story.act(bob, &room, "leave", json!({})).await;
+    story.say(alice, &room, "after").await;
+    story.act(alice, &room, "ban", json!({"user_id": bob.user_id})).await;
+    for limit in [1, 100] {
+        let filter =
+            json!({"room": {"include_leave": true, "timeline": {"limit": limit}}}).to_string();
+        let answer = story.sync(bob, &[("filter", &filter)]).await;
+        let part = left(&answer, &room);
+        let told = said(&part["timeline"]);
+        let expect = ["before", "m.room.member", "m.room.member"];
+        let expect = if limit > 1 { &expect[..] } else { &expect[2..] };
+        assert!(told.ends_with(&expect.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        assert!(!told.contains(&"after".to_owned()), "{told:?}");
+        assert_eq!(part["timeline"]["limited"] == true, limit == 1, "{part}");
+        assert_eq!(keys(&part["state"]).len() > 3, limit == 1, "{part}");
+    }
+}
+
+#[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn what_was_redacted_after_the_leave_is_redacted(pool: PgPool) {
     let story = Story::begin(pool.clone()).await;
     let (alice, bob) = (&story.alice, &story.bob);
