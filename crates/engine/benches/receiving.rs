@@ -1,4 +1,4 @@
-//! What it costs to receive events of other servers, in small rooms and in large ones: in a line, in forks, and after a gap.
+//! The cost of receiving events of other servers, in small rooms and in large ones: in a line, in forks, and after a gap.
 //!
 //! `DATABASE_URL=postgres://.. cargo bench -p myelin-engine`; a database is made for it, and dropped. A word behind `--` picks the cases
 //! that have it in their name. What ruma takes to resolve forks of these sizes, `cargo bench -p myelin-events --bench resolution` says.

@@ -116,7 +116,7 @@ impl EventFlags {
     pub const BRANCHED: Self = Self(32);
     /// It is, or would be if it were not rejected, part of the history from before what the log has of the room.
     pub const PAST: Self = Self(64);
-    /// Of the state before it a part alone is known, so that it is not decided whether it is allowed: it counts as rejected until then.
+    /// The state before it is known in part alone, so that it is not decided whether it is allowed: it counts as rejected until then.
     pub const PARTIAL: Self = Self(128);
 
     /// Whether all bits of `other` are set.

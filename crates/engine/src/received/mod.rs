@@ -86,7 +86,7 @@ pub enum Verdict {
     Backfilled,
     /// It is known, and part of no history.
     Outlier,
-    /// Of the state before it a part alone is known: it is shown to nobody, and takes no effect, until the whole is.
+    /// The state before it is known in part alone: the event is shown to nobody, and takes no effect, until the whole is.
     Undecided,
 }
 

@@ -1,4 +1,4 @@
-//! What servers do that mean no good: they withhold and flood, and the room stays what its honest servers have.
+//! Servers that mean no good withhold events and flood rooms with them, and the room stays what its honest servers have.
 
 use myelin_engine::{Outcome, Place, StateAt, Verdict};
 use myelin_events::RoomVersion;

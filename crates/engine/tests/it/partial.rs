@@ -19,7 +19,7 @@ struct Gap {
     /// The members that came and went meanwhile.
     members: Vec<Pdu>,
     lost: OwnedEventId,
-    /// What Dave says to it, though he may be banned, and a name that Bob gives the room after that.
+    /// A message of Dave's to it, though he may be banned, and a name that Bob gives the room after that.
     seen: Pdu,
     next: Pdu,
 }

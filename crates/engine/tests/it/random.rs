@@ -34,7 +34,7 @@ const KILL_MICROS_MAX: usize = 6_000;
 
 const USERS: [&str; 3] = [BOB, CAROL, DAVE];
 
-/// Those whose views are compared: one of our users, who never leaves, the others, and somebody who never was there.
+/// The users whose views are compared: one of our users, who never leaves, the others, and somebody who never was there.
 const READERS: [&str; 5] = ["@alice:example.org", BOB, CAROL, DAVE, "@eve:five.example"];
 
 /// Numbers that look random and are the same each time.

@@ -1,4 +1,4 @@
-//! What users and servers see of a room, beside a slow model that looks at the whole graph for each event.
+//! The views that users and servers have of a room, beside a slow model that looks at the whole graph for each event.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,7 +28,7 @@ struct Room<'w> {
     graph: &'w Graph,
     /// The current state.
     now: NamedState,
-    /// What the node has stored of the events.
+    /// The events as the node has stored them.
     stored: HashMap<OwnedEventId, Arc<Event>>,
     around: &'w HashMap<OwnedEventId, Around>,
 }

@@ -9,7 +9,7 @@ use super::{
     index::{Place, SparseReach, raise},
 };
 
-/// By chain: the links that lead there, each as its target's place and its source, by rising place.
+/// The links that lead to each chain, each as its target's place and its source, by rising place.
 type Sources = HashMap<u32, Vec<(i32, Place)>>;
 
 impl AuthChainIndex {
