@@ -75,7 +75,7 @@ pub struct SearchRange {
     pub upto: StreamPos,
     /// The number of events that are looked through at most: the newest.
     pub events_max: usize,
-    /// Texts as [`spellings`](crate::spellings) gives them, as JSON has them, of which the body of an event must contain one.
+    /// Texts as [`spellings`](crate::spellings()) gives them, as JSON has them, of which the body of an event must contain one.
     pub words: Vec<String>,
     /// The same for events that do not say by themselves whom they mention.
     pub names: Vec<String>,
