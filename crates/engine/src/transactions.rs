@@ -20,10 +20,11 @@ const TRANSACTIONS_OF_USER_MAX: usize = 50;
 /// A transaction of a user: its ID with its scope, a device and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TransactionKey {
-    device_id: OwnedDeviceId,
-    room_id: OwnedRoomId,
-    path: Box<str>,
+    // The one part in which a user's transactions differ is compared first: most are told apart by it.
     txn_id: Box<str>,
+    path: Box<str>,
+    room_id: OwnedRoomId,
+    device_id: OwnedDeviceId,
 }
 
 /// The event that a transaction became. It is locked while it is being sent, so that the same request, made again

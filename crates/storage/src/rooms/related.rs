@@ -58,13 +58,15 @@ impl Relations<'_> {
                 SELECT event_nid, room_nid, event_id, sender, event_type, redacted_by FROM events
                 WHERE event_nid = n.nid AND state_key_nid IS NULL OFFSET 0
             ) AS p ON true
-            LEFT JOIN LATERAL (
-                SELECT rel_type FROM event_relations WHERE child_nid = p.event_nid AND p.redacted_by IS NULL OFFSET 0
-            ) AS own ON true
             JOIN LATERAL (
                 SELECT child_nid, rel_type, pos, event_type, sender FROM event_relations
                 WHERE room_nid = p.room_nid AND parent_id = p.event_id OFFSET 0
             ) AS r ON true
+            -- It names `r`, so that it is looked up for the few events that something relates to, and not for all.
+            LEFT JOIN LATERAL (
+                SELECT rel_type FROM event_relations
+                WHERE child_nid = p.event_nid AND p.redacted_by IS NULL AND r.child_nid IS NOT NULL OFFSET 0
+            ) AS own ON true
             JOIN LATERAL (
                 SELECT event_id, origin_server_ts, json FROM events
                 WHERE event_nid = r.child_nid AND redacted_by IS NULL AND flags & $5 < 1 OFFSET 0
