@@ -6,7 +6,7 @@ use myelin_model::{RoomNid, Transaction};
 use myelin_storage::{Change, LogEntry, LogSubscriber};
 use parking_lot::Mutex as SyncMutex;
 use quick_cache::sync::Cache;
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::Mutex;
 
 use crate::{Attempts, Draft, Engine, EventError, Intent, Refused};
@@ -17,26 +17,24 @@ const USERS_MAX: usize = 5_000;
 /// The number of transactions that are remembered of a user: the newest.
 const TRANSACTIONS_OF_USER_MAX: usize = 50;
 
-/// A transaction of a user: its ID with its scope, a device and a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct TransactionKey {
-    // The one part in which a user's transactions differ is compared first: most are told apart by it.
-    txn_id: Box<str>,
-    path: Box<str>,
-    room_id: OwnedRoomId,
-    device_id: OwnedDeviceId,
-}
-
 /// The event that a transaction became. It is locked while it is being sent, so that the same request, made again
 /// meanwhile, waits for it.
 type Outcome = Arc<Mutex<Option<OwnedEventId>>>;
 
 /// The outcomes of the transactions of a user, the oldest first.
-type OfUser = Arc<SyncMutex<VecDeque<(TransactionKey, Outcome)>>>;
+#[derive(Default)]
+struct OfUser(SyncMutex<VecDeque<Remembered>>);
+
+/// A transaction, the room that it is of, and its outcome.
+struct Remembered {
+    room_id: OwnedRoomId,
+    transaction: Transaction,
+    outcome: Outcome,
+}
 
 /// The events that transactions became.
 pub(crate) struct Outcomes {
-    users: Cache<OwnedUserId, OfUser>,
+    users: Cache<OwnedUserId, Arc<OfUser>>,
 }
 
 impl Default for Outcomes {
@@ -79,31 +77,38 @@ impl std::fmt::Debug for Outcomes {
 }
 
 impl Outcomes {
-    fn of(&self, user_id: &OwnedUserId, key: TransactionKey) -> Outcome {
+    fn of(&self, user_id: &UserId, room_id: &RoomId, transaction: &Transaction) -> Outcome {
         let of_user =
-            match self.users.get_or_insert_with(user_id, || Ok::<_, Infallible>(OfUser::default()))
-            {
+            match self.users.get_or_insert_with(user_id, || Ok::<_, Infallible>(Arc::default())) {
                 Ok(of_user) => of_user,
                 Err(never) => match never {},
             };
-        let mut of_user = of_user.lock();
-        if let Some((_, outcome)) = of_user.iter().rev().find(|(known, _)| *known == key) {
-            return Arc::clone(outcome);
+        let mut known = of_user.0.lock();
+        if let Some(outcome) = find(&known, room_id, transaction) {
+            return outcome;
         }
-        if of_user.len() >= TRANSACTIONS_OF_USER_MAX {
-            of_user.pop_front();
+        if known.len() >= TRANSACTIONS_OF_USER_MAX {
+            known.pop_front();
         }
+        let (room_id, transaction) = (room_id.to_owned(), transaction.clone());
         let outcome = Outcome::default();
-        of_user.push_back((key, Arc::clone(&outcome)));
+        known.push_back(Remembered { room_id, transaction, outcome: Arc::clone(&outcome) });
         outcome
     }
 }
 
-impl TransactionKey {
-    fn new(room_id: &RoomId, transaction: &Transaction) -> Self {
-        let Transaction { device_id, path, txn_id } = transaction.clone();
-        Self { device_id, room_id: room_id.to_owned(), path, txn_id }
-    }
+/// The outcome of a transaction among those of its user. Its ID is compared first, as most are told apart by that.
+fn find(
+    known: &VecDeque<Remembered>,
+    room_id: &RoomId,
+    transaction: &Transaction,
+) -> Option<Outcome> {
+    let is_it = |one: &&Remembered| {
+        one.transaction.txn_id == transaction.txn_id
+            && one.room_id == room_id
+            && one.transaction == *transaction
+    };
+    known.iter().rev().find(is_it).map(|one| Arc::clone(&one.outcome))
 }
 
 impl Engine {
@@ -115,9 +120,7 @@ impl Engine {
         transaction: &Transaction,
     ) -> Option<OwnedEventId> {
         let of_user = self.outcomes().users.get(sender)?;
-        let key = TransactionKey::new(room_id, transaction);
-        let of_user = of_user.lock();
-        let (_, outcome) = of_user.iter().rev().find(|(known, _)| *known == key)?;
+        let outcome = find(&of_user.0.lock(), room_id, transaction)?;
         outcome.try_lock().ok()?.clone()
     }
 
@@ -132,8 +135,7 @@ impl Engine {
         let Some(transaction) = &intent.transaction else {
             return self.send_untracked(room_nid, &intent).await;
         };
-        let key = TransactionKey::new(room_id, transaction);
-        let outcome = self.outcomes().of(&intent.sender.to_owned(), key);
+        let outcome = self.outcomes().of(intent.sender, room_id, transaction);
         let mut outcome = outcome.lock().await;
         if let Some(event_id) = &*outcome {
             return Ok(event_id.clone());
