@@ -56,15 +56,26 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
+/// The graphs to try, by the numbers that they grow from.
+fn seeds() -> std::ops::Range<u64> {
+    let from = number("RANDOM_GRAPHS_FROM", 0);
+    from..from + number("RANDOM_GRAPHS", GRAPHS)
+}
+
+/// A room of its own for a graph, with the events that are to come.
+async fn plant(world: &mut World, seed: u64) -> (Numbers, Vec<Pdu>) {
+    let version = RoomVersion::ALL[usize::try_from(seed).unwrap() % RoomVersion::ALL.len()];
+    *world = World::on(std::mem::take(&mut world.nodes), version).await;
+    let mut numbers = Numbers(seed);
+    let events = grow(world, &mut numbers);
+    (numbers, events)
+}
+
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn whatever_the_order_every_node_comes_to_the_same(pool: PgPool) {
     let mut world = World::new(&pool, RoomVersion::V1, 2).await;
-    let from = number("RANDOM_GRAPHS_FROM", 0);
-    for seed in from..from + number("RANDOM_GRAPHS", GRAPHS) {
-        let version = RoomVersion::ALL[usize::try_from(seed).unwrap() % RoomVersion::ALL.len()];
-        world = World::on(std::mem::take(&mut world.nodes), version).await;
-        let mut numbers = Numbers(seed);
-        let events = grow(&world, &mut numbers);
+    for seed in seeds() {
+        let (mut numbers, events) = plant(&mut world, seed).await;
         if seed % GRAPHS_A_KILL == GRAPHS_A_KILL / 2 {
             hand_over_to_the_killed(&mut world, &pool, events.clone(), &mut numbers, seed).await;
         }
@@ -85,12 +96,8 @@ async fn whatever_the_order_every_node_comes_to_the_same(pool: PgPool) {
 #[sqlx::test(migrator = "myelin_storage::MIGRATOR")]
 async fn readers_see_the_same_whatever_is_missing(pool: PgPool) {
     let mut world = World::new(&pool, RoomVersion::V1, 2).await;
-    let from = number("RANDOM_GRAPHS_FROM", 0);
-    for seed in from..from + number("RANDOM_GRAPHS", GRAPHS) {
-        let version = RoomVersion::ALL[usize::try_from(seed).unwrap() % RoomVersion::ALL.len()];
-        world = World::on(std::mem::take(&mut world.nodes), version).await;
-        let mut numbers = Numbers(seed);
-        let events = grow(&world, &mut numbers);
+    for seed in seeds() {
+        let (mut numbers, events) = plant(&mut world, seed).await;
         let mut theirs = World::copy(&world.graph);
         for pdu in &events {
             theirs.take(pdu).unwrap();
