@@ -254,11 +254,6 @@ impl Pdu {
         }
     }
 
-    /// The time at which it was sent, for those to whom time begins with the Unix epoch.
-    pub fn sent_ms(&self) -> u64 {
-        u64::try_from(self.origin_server_ts).unwrap_or(0)
-    }
-
     /// The event in canonical JSON, without `unsigned`, as it is stored and sent to other servers.
     pub fn json(&self) -> &str {
         &self.json

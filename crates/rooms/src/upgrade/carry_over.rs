@@ -80,7 +80,7 @@ pub(super) async fn tombstone_of(draft: &mut Draft) -> Result<Option<Tombstone>,
     Ok(Some(Tombstone {
         event_id: event.pdu.event_id.clone(),
         sender: event.pdu.sender.clone(),
-        ts: event.pdu.sent_ms(),
+        ts: u64::try_from(event.pdu.origin_server_ts).unwrap_or(0),
         successor: named.and_then(|id| id.try_into().ok()),
     }))
 }

@@ -54,16 +54,14 @@ impl Outcome {
                 new_rooms.insert(room_nid, head);
             }
         }
-        let places =
-            |ords: &[i32]| ords.iter().filter_map(|ord| usize::try_from(*ord - 1).ok()).collect();
-        let moved: Vec<usize> = places(&answer.receipts_moved);
-        let moved = moved.into_iter().filter_map(|at| batch.receipts.get(at));
-        later.extend(moved.map(receipt_change));
+        // The function counts from 1.
+        let place = |ord: &i32| usize::try_from(*ord - 1).ok();
+        let moved = answer.receipts_moved.iter().filter_map(place);
+        later.extend(moved.filter_map(|at| batch.receipts.get(at)).map(receipt_change));
         let deliveries: Vec<&Delivery> =
             batch.to_device.iter().flat_map(|sent| &sent.deliveries).collect();
-        let delivered: Vec<usize> = places(&answer.delivered);
-        let delivered = delivered.into_iter().filter_map(|at| deliveries.get(at).copied());
-        later.extend(delivered.map(delivery_change));
+        let delivered = answer.delivered.iter().filter_map(place);
+        later.extend(delivered.filter_map(|at| deliveries.get(at).copied()).map(delivery_change));
         for change in later {
             pos = pos.next();
             entries.push(Arc::new(LogEntry { pos, change }));
